@@ -1,0 +1,174 @@
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { inspect } from 'node:util'
+import { z } from 'zod'
+
+/** A value that never shows itself: printed, logged and serialised as `[secret]`. */
+export class Secret {
+  readonly #value: string
+  constructor(value: string) {
+    this.#value = value
+  }
+  reveal(): string {
+    return this.#value
+  }
+  toString(): string {
+    return '[secret]'
+  }
+  toJSON(): string {
+    return '[secret]'
+  }
+  [inspect.custom](): string {
+    return '[secret]'
+  }
+}
+
+const secret = z
+  .string()
+  .min(1)
+  .transform(v => new Secret(v))
+const number = (fallback: number, min: number, max: number) =>
+  z.coerce.number().int().min(min).max(max).default(fallback)
+const flag = z
+  .enum(['0', '1'])
+  .default('0')
+  .transform(v => v === '1')
+const executorName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and -')
+const labels = z
+  .string()
+  .regex(/^([a-z0-9._/-]+=[A-Za-z0-9._:@/-]*)?(,[a-z0-9._/-]+=[A-Za-z0-9._:@/-]*)*$/, 'key=value,key=value')
+  .default('')
+  .transform(text =>
+    Object.fromEntries(
+      text
+        .split(',')
+        .filter(Boolean)
+        .map(pair => pair.split('=', 2) as [string, string]),
+    ),
+  )
+
+/** Every setting there is. A name ending in _FILE beside a secret reads the secret from that file. */
+const settings = z.object({
+  OPSCONDUCTOR_DATA_DIR: z
+    .string()
+    .min(1)
+    .default('.opsconductor/data')
+    .transform(p => resolve(p)),
+  OPSCONDUCTOR_HOST: z.string().min(1).default('127.0.0.1'),
+  OPSCONDUCTOR_PORT: number(7400, 0, 65_535),
+  OPSCONDUCTOR_HEALTH_PORT: number(0, 0, 65_535),
+  OPSCONDUCTOR_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  OPSCONDUCTOR_EVENTSTORE_URL: secret.optional(),
+  OPSCONDUCTOR_POSTGRES_URL: secret.optional(),
+  OPSCONDUCTOR_NATS_URL: secret.optional(),
+  OPSCONDUCTOR_API_KEYS_FILE: z.string().optional(),
+  OPSCONDUCTOR_KEK_FILE: z.string().optional(),
+  OPSCONDUCTOR_POOL: executorName.default('default'),
+  OPSCONDUCTOR_EXECUTOR_ID: executorName.optional(),
+  OPSCONDUCTOR_EXECUTOR_SLOTS: number(128, 1, 1024),
+  OPSCONDUCTOR_EXECUTOR_LABELS: labels,
+  OPSCONDUCTOR_EXECUTOR_DIR: z.string().optional(),
+  OPSCONDUCTOR_LEASE_SECONDS: number(15, 2, 3600),
+  OPSCONDUCTOR_RATE_LIMIT: number(0, 0, 1_000_000),
+  OPSCONDUCTOR_STOP_SECONDS: number(20, 1, 600),
+  OPSCONDUCTOR_READY_FD: z.coerce.number().int().min(3).max(64).optional(),
+  OPSCONDUCTOR_PARENT_PIPE: flag,
+  OPSCONDUCTOR_NODE_ENDPOINT: z.string().optional(),
+  OPSCONDUCTOR_NODE_CREDENTIALS: secret.optional(),
+  OPSCONDUCTOR_BROKER_USERS: secret.optional(),
+})
+
+export const settingNames: readonly string[] = Object.keys(settings.shape)
+const secretNames = new Set([
+  'OPSCONDUCTOR_EVENTSTORE_URL',
+  'OPSCONDUCTOR_POSTGRES_URL',
+  'OPSCONDUCTOR_NATS_URL',
+  'OPSCONDUCTOR_NODE_CREDENTIALS',
+  'OPSCONDUCTOR_BROKER_USERS',
+])
+/** The `_FILE` twins of secret settings, for container secrets. */
+export const secretFileNames: readonly string[] = [...secretNames].map(name => `${name}_FILE`)
+
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+function withSecretFiles(env: NodeJS.ProcessEnv, problems: string[]): Record<string, string> {
+  const values: Record<string, string> = {}
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('OPSCONDUCTOR_') || value === undefined || name.startsWith('OPSCONDUCTOR_TEST_')) continue
+    if (settingNames.includes(name)) values[name] = value
+    else if (secretFileNames.includes(name)) {
+      try {
+        values[name.slice(0, -5)] = readFileSync(value, 'utf8').trim()
+      } catch (err) {
+        problems.push(`${name}: cannot read ${value} (${(err as NodeJS.ErrnoException).code})`)
+      }
+    } else if (name !== 'OPSCONDUCTOR_API_KEY' && name !== 'OPSCONDUCTOR_URL')
+      problems.push(`${name}: there is no such setting`)
+  }
+  return values
+}
+
+/**
+ * Reads and checks the whole configuration once.
+ * @throws ConfigError that lists every problem, one a line, never a value of a secret.
+ */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
+  const problems: string[] = []
+  const values = withSecretFiles(env, problems)
+  const parsed = settings.safeParse(values)
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) problems.push(`${issue.path.join('.')}: ${issue.message}`)
+  }
+  if (!parsed.success || problems.length > 0) {
+    throw new ConfigError(
+      `The configuration has ${problems.length} problem(s):\n${problems.map(p => `  - ${p}`).join('\n')}`,
+    )
+  }
+  const s = parsed.data
+  const beside = `${s.OPSCONDUCTOR_DATA_DIR}-keys`
+  return Object.freeze({
+    dataDir: s.OPSCONDUCTOR_DATA_DIR,
+    host: s.OPSCONDUCTOR_HOST,
+    port: s.OPSCONDUCTOR_PORT,
+    healthPort: s.OPSCONDUCTOR_HEALTH_PORT,
+    logLevel: s.OPSCONDUCTOR_LOG_LEVEL,
+    /** esdb://… ; absent means embedded (only `up` may find it absent). */
+    eventStoreUrl: s.OPSCONDUCTOR_EVENTSTORE_URL,
+    postgresUrl: s.OPSCONDUCTOR_POSTGRES_URL,
+    natsUrl: s.OPSCONDUCTOR_NATS_URL,
+    apiKeysFile: resolve(s.OPSCONDUCTOR_API_KEYS_FILE ?? `${s.OPSCONDUCTOR_DATA_DIR}/api-keys.json`),
+    /** Outside the data folder it protects. */
+    kekFile: resolve(s.OPSCONDUCTOR_KEK_FILE ?? `${beside}/kek.json`),
+    keysDir: s.OPSCONDUCTOR_KEK_FILE ? dirname(resolve(s.OPSCONDUCTOR_KEK_FILE)) : beside,
+    pool: s.OPSCONDUCTOR_POOL,
+    executorId: s.OPSCONDUCTOR_EXECUTOR_ID ?? defaultExecutorId(),
+    executorSlots: s.OPSCONDUCTOR_EXECUTOR_SLOTS,
+    executorLabels: s.OPSCONDUCTOR_EXECUTOR_LABELS,
+    /** Spool and identity of the executor. */
+    executorDir: resolve(s.OPSCONDUCTOR_EXECUTOR_DIR ?? `${s.OPSCONDUCTOR_DATA_DIR}/executor`),
+    leaseSeconds: s.OPSCONDUCTOR_LEASE_SECONDS,
+    /** Requests per second and key; 0 is unlimited. */
+    rateLimit: s.OPSCONDUCTOR_RATE_LIMIT,
+    stopSeconds: s.OPSCONDUCTOR_STOP_SECONDS,
+    readyFd: s.OPSCONDUCTOR_READY_FD,
+    parentPipe: s.OPSCONDUCTOR_PARENT_PIPE,
+    /** host:port an embedded dependency listens on; chosen by the supervisor. */
+    nodeEndpoint: s.OPSCONDUCTOR_NODE_ENDPOINT,
+    /** user:password the embedded event store node asks for. */
+    nodeCredentials: s.OPSCONDUCTOR_NODE_CREDENTIALS,
+    /** JSON list of broker users. */
+    brokerUsers: s.OPSCONDUCTOR_BROKER_USERS,
+  })
+}
+export type Config = ReturnType<typeof loadConfig>
+
+function defaultExecutorId(): string {
+  const host = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9-]/g, '-')
+    .replace(/^-+/, '')
+  return `executor-${host}`.slice(0, 63)
+}

@@ -1,0 +1,182 @@
+import { z } from 'zod'
+import { credentialKind, sealed, secretMaterial } from './credential.ts'
+import { stepId, stepSchema } from './job.ts'
+import { base64, id, instant, name } from './kernel.ts'
+import {
+  attempt,
+  epoch,
+  executorId,
+  failureClass,
+  hostKeyExpectation,
+  n,
+  outputStream,
+  targetRunCommands,
+} from './run.ts'
+import { address, port } from './target.ts'
+
+/** Subjects. Ids are checked before they become part of one (no dots, wildcards or blanks). */
+export const subjects = {
+  pull: (pool: string) => `opsc.dispatch.v1.pull.${pool}`,
+  pullAll: 'opsc.dispatch.v1.pull.*',
+  heartbeat: (executor: string) => `opsc.executor.v1.heartbeat.${executor}`,
+  heartbeatAll: 'opsc.executor.v1.heartbeat.*',
+  report: (executor: string) => `opsc.report.v1.${executor}`,
+  reportAll: 'opsc.report.v1.*',
+  output: (executor: string) => `opsc.output.v1.${executor}`,
+  outputAll: 'opsc.output.v1.*',
+  control: (executor: string) => `opsc.control.v1.${executor}`,
+  vaultPublicKey: 'opsc.vault.v1.public-key',
+  vaultSeal: 'opsc.vault.v1.seal',
+  vaultRelease: 'opsc.vault.v1.release',
+  /** What has been stored durably and may be shown live. */
+  live: (runId: string) => `opsc.live.v1.${runId}`,
+  /** Read models have reached a position. */
+  projected: 'opsc.feed.v1.projected',
+} as const
+
+const base64url = z.string().regex(/^[A-Za-z0-9_-]+$/)
+
+/** An executor asks for work; the dispatcher answers when it has some, or with none after `waitMs`. */
+export const pullRequest = z.strictObject({
+  executorId,
+  /** New at every start of the executor's process: tells a restart from a pause. */
+  instanceId: id,
+  publicKey: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  slots: z.int().min(1).max(1024),
+  waitMs: z.int().min(0).max(30_000),
+  labels: z.record(z.string(), z.string()).default({}),
+})
+export const assignment = z.strictObject({
+  runId: id,
+  n,
+  epoch,
+  leaseSeconds: z.int().min(1),
+  target: z.strictObject({ targetId: id, name, address, port, hostKey: hostKeyExpectation }),
+  credential: z.strictObject({ credentialId: id, version: z.int().min(1), kind: credentialKind, username: z.string() }),
+  steps: z.array(stepSchema).min(1),
+})
+export const pullReply = z.strictObject({ assignments: z.array(assignment) })
+
+export const heartbeat = z.strictObject({
+  executorId,
+  instanceId: id,
+  active: z.array(z.strictObject({ runId: id, n, epoch })).max(2048),
+})
+/** `cancel`: stop these; `forget`: these are no longer yours (lease expired), stop without reporting success. */
+export const heartbeatReply = z.strictObject({
+  cancel: z.array(z.strictObject({ runId: id, n, epoch })),
+  forget: z.array(z.strictObject({ runId: id, n, epoch })),
+})
+export const control = z.strictObject({ kind: z.literal('cancel'), runId: id, n, epoch })
+
+const report = <T extends keyof typeof targetRunCommands>(type: T) =>
+  z.strictObject({ type: z.literal(type), data: targetRunCommands[type] })
+/**
+ * A report is a command on the target run plus who sends it; `reportId` is its command id, so that a report sent
+ * twice is recorded once. Host key reports go to the target.
+ */
+export const reportBody = z.discriminatedUnion('type', [
+  report('start-step'),
+  report('succeed-step'),
+  report('fail-step'),
+  report('fail-target-run'),
+  report('report-step-lost'),
+  report('report-cancelled'),
+  report('hand-back-target-run'),
+  report('report-output-gap'),
+  z.strictObject({
+    type: z.literal('observe-host-key'),
+    data: z.strictObject({ runId: id, n, epoch, targetId: id, hostKey: z.string().max(2048) }),
+  }),
+  z.strictObject({
+    type: z.literal('report-host-key-mismatch'),
+    data: z.strictObject({ runId: id, n, epoch, targetId: id, presented: z.string().max(2048) }),
+  }),
+])
+export const reportMessage = z.strictObject({
+  reportId: id,
+  executorId,
+  instanceId: id,
+  sentAt: instant,
+  report: reportBody,
+})
+/**
+ * `recorded`: appended (or was already there). `stale`: the epoch is over; recorded as such, drop it.
+ * `refused`: the state does not allow it (a step to start was already started, the run is cancelled …); do not do it.
+ * No answer: keep it in the spool and send it again.
+ */
+export const reportReply = z.strictObject({
+  status: z.enum(['recorded', 'stale', 'refused']),
+  code: z.string().optional(),
+  detail: z.string().optional(),
+})
+
+/** One chunk of masked output, in the order it was read. `seq` counts from 1 over both streams of the attempt. */
+export const outputChunk = z.strictObject({
+  runId: id,
+  n,
+  stepId,
+  attempt,
+  epoch,
+  seq: z.int().min(1),
+  stream: outputStream,
+  /** Offset of the first byte in the attempt's whole output, both streams together. */
+  byteOffset: z.int().min(0),
+  at: instant,
+  data: base64,
+})
+export const outputBatch = z.strictObject({ executorId, chunks: z.array(outputChunk).min(1).max(256) })
+export const outputReply = z.strictObject({ stored: z.int().min(0) })
+/** Chunks as they were stored, with the run-wide sequence a reader resumes by. */
+export const liveOutput = z.strictObject({
+  kind: z.literal('output'),
+  chunks: z.array(outputChunk.extend({ outputSeq: z.string() })),
+})
+export const projected = z.strictObject({ commit: z.string(), prepare: z.string(), runIds: z.array(id).optional() })
+
+export const vaultPublicKey = z.strictObject({ keyId: z.string(), publicKey: base64url })
+/**
+ * A new secret on its way into the vault: HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM) to the vault's public
+ * key, `info` = `opsconductor seal|<credentialId>|<version>`, plaintext = JSON of `secretMaterial`.
+ */
+export const sealRequest = z.strictObject({
+  credentialId: id,
+  version: z.int().min(1),
+  kind: credentialKind,
+  keyId: z.string(),
+  enc: base64url,
+  ciphertext: base64url,
+})
+const vaultError = z.strictObject({ error: z.string(), detail: z.string() })
+export const sealReply = z.union([sealed, vaultError])
+/**
+ * The claiming executor asks for the secret. `signature`: Ed25519 by the key named in the claim over
+ * `opsconductor release|<runId>|<n>|<epoch>|<credentialId>|<version>|<ephemeralKey>`. The answer is HPKE to
+ * `ephemeralKey` with `info` = `opsconductor release|<runId>|<n>|<epoch>|<executorId>|<credentialId>|<version>`.
+ */
+export const releaseRequest = z.strictObject({
+  runId: id,
+  n,
+  epoch,
+  executorId,
+  credentialId: id,
+  version: z.int().min(1),
+  ephemeralKey: base64url,
+  signature: base64url,
+})
+export const releaseReply = z.union([z.strictObject({ enc: base64url, ciphertext: base64url }), vaultError])
+export const releasedSecret = secretMaterial
+
+export type PullRequest = z.output<typeof pullRequest>
+export type PullReply = z.output<typeof pullReply>
+export type Assignment = z.output<typeof assignment>
+export type Heartbeat = z.output<typeof heartbeat>
+export type HeartbeatReply = z.output<typeof heartbeatReply>
+export type Control = z.output<typeof control>
+export type ReportMessage = z.output<typeof reportMessage>
+export type ReportReply = z.output<typeof reportReply>
+export type OutputChunk = z.output<typeof outputChunk>
+export type OutputBatch = z.output<typeof outputBatch>
+export type LiveOutput = z.output<typeof liveOutput>
+export type SealRequest = z.output<typeof sealRequest>
+export type ReleaseRequest = z.output<typeof releaseRequest>

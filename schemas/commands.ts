@@ -1,0 +1,133 @@
+import type { z } from 'zod'
+import { credentialCommands } from './credential.ts'
+import { jobCommands } from './job.ts'
+import { runCommands } from './run.ts'
+import { targetCommands } from './target.ts'
+
+export type Category = 'target' | 'credential' | 'job' | 'run'
+
+/** A command offered over HTTP: what the route, the API description and the permission check are generated from. */
+export type CommandSpec = {
+  category: Category
+  idField: string
+  /** Creates its resource: the id may be left out and is then minted. */
+  creates: boolean
+  permission: `${Category}:${string}`
+  summary: string
+  schema: z.ZodType
+  example: Record<string, unknown>
+}
+
+const exampleId = '0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d'
+const exampleHostKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKQ0EJrq7Vb9sVZ1rWkCQpP9y0y0rj0w4E8rM7mD5Jb3'
+const steps = [{ id: 'uptime', uses: 'ssh.command', with: { command: 'uptime' } }]
+
+const of =
+  <M extends Record<string, z.ZodType>>(category: Category, idField: string, schemas: M) =>
+  (
+    name: keyof M & string,
+    permission: string,
+    summary: string,
+    example: Record<string, unknown>,
+    creates = false,
+  ): CommandSpec => {
+    const schema = schemas[name]
+    if (!schema) throw new Error(`no schema for ${name}`)
+    return { category, idField, creates, permission: `${category}:${permission}`, summary, schema, example }
+  }
+
+const target = of('target', 'targetId', targetCommands)
+const credential = of('credential', 'credentialId', credentialCommands)
+const job = of('job', 'jobId', jobCommands)
+const run = of('run', 'runId', runCommands)
+const onTarget = { targetId: exampleId }
+const onJob = { jobId: exampleId }
+const password = { kind: 'password', password: 'correct horse battery staple' }
+
+/** Every command of the public API, by name. Adding one: its schema, its line here, its case in the decider. */
+export const commands: Readonly<Record<string, CommandSpec>> = {
+  'create-target': target(
+    'create-target',
+    'write',
+    'Register a machine to act upon',
+    { name: 'web-1', address: 'web-1.example.org', tags: { env: 'prod', role: 'web' }, credentialId: exampleId },
+    true,
+  ),
+  'rename-target': target('rename-target', 'write', 'Give a target another name', { ...onTarget, name: 'web-01' }),
+  'change-target-address': target(
+    'change-target-address',
+    'write',
+    'Change where a target is reached; an observed host key is forgotten, a pinned one stays',
+    { ...onTarget, address: '192.0.2.10', port: 22 },
+  ),
+  'tag-target': target('tag-target', 'write', 'Set a tag on a target', { ...onTarget, key: 'env', value: 'prod' }),
+  'untag-target': target('untag-target', 'write', 'Remove a tag from a target', { ...onTarget, key: 'env' }),
+  'pin-host-key': target('pin-host-key', 'write', 'Accept exactly this host key from now on', {
+    ...onTarget,
+    hostKey: exampleHostKey,
+  }),
+  'assign-credential': target('assign-credential', 'write', 'Log in to the target with this credential', {
+    ...onTarget,
+    credentialId: exampleId,
+  }),
+  'decommission-target': target(
+    'decommission-target',
+    'write',
+    'Take a target out of use; no run selects it any more',
+    { ...onTarget, reason: 'replaced by web-2' },
+  ),
+  'reinstate-target': target('reinstate-target', 'write', 'Take a decommissioned target back into use', {
+    ...onTarget,
+    reason: 'repaired',
+  }),
+  'create-credential': credential(
+    'create-credential',
+    'write',
+    'Store a secret in the vault; it can be used, never read back',
+    { name: 'deploy', username: 'deploy', secret: password },
+    true,
+  ),
+  'add-credential-version': credential(
+    'add-credential-version',
+    'write',
+    'Replace the secret of a credential; runs from now on use the new version',
+    { credentialId: exampleId, secret: password, reason: 'yearly rotation' },
+  ),
+  'revoke-credential': credential('revoke-credential', 'write', 'Never release this credential again', {
+    credentialId: exampleId,
+    reason: 'leaked',
+  }),
+  'define-job': job(
+    'define-job',
+    'write',
+    'Define a job and publish its version 1, enabled',
+    { name: 'uptime', steps, selection: { labels: 'env=prod' } },
+    true,
+  ),
+  'publish-job-version': job('publish-job-version', 'write', 'Publish the next immutable version of a job', {
+    ...onJob,
+    steps,
+    selection: { labels: 'env=prod' },
+    reason: 'also on staging',
+  }),
+  'enable-job': job('enable-job', 'write', 'Let a disabled job run again', onJob),
+  'disable-job': job('disable-job', 'write', 'Refuse new runs of a job', { ...onJob, reason: 'under review' }),
+  'archive-job': job('archive-job', 'write', 'Retire a job for good; its history stays', {
+    ...onJob,
+    reason: 'obsolete',
+  }),
+  'trigger-run': run(
+    'trigger-run',
+    'trigger',
+    'Run a job on targets now',
+    { ...onJob, selection: { labels: 'env=prod,role=web' }, reason: 'monthly check' },
+    true,
+  ),
+  'cancel-run': run('cancel-run', 'cancel', 'Stop a run: nothing new starts, what runs is killed on its machine', {
+    runId: exampleId,
+    reason: 'wrong target',
+  }),
+}
+
+/** Runs are worked on from `opsconductor` too, so permissions are a closed list derived from the commands. */
+export const commandPermissions: ReadonlySet<string> = new Set(Object.values(commands).map(c => c.permission))

@@ -1,0 +1,59 @@
+import { type CommandRecordEvent, commandEvents } from './command-record.ts'
+import { type CredentialEvent, credentialEvents, type ReleaseEvent, releaseEvents } from './credential.ts'
+import { type JobEvent, jobEvents } from './job.ts'
+import type { EventMetadata, SchemaMap } from './kernel.ts'
+import { type RunEvent, runEvents, type TargetRunEvent, targetRunEvents } from './run.ts'
+import { type TargetEvent, targetEvents } from './target.ts'
+
+/** Event schemas by stream category: the part of a stream's name before its first dash. */
+export const eventsByCategory = {
+  target: targetEvents,
+  credential: credentialEvents,
+  release: releaseEvents,
+  job: jobEvents,
+  run: runEvents,
+  targetrun: targetRunEvents,
+  command: commandEvents,
+} as const satisfies Record<string, SchemaMap>
+export type StreamCategory = keyof typeof eventsByCategory
+
+export const eventSchemas: SchemaMap = Object.assign({}, ...Object.values(eventsByCategory))
+
+export type AnyEvent =
+  | TargetEvent
+  | CredentialEvent
+  | ReleaseEvent
+  | JobEvent
+  | RunEvent
+  | TargetRunEvent
+  | CommandRecordEvent
+
+/** A position in `$all`. On the embedded node both numbers are equal; on a cluster they may differ. */
+export type LogPosition = { commit: bigint; prepare: bigint }
+
+/** An event as it is read from the log, already upcast to the newest version of its type. */
+export type Recorded<E = AnyEvent> = E & {
+  id: string
+  stream: string
+  revision: bigint
+  position: LogPosition
+  recordedAt: string
+  metadata: EventMetadata
+}
+
+/** The category of a stream: `targetrun-0192….3` is `targetrun`. */
+export function categoryOf(stream: string): string {
+  const dash = stream.indexOf('-')
+  return dash === -1 ? stream : stream.slice(0, dash)
+}
+
+/** Stream names. Ids keep their dashes after the first one; the category has none. */
+export const streams = {
+  target: (targetId: string) => `target-${targetId}`,
+  credential: (credentialId: string) => `credential-${credentialId}`,
+  job: (jobId: string) => `job-${jobId}`,
+  run: (runId: string) => `run-${runId}`,
+  targetRun: (runId: string, n: number) => `targetrun-${runId}.${n}`,
+  release: (runId: string, n: number) => `release-${runId}.${n}`,
+  command: (commandId: string) => `command-${commandId}`,
+} as const

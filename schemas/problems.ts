@@ -1,0 +1,72 @@
+/**
+ * The one table from error code to HTTP status (RFC 9457). The domain throws codes, the edge looks them up here,
+ * and the API description and the CLI print them.
+ */
+export const problems = {
+  'invalid-input': [400, 'The request does not match its schema'],
+  'invalid-json': [400, 'The body is not valid JSON'],
+  unauthenticated: [401, 'An API key is needed'],
+  forbidden: [403, 'The key does not permit this'],
+  'not-found': [404, 'There is nothing here'],
+  'unknown-command': [404, 'There is no such command'],
+  'target-not-found': [404, 'There is no such target'],
+  'credential-not-found': [404, 'There is no such credential'],
+  'job-not-found': [404, 'There is no such job'],
+  'job-version-not-found': [404, 'The job has no such version'],
+  'run-not-found': [404, 'There is no such run'],
+  'target-run-not-found': [404, 'The run has no such target run'],
+  'target-already-exists': [409, 'There is already a target with this id'],
+  'credential-already-exists': [409, 'There is already a credential with this id'],
+  'job-already-exists': [409, 'There is already a job with this id'],
+  'run-already-exists': [409, 'There is already a run with this id'],
+  'target-decommissioned': [409, 'The target is decommissioned'],
+  'target-not-decommissioned': [409, 'The target is not decommissioned'],
+  'too-many-tags': [409, 'The target has as many tags as it may have'],
+  'credential-revoked': [409, 'The credential is revoked'],
+  'credential-missing': [409, 'A target has no credential and the job names none'],
+  'job-disabled': [409, 'The job is disabled'],
+  'job-archived': [409, 'The job is archived'],
+  'empty-selection': [409, 'The selection matches no active target'],
+  'selection-missing': [409, 'Neither the job nor the request says which targets'],
+  'too-many-targets': [409, 'The selection matches more targets than one run may have'],
+  'run-finished': [409, 'The run has already ended'],
+  'run-not-startable': [409, 'The run cannot be started now'],
+  'target-run-taken': [409, 'The target run is claimed by another executor'],
+  'target-run-finished': [409, 'The target run has already ended'],
+  'step-already-started': [409, 'The step has already been started'],
+  'stale-epoch': [409, 'The claim this report belongs to is no longer the current one'],
+  conflict: [409, 'Somebody else changed it at the same moment'],
+  'request-in-flight': [409, 'A request with this Idempotency-Key is being worked on'],
+  'precondition-failed': [412, 'It has changed since you read it'],
+  'body-too-large': [413, 'The body is larger than allowed'],
+  'unsupported-media-type': [415, 'Send application/json'],
+  'idempotency-key-reused': [422, 'The Idempotency-Key was used with another request'],
+  'secret-in-payload': [422, 'The request carries what looks like a secret where no secret belongs'],
+  'rate-limited': [429, 'Too many requests'],
+  internal: [500, 'Something went wrong on our side'],
+  'event-store-unavailable': [503, 'The event store cannot be reached'],
+  'read-model-unavailable': [503, 'The read models cannot be reached'],
+  'vault-unavailable': [503, 'The vault cannot be reached'],
+} as const satisfies Record<string, readonly [status: number, title: string]>
+
+export type ProblemCode = keyof typeof problems
+export type Problem = {
+  type: `urn:opsconductor:problem:${ProblemCode}`
+  title: string
+  status: number
+  detail?: string
+  errors?: Array<{ path: string; message: string }>
+  correlationId?: string
+}
+
+/** Builds an `application/problem+json` body. `detail` must hold nothing internal and nothing secret. */
+export function problem(code: ProblemCode, detail?: string, errors?: Problem['errors']): Problem {
+  const [status, title] = problems[code]
+  return {
+    type: `urn:opsconductor:problem:${code}`,
+    title,
+    status,
+    ...(detail === undefined ? {} : { detail }),
+    ...(errors === undefined ? {} : { errors }),
+  }
+}
