@@ -1,13 +1,6 @@
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 
-export type Log = {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-  fatal(fields: object, message: string): void
-  child(fields: object): Log
-}
+export type Log = Logger
 
 /**
  * JSON lines on stdout. Fields in use: role, commandId, correlationId, stream, runId, targetId, err.
