@@ -2,16 +2,7 @@ import { z } from 'zod'
 import { credentialKind, sealed, secretMaterial } from './credential.ts'
 import { stepId, stepSchema } from './job.ts'
 import { base64, id, instant, name } from './kernel.ts'
-import {
-  attempt,
-  epoch,
-  executorId,
-  failureClass,
-  hostKeyExpectation,
-  n,
-  outputStream,
-  targetRunCommands,
-} from './run.ts'
+import { attempt, epoch, executorId, hostKeyExpectation, n, outputStream, targetRunCommands } from './run.ts'
 import { address, port } from './target.ts'
 
 /** Subjects. Ids are checked before they become part of one (no dots, wildcards or blanks). */
