@@ -29,7 +29,7 @@ export function parseBrokerUrl(text: string): BrokerAddress {
 
 function parseOne(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || !url.hostname || (url.protocol !== 'nats:' && url.protocol !== 'tls:')) {
+  if (!url?.hostname || (url.protocol !== 'nats:' && url.protocol !== 'tls:')) {
     throw new BusMisuse('The broker URL must look like nats://host:port or tls://host:port')
   }
   return url
