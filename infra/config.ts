@@ -172,3 +172,13 @@ function defaultExecutorId(): string {
     .replace(/^-+/, '')
   return `executor-${host}`.slice(0, 63)
 }
+
+/** The environment for a child process: ours without any secret setting, and `own` on top. */
+export function childEnvironment(
+  own: Record<string, string>,
+  env: NodeJS.ProcessEnv = process.env,
+): Record<string, string | undefined> {
+  const withheld = new Set([...secretNames, ...secretFileNames, 'OPSCONDUCTOR_API_KEY'])
+  const inherited = Object.entries(env).filter(([name]) => !withheld.has(name))
+  return { ...Object.fromEntries(inherited), ...own }
+}

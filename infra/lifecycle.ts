@@ -29,10 +29,12 @@ export type Watch = {
 }
 
 const ORPHAN_GRACE_MS = 5_000
+const REPEATED_SIGNAL_MS = 1_000
 
 /**
  * Starts a role and stays with it until a signal, the death of the parent or a fatal error ends the process.
- * SIGTERM and SIGINT stop in order and exit 0 (1 when a stage failed or was late); a second signal exits at once.
+ * SIGTERM and SIGINT stop in order and exit 0 (1 when a stage failed or was late); a second one, a second later
+ * or more, exits at once.
  */
 export async function runRole<Config>(
   name: string,
@@ -96,10 +98,11 @@ function awaitEnd(log: Logger, parentPipe: boolean): Promise<string> {
     })
   }
   return new Promise(resolve => {
-    let asked = false
+    let since: number | undefined
     const ask = (why: string) => {
-      if (asked) process.exit(1)
-      asked = true
+      // npm passes on a Ctrl-C that the terminal has sent to us already
+      if (since !== undefined && Date.now() - since > REPEATED_SIGNAL_MS) process.exit(1)
+      since ??= Date.now()
       resolve(why)
     }
     process.on('SIGTERM', ask)

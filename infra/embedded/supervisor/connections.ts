@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto'
+import { type Config, childEnvironment } from '../../config.ts'
+import type { BrokerUsers } from '../roles/broker.ts'
+import { brokerUserOf, brokerUsersFor } from './broker-users.ts'
+import { type Dependency, dependencyRole, needsOf, type RoleName } from './plan.ts'
+
+const NODE_USER = 'opsconductor'
+
+const password = () => randomBytes(24).toString('base64url')
+
+/**
+ * How the roles reach what they need: the URLs given in the configuration, or those of the embedded dependencies,
+ * whose passwords are new at every start of the supervisor and whose addresses are kept once they are known.
+ */
+export class Connections {
+  readonly #config: Config
+  readonly #nodePassword = password()
+  readonly #brokerUsers: BrokerUsers
+  readonly #addresses = new Map<RoleName, string>()
+
+  constructor(config: Config) {
+    this.#config = config
+    this.#brokerUsers = brokerUsersFor(config, password)
+  }
+
+  given(): Record<Dependency, boolean> {
+    const { eventStoreUrl, postgresUrl, natsUrl } = this.#config
+    return { 'event-store': Boolean(eventStoreUrl), postgres: Boolean(postgresUrl), broker: Boolean(natsUrl) }
+  }
+
+  /** Keeps where an embedded dependency listens (or the API, when its port was left open), for its next starts. */
+  learn(role: RoleName, address: string | number | undefined): void {
+    if (typeof address === 'string') this.#addresses.set(role, address)
+  }
+
+  eventStoreUrl(): string | undefined {
+    const address = this.#addresses.get(dependencyRole['event-store'])
+    const embedded = address && `esdb://${NODE_USER}:${this.#nodePassword}@${address}?tls=false`
+    return this.#config.eventStoreUrl?.reveal() ?? embedded
+  }
+
+  postgresUrl(): string | undefined {
+    return this.#config.postgresUrl?.reveal() ?? this.#addresses.get(dependencyRole.postgres)
+  }
+
+  /** With the credentials of the role's own broker user. */
+  natsUrl(role: RoleName): string | undefined {
+    const address = this.#addresses.get(dependencyRole.broker)
+    const user = this.#brokerUsers.find(({ user }) => user === brokerUserOf(role))
+    const embedded = address && user && `nats://${user.user}:${user.password}@${address}`
+    return this.#config.natsUrl?.reveal() ?? embedded
+  }
+
+  /** What a role is told, and nothing it has no use for. */
+  environment(role: RoleName): NodeJS.ProcessEnv {
+    const own: Record<string, string | undefined> = {
+      OPSCONDUCTOR_EVENTSTORE_URL: needsOf(role).includes('event-store') ? this.eventStoreUrl() : undefined,
+      OPSCONDUCTOR_POSTGRES_URL: needsOf(role).includes('postgres') ? this.postgresUrl() : undefined,
+      OPSCONDUCTOR_NATS_URL: needsOf(role).includes('broker') ? this.natsUrl(role) : undefined,
+      OPSCONDUCTOR_NODE_ENDPOINT: this.#addresses.get(role),
+      OPSCONDUCTOR_NODE_CREDENTIALS: role === 'event-store-node' ? `${NODE_USER}:${this.#nodePassword}` : undefined,
+      OPSCONDUCTOR_BROKER_USERS: role === 'broker' ? JSON.stringify(this.#brokerUsers) : undefined,
+      // Health answers of several roles on one machine cannot share a port.
+      OPSCONDUCTOR_HEALTH_PORT: '0',
+    }
+    return childEnvironment(Object.fromEntries(Object.entries(own).filter(isSet)))
+  }
+}
+
+function isSet(entry: [string, string | undefined]): entry is [string, string] {
+  return entry[1] !== undefined
+}
