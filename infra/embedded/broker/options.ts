@@ -79,6 +79,9 @@ function check(settings: BrokerSettings): void {
   if (new Set(settings.users.map(user => user.user)).size !== settings.users.length) {
     throw new BrokerOptionsError('A broker user is given twice')
   }
+  if (settings.maxPayload > settings.maxPendingBytes) {
+    throw new BrokerOptionsError('The largest message must fit into what may wait for a client')
+  }
   for (const user of settings.users) for (const pattern of patternsOf(user.permissions)) checkPattern(pattern)
 }
 
