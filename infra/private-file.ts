@@ -1,0 +1,30 @@
+import { closeSync, fsyncSync, linkSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+/**
+ * Writes a file that only its owner may read (0600), durably and whole or not at all, unless it exists already.
+ * Answers whether it was written; an existing file is left as it is.
+ */
+export function writeNewPrivateFile(file: string, content: string): boolean {
+  const beside = `${file}.${process.pid}.new`
+  // A leftover of a crash keeps its own mode, so it never is written into.
+  rmSync(beside, { force: true })
+  writeFileSync(beside, content, { mode: 0o600, flag: 'wx', flush: true })
+  try {
+    // A hard link fails when the name is taken, which a rename would silently replace.
+    linkSync(beside, file)
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw err
+  } finally {
+    rmSync(beside)
+  }
+  syncFolder(dirname(file))
+  return true
+}
+
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r')
+  fsyncSync(fd)
+  closeSync(fd)
+}
