@@ -1,0 +1,55 @@
+import type { Command } from 'commander'
+import { type Client, type CommandAnswer, createClient } from './client.ts'
+import { UsageError } from './errors.ts'
+import { type Flags, resolveSettings, type Settings } from './settings.ts'
+
+export type Context = { client: Client; settings: Settings }
+
+/** What every subcommand works with: resolved settings and a client of the public API. */
+export function contextOf(command: Command): Context {
+  const settings = resolveSettings(command.optsWithGlobals<Flags>(), process.env, process.stdout.isTTY === true)
+  return { settings, client: createClient(settings.url, settings.apiKey) }
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** Takes an id as it is; looks a name up and insists that exactly one resource carries it. */
+export async function idOf(
+  client: Client,
+  resource: 'targets' | 'credentials' | 'jobs',
+  idOrName: string,
+): Promise<string> {
+  if (UUID.test(idOrName)) return idOrName.toLowerCase()
+  const field = `${resource.slice(0, -1)}Id`
+  const found = (await client.list<Record<string, unknown>>(`/v1/${resource}`, { name: idOrName })).filter(
+    r => r.name === idOrName,
+  )
+  const id = found[0]?.[field]
+  if (found.length > 1) {
+    throw new UsageError(
+      `${found.length} ${resource} are called ${idOrName}; name one by its id: ${found.map(f => f[field]).join(', ')}`,
+    )
+  }
+  if (typeof id !== 'string')
+    throw new UsageError(
+      `there is no ${resource.slice(0, -1)} called ${idOrName}; see \`opsconductor ${resource.slice(0, -1)} list\``,
+    )
+  return id
+}
+
+/** The id of what a command created or changed. */
+export const resourceId = (answer: CommandAnswer): string => answer.stream.slice(answer.stream.indexOf('-') + 1)
+
+/** `--tag key=value`, repeatable. */
+export function collectTag(pair: string, before: Record<string, string> = {}): Record<string, string> {
+  const [key, ...value] = pair.split('=')
+  if (!key) throw new UsageError(`--tag takes key=value, not ${pair}`)
+  return { ...before, [key]: value.join('=') }
+}
+
+export const collect = (value: string, before: string[] = []): string[] => [...before, value]
+
+/** Leaves out what was not given, so that the API's own defaults apply. */
+export function given<T extends object>(data: T): Partial<T> {
+  return Object.fromEntries(Object.entries(data).filter(([, value]) => value !== undefined)) as Partial<T>
+}

@@ -1,0 +1,62 @@
+import type { Problem } from '../schemas/problems.ts'
+
+/** What the shell sees: 0 ok, 1 failed, 2 usage, 3 not allowed, 4 not found, 5 conflict, 124 timeout, 130 interrupted. */
+export const exitCode = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  auth: 3,
+  notFound: 4,
+  conflict: 5,
+  timeout: 124,
+  interrupted: 130,
+}
+
+/** The command line itself is wrong. */
+export class UsageError extends Error {
+  override name = 'UsageError'
+}
+
+/** The API cannot be reached. */
+export class Unreachable extends Error {
+  override name = 'Unreachable'
+}
+
+/** The API answered with a problem (RFC 9457). */
+export class ApiProblem extends Error {
+  override name = 'ApiProblem'
+  readonly problem: Problem
+  constructor(problem: Problem) {
+    super(problem.detail ?? problem.title)
+    this.problem = problem
+  }
+}
+
+function exitCodeOf(status: number): number {
+  if (status === 401 || status === 403) return exitCode.auth
+  if (status === 404) return exitCode.notFound
+  if (status === 409 || status === 412 || status === 422) return exitCode.conflict
+  if (status === 400 || status === 413 || status === 415) return exitCode.usage
+  return exitCode.failed
+}
+
+const hints: Partial<Record<number, string>> = {
+  401: 'Set OPSCONDUCTOR_API_KEY to the key that was shown at first start, or make another one on the server with `opsconductor admin-key create`.',
+  503: 'The system is up but a part of it is not; `opsconductor status` says which. Try again in a moment.',
+}
+
+/** Says on stderr what went wrong and what to do next; answers the exit code. */
+export function explain(error: unknown): number {
+  if (error instanceof ApiProblem) {
+    const { title, detail, errors, status } = error.problem
+    console.error(`error: ${title}${detail ? `: ${detail}` : ''}`)
+    for (const { path, message } of errors ?? []) console.error(`  ${path || 'body'}: ${message}`)
+    if (hints[status]) console.error(hints[status])
+    return exitCodeOf(status)
+  }
+  if (error instanceof UsageError || error instanceof Unreachable) {
+    console.error(`error: ${error.message}`)
+    return error instanceof UsageError ? exitCode.usage : exitCode.failed
+  }
+  throw error
+}

@@ -1,0 +1,70 @@
+import { Command, CommanderError } from 'commander'
+import { auditCommand } from './commands/audit.ts'
+import { credentialCommand } from './commands/credential.ts'
+import { genericCommand } from './commands/generic.ts'
+import { jobCommand } from './commands/job.ts'
+import { runCommand } from './commands/run.ts'
+import { statusCommand } from './commands/status.ts'
+import { targetCommand } from './commands/target.ts'
+import { demo } from './demo.ts'
+import { exitCode, explain } from './errors.ts'
+
+const examples = `
+Examples:
+  $ opsconductor credential create deploy --username deploy --private-key ~/.ssh/id_ed25519
+  $ opsconductor target create web-1 --address web-1.example.org --tag env=prod --credential deploy
+  $ opsconductor job create uptime --command uptime --labels env=prod
+  $ opsconductor run create uptime --follow
+  $ opsconductor audit list --limit 20
+
+The system itself: opsconductor up, eventstore stats|verify|backup, projections status|rebuild, admin-key create.
+Settings: flag, then OPSCONDUCTOR_URL and OPSCONDUCTOR_API_KEY, then ~/.config/opsconductor/config.yaml.
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not allowed, 4 not found, 5 conflict, 130 interrupted.`
+
+function build(): Command {
+  const program = new Command('opsconductor')
+    .description('Run jobs on machines, and prove afterwards what happened.')
+    .option('--url <url>', 'where the API is')
+    .option('--profile <name>', 'which profile of the config file')
+    .option('-o, --output <form>', 'table, json or yaml (default: table on a terminal, else json)')
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(text) })
+    .addHelpText('after', examples)
+    .exitOverride()
+  for (const add of [
+    targetCommand,
+    credentialCommand,
+    jobCommand,
+    runCommand,
+    auditCommand,
+    statusCommand,
+    genericCommand,
+  ])
+    add(program)
+  program
+    .command('demo')
+    .description('the main job in under a minute, on a throwaway SSH server')
+    .option('--keep', 'leave the system up afterwards')
+    .action(async (options: { keep?: true }) => {
+      process.exitCode = await demo(options.keep === true)
+    })
+  return program
+}
+
+/** Runs one command line (without `node` and the script); answers the exit code. */
+export async function main(argv: string[]): Promise<number> {
+  process.once('SIGINT', () => process.exit(exitCode.interrupted))
+  const program = build()
+  for (const command of everyCommand(program)) command.exitOverride()
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return Number(process.exitCode ?? exitCode.ok)
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage
+    return explain(error)
+  }
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)]
+}
