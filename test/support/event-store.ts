@@ -90,3 +90,6 @@ async function readyLine(child: ChildProcess, log: () => string): Promise<{ port
   exited.catch(() => {})
   return JSON.parse(String(text))
 }
+
+/** Connection string of a real EventStoreDB to hold against the same specs, when there is one. */
+export const realEventStoreUrl = (): string | undefined => process.env.OPSCONDUCTOR_TEST_EVENTSTORE_URL || undefined

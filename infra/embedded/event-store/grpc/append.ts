@@ -1,47 +1,47 @@
 import shared from '@eventstore/db-client/generated/shared_pb.js'
 import streams from '@eventstore/db-client/generated/streams_pb.js'
-import type { ServerReadableStream, sendUnaryData } from '@grpc/grpc-js'
 import type { Expected } from '../store/decide.ts'
 import { type EventStore, MAX_APPEND_SIZE, type Outcome } from '../store/event-store.ts'
 import type { AppendPart } from '../wire/messages.ts'
 import { type ProposedEvent, sizeOf } from '../wire/proposed-event.ts'
-import { invalidArgument, maximumAppendSizeExceeded, streamDeleted, toServiceError } from './errors.ts'
+import { invalidArgument, maximumAppendSizeExceeded, streamDeleted } from './errors.ts'
 import { expectedRevision, streamName } from './options.ts'
+import type { AppendCall } from './services.ts'
 
 /** Serves Streams.Append: options first, then one message per event, one answer at the end. */
-export function serveAppend(
-  call: ServerReadableStream<AppendPart, streams.AppendResp>,
-  reply: sendUnaryData<streams.AppendResp>,
-  store: EventStore,
-): void {
-  collect(call)
-    .then(async ({ stream, expected, events }) => {
-      const outcome = await store.append(stream, expected, events)
-      reply(null, toResponse(stream, expected, outcome))
-    })
-    .catch(error => reply(toServiceError(error)))
+export async function serveAppend(call: AppendCall, store: EventStore): Promise<streams.AppendResp> {
+  const { stream, expected, events } = await collect(call)
+  return toResponse(stream, expected, await store.append(stream, expected, events))
 }
 
 type AppendRequest = { stream: string; expected: Expected; events: ProposedEvent[] }
 
-async function collect(call: ServerReadableStream<AppendPart, unknown>): Promise<AppendRequest> {
-  const events: ProposedEvent[] = []
-  let options: streams.AppendReq.Options | undefined
-  let size = 0
-  for await (const part of call as AsyncIterable<AppendPart>) {
-    if ('options' in part) {
-      options = streams.AppendReq.Options.deserializeBinary(part.options)
-      continue
-    }
-    size += sizeOf(part.event)
-    if (size > MAX_APPEND_SIZE) throw maximumAppendSizeExceeded()
-    events.push(part.event)
-  }
-  if (!options) throw invalidArgument('An append starts with its options.')
-  const given = options
+// Keeps reading after a refusal, so that the answer reaches a client that is still sending.
+function collect(call: AppendCall): Promise<AppendRequest> {
+  return new Promise((resolve, reject) => {
+    const events: ProposedEvent[] = []
+    let options: Buffer | undefined
+    let size = 0
+    call.on('data', (part: AppendPart) => {
+      if ('options' in part) {
+        options = part.options
+        return
+      }
+      size += sizeOf(part.event)
+      if (size > MAX_APPEND_SIZE) reject(maximumAppendSizeExceeded())
+      else events.push(part.event)
+    })
+    call.on('error', reject)
+    call.on('end', () => resolve(toRequest(options, events)))
+  })
+}
+
+async function toRequest(encoded: Buffer | undefined, events: ProposedEvent[]): Promise<AppendRequest> {
+  if (!encoded) throw invalidArgument('An append starts with its options.')
+  const options = streams.AppendReq.Options.deserializeBinary(encoded)
   return {
-    stream: streamName(given.getStreamIdentifier()),
-    expected: expectedRevision(given, () => given.getRevision()),
+    stream: streamName(options.getStreamIdentifier()),
+    expected: expectedRevision(options, () => options.getRevision()),
     events,
   }
 }

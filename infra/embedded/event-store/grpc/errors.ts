@@ -1,5 +1,5 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js'
-import { DamagedStore, DiskFull } from '../store/errors.ts'
+import { DamagedStore, DiskFull, StoreClosed } from '../store/errors.ts'
 import { MAX_APPEND_SIZE } from '../store/event-store.ts'
 import { MalformedMessage } from '../wire/protobuf.ts'
 
@@ -39,6 +39,7 @@ export function toServiceError(error: unknown): ServiceError {
   if (isServiceError(error)) return error
   if (error instanceof MalformedMessage) return invalidArgument(error.message)
   if (error instanceof DiskFull) return grpcError(status.RESOURCE_EXHAUSTED, error.message)
+  if (error instanceof StoreClosed) return grpcError(status.UNAVAILABLE, error.message)
   if (error instanceof DamagedStore) return grpcError(status.DATA_LOSS, `The event store is damaged: ${error.message}.`)
   return grpcError(status.INTERNAL, 'The event store failed to serve the call.')
 }

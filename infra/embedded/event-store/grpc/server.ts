@@ -1,7 +1,8 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { Server, type ServerCredentials } from '@grpc/grpc-js'
 import { DamagedStore } from '../store/errors.ts'
 import type { EventStore } from '../store/event-store.ts'
 import { Reader } from '../store/reader.ts'
+import type { Guard } from './access.ts'
 import { serveAppend } from './append.ts'
 import { BatchAppendSession } from './batch-append.ts'
 import { serveDelete, serveTombstone } from './delete.ts'
@@ -10,12 +11,17 @@ import { Outbox } from './outbox.ts'
 import { serveRead } from './read.ts'
 import { readPlan } from './read-plan.ts'
 import {
+  type AppendCall,
+  type BatchAppendCall,
+  type DeleteCall,
   GossipService,
   getSupportedMethods,
   gossipOf,
   type ReadCall,
+  type Reply,
   ServerFeaturesService,
   streamsDefinition,
+  type TombstoneCall,
 } from './services.ts'
 import { serveSubscription } from './subscription.ts'
 
@@ -27,27 +33,60 @@ const OPTIONS = {
   'grpc.keepalive_permit_without_calls': 1,
 }
 
-/** The gRPC face of a store: Streams, ServerFeatures and Gossip. */
-export function buildServer(store: EventStore, address: () => { host: string; port: number }, log: Log): Server {
+/**
+ * The gRPC face of a store: Streams behind the guard, and ServerFeatures and Gossip, which the client asks without
+ * credentials. `address` is where gossip says the node is.
+ */
+export function buildServer(store: EventStore, guard: Guard, address: () => { host: string; port: number }, log: Log) {
   const server = new Server(OPTIONS)
   const reader = new Reader(store.state.tables, () => store.state.durableEnd)
   server.addService(streamsDefinition, {
-    read: (call: ReadCall) => void read(call, store, reader, log),
-    append: (call: Parameters<typeof serveAppend>[0], reply: Parameters<typeof serveAppend>[1]) =>
-      serveAppend(call, reply, store),
-    batchAppend: (call: ConstructorParameters<typeof BatchAppendSession>[0]) =>
-      void new BatchAppendSession(call, store),
-    delete: (call: { request: Parameters<typeof serveDelete>[0] }, reply: Parameters<typeof serveDelete>[1]) =>
-      serveDelete(call.request, reply, store),
-    tombstone: (call: { request: Parameters<typeof serveTombstone>[0] }, reply: Parameters<typeof serveTombstone>[1]) =>
-      serveTombstone(call.request, reply, store),
+    read: (call: ReadCall) => {
+      streaming(call, guard, () => void serveReading(call, store, reader, log))
+    },
+    batchAppend: (call: BatchAppendCall) => {
+      streaming(call, guard, () => void new BatchAppendSession(call, store))
+    },
+    append: (call: AppendCall, reply: Reply) => {
+      answering(call, guard, reply, () => serveAppend(call, store))
+    },
+    delete: (call: DeleteCall, reply: Reply) => {
+      answering(call, guard, reply, () => serveDelete(call.request, store))
+    },
+    tombstone: (call: TombstoneCall, reply: Reply) => {
+      answering(call, guard, reply, () => serveTombstone(call.request, store))
+    },
   })
   server.addService(ServerFeaturesService, { getSupportedMethods })
   server.addService(GossipService, { read: gossipOf(address) })
   return server
 }
 
-async function read(call: ReadCall, store: EventStore, reader: Reader, log: Log): Promise<void> {
+type Guarded = Parameters<Guard>[0]
+
+function streaming(
+  call: Guarded & { emit(event: 'error', error: Error): unknown },
+  guard: Guard,
+  serve: () => void,
+): void {
+  try {
+    guard(call)
+    serve()
+  } catch (error) {
+    call.emit('error', toServiceError(error))
+  }
+}
+
+async function answering(call: Guarded, guard: Guard, reply: Reply, serve: () => Promise<unknown>): Promise<void> {
+  try {
+    guard(call)
+    reply(null, await serve())
+  } catch (error) {
+    reply(toServiceError(error))
+  }
+}
+
+async function serveReading(call: ReadCall, store: EventStore, reader: Reader, log: Log): Promise<void> {
   const outbox = new Outbox(call)
   try {
     const plan = readPlan(call.request)
@@ -60,11 +99,8 @@ async function read(call: ReadCall, store: EventStore, reader: Reader, log: Log)
 }
 
 /** Listens and answers the port. */
-export function listen(server: Server, host: string, port: number): Promise<number> {
+export function listen(server: Server, credentials: ServerCredentials, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
-      if (error) reject(error)
-      else resolve(bound)
-    })
+    server.bindAsync(`${host}:${port}`, credentials, (error, bound) => (error ? reject(error) : resolve(bound)))
   })
 }

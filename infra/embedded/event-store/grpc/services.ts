@@ -9,6 +9,7 @@ import type streams from '@eventstore/db-client/generated/streams_pb.js'
 import type {
   MethodDefinition,
   ServerDuplexStream,
+  ServerReadableStream,
   ServerUnaryCall,
   ServerWritableStream,
   sendUnaryData,
@@ -48,6 +49,10 @@ export const streamsDefinition = {
 
 export type ReadCall = ServerWritableStream<streams.ReadReq, Buffer>
 export type BatchAppendCall = ServerDuplexStream<BatchPart, Buffer>
+export type AppendCall = ServerReadableStream<AppendPart, streams.AppendResp>
+export type DeleteCall = ServerUnaryCall<streams.DeleteReq, streams.DeleteResp>
+export type TombstoneCall = ServerUnaryCall<streams.TombstoneReq, streams.TombstoneResp>
+export type Reply = sendUnaryData<unknown>
 type Unary<Response> = (call: ServerUnaryCall<unknown, Response>, reply: sendUnaryData<Response>) => void
 
 // A server never serialises requests, but the method definition asks for a function.

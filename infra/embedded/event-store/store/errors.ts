@@ -12,3 +12,8 @@ export class StoreInUse extends Error {
 export class DiskFull extends Error {
   override name = 'DiskFull'
 }
+
+/** The node is stopping. Nothing of the append was written. */
+export class StoreClosed extends Error {
+  override name = 'StoreClosed'
+}

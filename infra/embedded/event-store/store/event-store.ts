@@ -23,7 +23,7 @@ const TOMBSTONE_REVISION = Number.MAX_SAFE_INTEGER
 
 /**
  * The write side of the store. Decisions are taken at once, in order, on the state that includes what is still on its
- * way to disk; every outcome is delivered only after all it rests on is durable. Rejects with DiskFull.
+ * way to disk; every outcome is delivered only after all it rests on is durable. Rejects with DiskFull and StoreClosed.
  */
 export class EventStore {
   readonly state: State
@@ -34,9 +34,10 @@ export class EventStore {
     this.commits = new GroupCommit(this.state, onFatal)
   }
 
-  append(stream: string, expected: Expected, events: ProposedEvent[]): Promise<Outcome> {
+  async append(stream: string, expected: Expected, events: ProposedEvent[]): Promise<Outcome> {
     const { state } = this
-    if (events.reduce((size, event) => size + sizeOf(event), 0) > MAX_APPEND_SIZE) return settled({ kind: 'too-large' })
+    this.commits.refuseIfClosed()
+    if (events.reduce((size, event) => size + sizeOf(event), 0) > MAX_APPEND_SIZE) return { kind: 'too-large' }
     const head = state.head(stream)
     const decision = decideAppend(
       state,
@@ -58,7 +59,8 @@ export class EventStore {
   }
 
   /** Soft delete: hides the events so far; the stream can be written again. */
-  softDelete(stream: string, expected: Expected): Promise<Outcome> {
+  async softDelete(stream: string, expected: Expected): Promise<Outcome> {
+    this.commits.refuseIfClosed()
     const head = this.state.head(stream)
     const refusal = this.#refuseDelete(head, expected)
     if (refusal) return this.commits.afterDurable(refusal)
@@ -71,9 +73,9 @@ export class EventStore {
   }
 
   /** Hard delete: the stream can never be written or read again. */
-  tombstone(stream: string, expected: Expected): Promise<Outcome> {
-    const { state } = this
-    const head = state.head(stream)
+  async tombstone(stream: string, expected: Expected): Promise<Outcome> {
+    this.commits.refuseIfClosed()
+    const head = this.state.head(stream)
     const refusal = this.#refuseDelete(head, expected)
     if (refusal) return this.commits.afterDurable(refusal)
     const event = { id: randomUUID(), type: '$streamDeleted', contentType: 'application/octet-stream' }
@@ -125,8 +127,6 @@ export class EventStore {
     return position
   }
 }
-
-const settled = (outcome: Outcome) => Promise.resolve(outcome)
 
 const metadataEvent = (data: Buffer): ProposedEvent => ({
   id: randomUUID(),

@@ -1,5 +1,5 @@
 import { type Batch, commit, emptyBatch, type StagedEvent } from './commit.ts'
-import { DiskFull } from './errors.ts'
+import { DiskFull, StoreClosed } from './errors.ts'
 import type { State } from './state.ts'
 import type { StreamRow } from './tables.ts'
 
@@ -60,8 +60,9 @@ export class GroupCommit {
     await this.#running
   }
 
-  get closed(): boolean {
-    return this.#closed
+  /** Throws StoreClosed once the store is closing. */
+  refuseIfClosed(): void {
+    if (this.#closed) throw new StoreClosed('the event store is stopping')
   }
 
   async #run(): Promise<void> {
