@@ -17,6 +17,8 @@ export async function main(argv: string[]): Promise<void> {
   const role = roles.get(command)
   if (role) await serve(command, role)
   else if (command === 'up') process.exitCode = await up(rest)
+  else if (command === 'admin-key') process.exitCode = await adminKey(rest)
+  else process.exitCode = await (await import('./cli/main.ts')).main(argv)
 }
 
 async function serve(name: string, { load, answersHealth }: RoleEntry): Promise<void> {
@@ -36,6 +38,11 @@ async function serve(name: string, { load, answersHealth }: RoleEntry): Promise<
 async function up(argv: string[]): Promise<number> {
   const supervisor = await import('./infra/embedded/supervisor/up.ts')
   return plainly(() => supervisor.up(argv))
+}
+
+async function adminKey(argv: string[]): Promise<number> {
+  const operator = await import('./infra/operator/admin-key.ts')
+  return plainly(async () => operator.adminKey(argv))
 }
 
 // Mistakes in the settings and the like: the message is written for the person who can put it right.

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { apiKeyCheck, apiKeyId, createApiKey, hasApiKeys, removeApiKey } from './api-keys.ts'
+import { apiKeyCheck, apiKeyId, createApiKey, hasApiKeys, listApiKeys, removeApiKey } from './api-keys.ts'
 
 const now = '2030-01-01T00:00:00.000Z'
 const dir = mkdtempSync(join(tmpdir(), 'opsc-keys-'))
@@ -30,6 +30,8 @@ t.test('a removed or expired key is refused at the next request', async t => {
   t.notOk(check(brief), 'expired')
   const other = createApiKey(file, 'other', { now })
   t.ok(check(other))
+  t.match(listApiKeys(file).at(-1), { id: apiKeyId(other), label: 'other' })
+  t.notMatch(JSON.stringify(listApiKeys(file)), /sha256/)
   t.ok(removeApiKey(file, apiKeyId(other) ?? ''))
   t.notOk(check(other), 'removed')
   t.notOk(removeApiKey(file, 'nobody'))

@@ -54,6 +54,10 @@ export function createApiKey(file: string, label: string, options: { now: string
   return key
 }
 
+/** What is known of the keys; nothing of it lets anyone in. */
+export const listApiKeys = (file: string): Array<Omit<KeyRecord, 'sha256'>> =>
+  load(file).map(({ sha256, ...shown }) => shown)
+
 /** Removes the key with this id (the middle part of the key). Answers whether it was there. */
 export function removeApiKey(file: string, id: string): boolean {
   const keys = load(file)
