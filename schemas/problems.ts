@@ -38,8 +38,12 @@ export const problems = {
   conflict: [409, 'Somebody else changed it at the same moment'],
   'request-in-flight': [409, 'A request with this Idempotency-Key is being worked on'],
   'precondition-failed': [412, 'It has changed since you read it'],
+  'bad-request': [400, 'The request is not well-formed HTTP'],
+  'method-not-allowed': [405, 'There is something here, but not for this method'],
+  'request-timeout': [408, 'The request did not arrive in time'],
   'body-too-large': [413, 'The body is larger than allowed'],
   'unsupported-media-type': [415, 'Send application/json'],
+  'headers-too-large': [431, 'The request headers are larger than allowed'],
   'idempotency-key-reused': [422, 'The Idempotency-Key was used with another request'],
   'secret-in-payload': [422, 'The request carries what looks like a secret where no secret belongs'],
   'rate-limited': [429, 'Too many requests'],
@@ -68,5 +72,22 @@ export function problem(code: ProblemCode, detail?: string, errors?: Problem['er
     status,
     ...(detail === undefined ? {} : { detail }),
     ...(errors === undefined ? {} : { errors }),
+  }
+}
+
+/**
+ * An error that is an answer: any layer may throw one, the HTTP edge turns it into `problem(code, detail, errors)`.
+ * `detail` goes to the client as it is.
+ */
+export class ProblemError extends Error {
+  override name = 'ProblemError'
+  readonly code: ProblemCode
+  readonly detail: string | undefined
+  readonly errors: Problem['errors']
+  constructor(code: ProblemCode, detail?: string, errors?: Problem['errors']) {
+    super(detail === undefined ? code : `${code}: ${detail}`)
+    this.code = code
+    this.detail = detail
+    this.errors = errors
   }
 }

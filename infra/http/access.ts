@@ -1,0 +1,46 @@
+import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import { ProblemError } from '../../schemas/problems.ts'
+import type { ApiKeyHolder } from '../api-keys.ts'
+import type { Principal } from './types.ts'
+
+export type Authenticate = (key: string) => Principal | undefined
+
+/**
+ * Principals from the API key file: until there are roles, a key that checks out belongs to an administrator and
+ * permits everything.
+ */
+export function administratorKeys(check: (key: string) => ApiKeyHolder | undefined): Authenticate {
+  return key => {
+    const holder = check(key)
+    if (!holder) return undefined
+    return { actor: { kind: 'api-key', id: holder.id, roles: ['administrator'] }, permits: () => true }
+  }
+}
+
+/** Denies by default: no key, no entry; no declared permission, no route. */
+export function guardAccess(app: FastifyInstance, authenticate: Authenticate): void {
+  app.decorateRequest('principal', undefined)
+  app.addHook('onRoute', checkDeclared)
+  app.addHook('onRequest', async request => {
+    const { config } = request.routeOptions
+    if (request.is404 || config.public) return
+    const key = presentedKey(request)
+    const principal = key === undefined ? undefined : authenticate(key)
+    if (!principal) throw new ProblemError('unauthenticated')
+    if (config.permission === undefined || !principal.permits(config.permission)) throw new ProblemError('forbidden')
+    request.principal = principal
+  })
+}
+
+function checkDeclared(route: RouteOptions): void {
+  const { permission, public: open } = route.config ?? {}
+  if ((permission === undefined) === (open === undefined))
+    throw new Error(`${route.method} ${route.url} must declare either a permission or public: true`)
+}
+
+function presentedKey(request: FastifyRequest): string | undefined {
+  const bearer = /^Bearer ([\x21-\x7e]{1,200})$/i.exec(request.headers.authorization ?? '')?.[1]
+  if (bearer !== undefined) return bearer
+  const header = request.headers['x-api-key']
+  return typeof header === 'string' ? header : undefined
+}

@@ -1,0 +1,8 @@
+export { ProblemError } from '../../schemas/problems.ts'
+export { type Authenticate, administratorKeys } from './access.ts'
+export type { ApiAnswer, ApiOperation, DescribedRoute } from './api-operation.ts'
+export { parseInput, toProblem } from './errors.ts'
+export { describedRoutes } from './route-table.ts'
+export { createHttpServer, type HttpServerOptions } from './server.ts'
+export { parseStrictJson } from './strict-json.ts'
+export type { BodyType, HttpServer, Principal, Reply, Request } from './types.ts'

@@ -1,0 +1,31 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Actor } from '../../schemas/kernel.ts'
+import type { ApiOperation } from './api-operation.ts'
+
+export type HttpServer = FastifyInstance
+export type Request = FastifyRequest
+export type Reply = FastifyReply
+
+/** Who makes a request, and what they may do. */
+export type Principal = { actor: Actor; permits(permission: string): boolean }
+
+export type BodyType = 'application/json' | 'application/x-ndjson' | 'none'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the principal must be permitted to do. Every route declares this or `public: true`. */
+    permission?: string
+    /** Reachable without a key: health answers, the API description. */
+    public?: true
+    /** The one content type a POST, PUT or PATCH takes. Default application/json. */
+    consumes?: BodyType
+    /** Leaves the route out of the rate limit and of the request log: health answers. */
+    quiet?: true
+    /** How the route appears in the API description; a route without it does not appear. */
+    api?: ApiOperation
+  }
+  interface FastifyRequest {
+    /** Undefined only on public routes. */
+    principal: Principal | undefined
+  }
+}
