@@ -1,0 +1,38 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** Pids of the direct children of a process, from /proc. */
+export const childProcesses = (pid: number): number[] => parents().get(pid) ?? []
+
+/** Pids of all processes below a process, nearest first. */
+export function descendants(pid: number): number[] {
+  const table = parents()
+  const found = [...(table.get(pid) ?? [])]
+  for (const each of found) found.push(...(table.get(each) ?? []))
+  return found
+}
+
+/** True while a process with this pid runs; one that has ended and only waits to be reaped does not. */
+export function isAlive(pid: number): boolean {
+  const state = statOf(pid)?.state
+  return state !== undefined && state !== 'Z' && state !== 'X'
+}
+
+function parents(): Map<number, number[]> {
+  const table = new Map<number, number[]>()
+  for (const name of readdirSync('/proc')) {
+    const stat = /^\d+$/.test(name) ? statOf(Number(name)) : undefined
+    if (stat) table.set(stat.parent, [...(table.get(stat.parent) ?? []), Number(name)])
+  }
+  return table
+}
+
+// proc(5): the name is in brackets and may itself hold blanks and brackets; state and parent follow the last one.
+function statOf(pid: number): { state: string; parent: number } | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const [state = '', parent = '0'] = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return { state, parent: Number(parent) }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,207 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir, userInfo } from 'node:os'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { childProcesses, descendants } from './process-tree.ts'
+
+export type SshdOptions = {
+  /** Loopback addresses to listen on, all at one port. Default 127.0.0.1; sixteen share a server process. */
+  addresses?: string[]
+  /** Types of the host keys. Default ed25519 alone. */
+  hostKeyTypes?: Array<'ed25519' | 'ecdsa' | 'rsa'>
+  maxSessions?: number
+  /** Further lines of sshd_config. */
+  config?: string[]
+}
+
+export type Sshd = {
+  host: string
+  port: number
+  username: string
+  /** OpenSSH PEM of the one key that may log in, and the file it is in (mode 0600). */
+  privateKey: string
+  privateKeyFile: string
+  /** `<type> <base64>` of the first host key, and of all of them. */
+  hostKey: string
+  hostKeys: string[]
+  /** Everything the servers wrote so far: a login is a line with `Accepted publickey`. */
+  log(): string
+  /** Ends the server and every session of it. */
+  stop(): Promise<void>
+  /** On the same port, with new host keys when asked. */
+  restart(options?: { newHostKeys?: boolean }): Promise<void>
+  /** Kills the server side of every open session, as a crash or a reboot would; the server goes on. */
+  killSessions(): void
+}
+
+type Test = { teardown(handler: () => Promise<void>): unknown }
+
+const LISTEN_SOCKETS = 16
+
+/** Where sshd is, or undefined when OpenSSH's server is not installed. */
+export const findSshd = (): string | undefined =>
+  ['/usr/sbin', ...(process.env.PATH ?? '').split(':'), '/usr/lib/ssh']
+    .map(folder => path.join(folder, 'sshd'))
+    .find(file => existsSync(file))
+
+/** True when OpenSSH's server is here. As root in CI, where it could have been installed, its absence is an error. */
+export function haveSshd(): boolean {
+  if (findSshd()) return true
+  if (process.env.CI === 'true' && process.getuid?.() === 0) {
+    throw new Error('sshd is missing: apt-get install openssh-server')
+  }
+  return false
+}
+
+/**
+ * Starts a real OpenSSH server on loopback as this user, with its own host keys and one ed25519 login key. It ends,
+ * with all its sessions, when the test does.
+ */
+export async function startSshd(t: Test, options: SshdOptions = {}): Promise<Sshd> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'opsc-sshd-'))
+  const addresses = options.addresses ?? ['127.0.0.1']
+  const types = options.hostKeyTypes ?? ['ed25519']
+  const file = (name: string) => path.join(folder, name)
+  const makeHostKeys = () => types.map(type => makeKey(file(`host_${type}`), type))
+  makeKey(file('user'), 'ed25519')
+  writeFileSync(file('authorized_keys'), readFileSync(file('user.pub')), { mode: 0o600 })
+  let hostKeys = makeHostKeys()
+  let servers: ChildProcess[] = []
+  const port = await freePort()
+  const start = async () => {
+    servers = await launchAll(folder, addresses, port, types, options)
+  }
+  const stop = async () => {
+    await Promise.all(servers.map(endTree))
+    servers = []
+  }
+  t.teardown(async () => {
+    await stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  await start()
+  return {
+    host: addresses[0] ?? '127.0.0.1',
+    port,
+    username: userInfo().username,
+    privateKey: readFileSync(file('user'), 'utf8'),
+    privateKeyFile: file('user'),
+    get hostKey() {
+      return hostKeys[0] ?? ''
+    },
+    get hostKeys() {
+      return hostKeys
+    },
+    log: () => addresses.map((_, group) => read(file(`log.${group}`))).join(''),
+    stop,
+    restart: async ({ newHostKeys = false } = {}) => {
+      await stop()
+      if (newHostKeys) hostKeys = makeHostKeys()
+      await start()
+    },
+    killSessions: () => {
+      for (const server of servers) for (const pid of childProcesses(server.pid ?? 0)) kill(pid, 'SIGKILL')
+    },
+  }
+}
+
+async function launchAll(
+  folder: string,
+  addresses: string[],
+  port: number,
+  types: string[],
+  options: SshdOptions,
+): Promise<ChildProcess[]> {
+  const groups = Math.ceil(addresses.length / LISTEN_SOCKETS)
+  const launches = Array.from({ length: groups }, (_, group) => {
+    const share = addresses.slice(group * LISTEN_SOCKETS, (group + 1) * LISTEN_SOCKETS)
+    const config = path.join(folder, `sshd_config.${group}`)
+    writeFileSync(config, configuration(folder, share, port, types, options))
+    return launch(config, path.join(folder, `log.${group}`), share.length)
+  })
+  return await Promise.all(launches)
+}
+
+function configuration(folder: string, addresses: string[], port: number, types: string[], options: SshdOptions) {
+  return [
+    `Port ${port}`,
+    ...addresses.map(address => `ListenAddress ${address}`),
+    ...types.map(type => `HostKey ${folder}/host_${type}`),
+    `AuthorizedKeysFile ${folder}/authorized_keys`,
+    'PidFile none',
+    'StrictModes no',
+    'UsePAM no',
+    'UseDNS no',
+    'PermitRootLogin yes',
+    'PasswordAuthentication no',
+    'KbdInteractiveAuthentication no',
+    'PrintMotd no',
+    'PrintLastLog no',
+    'MaxStartups 2000:30:4000',
+    `MaxSessions ${options.maxSessions ?? 10}`,
+    ...(options.config ?? []),
+    '',
+  ].join('\n')
+}
+
+async function launch(config: string, log: string, sockets: number): Promise<ChildProcess> {
+  const sshd = findSshd()
+  if (!sshd) throw new Error('sshd is missing: apt-get install openssh-server')
+  if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
+  // Sessions lose their stderr, so what they log only comes through a file.
+  const flags = ['-D', '-E', log, '-f', config, ...withoutPenalties(sshd, config)]
+  const before = read(log).length
+  const child = spawn(sshd, flags, { stdio: 'ignore' })
+  const gaveUp = Date.now() + 10_000
+  for (;;) {
+    const said = read(log).slice(before)
+    if ((said.match(/Server listening on/g)?.length ?? 0) >= sockets) return child
+    if (child.exitCode !== null || Date.now() > gaveUp) throw new Error(`sshd did not start: ${said}`)
+    await delay(5)
+  }
+}
+
+const read = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : '')
+
+// From OpenSSH 9.8 on, failed logins make the server turn an address away for a while; older ones know no such option.
+function withoutPenalties(sshd: string, config: string): string[] {
+  const flags = ['-o', 'PerSourcePenalties=no']
+  return spawnSync(sshd, ['-t', '-f', config, ...flags]).status === 0 ? flags : []
+}
+
+function makeKey(file: string, type: string): string {
+  rmSync(file, { force: true })
+  rmSync(`${file}.pub`, { force: true })
+  execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-C', 'spec', '-f', file])
+  return readFileSync(`${file}.pub`, 'utf8').split(' ').slice(0, 2).join(' ')
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  await new Promise(resolve => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
+
+// Sessions are processes of their own session: they outlive the server unless they are ended by pid.
+async function endTree(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return
+  const gone = once(server, 'exit')
+  const family = descendants(server.pid ?? 0)
+  server.kill('SIGTERM')
+  await gone
+  for (const pid of family) kill(pid, 'SIGKILL')
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended by itself.
+  }
+}
