@@ -34,9 +34,9 @@ const LOOPBACK = '127.0.0.1'
  */
 export async function runEventStoreNode(options: EventStoreNodeOptions): Promise<EventStoreNode> {
   const { dataDir, host = LOOPBACK, credentials, log = () => {} } = options
-  const opened = openStore(dataDir)
+  const opened = await openStore(dataDir)
   try {
-    const store = new EventStore(opened.tables, error => {
+    const store = new EventStore(opened.state, error => {
       log({ level: 'fatal', msg: 'the event store cannot write', error: String(error) })
       process.exit(1)
     })

@@ -3,9 +3,9 @@ import { type ProposedEvent, sizeOf } from '../wire/proposed-event.ts'
 import { encodeRecorded } from '../wire/recorded-event.ts'
 import { decideAppend, type Expected, exists } from './decide.ts'
 import { GroupCommit } from './group-commit.ts'
-import { State, type StreamHead } from './state.ts'
+import type { State, StreamHead } from './state.ts'
 import { isMetastream, isSoftDeleted, metastreamOf, originalOf, truncatedMetadata } from './stream-metadata.ts'
-import { seal, type Tables } from './tables.ts'
+import { seal } from './tables.ts'
 
 /** Largest append, in bytes as `sizeOf` counts them (EventStoreDB's default MaxAppendSize). */
 export const MAX_APPEND_SIZE = 2 ** 20
@@ -29,9 +29,9 @@ export class EventStore {
   readonly state: State
   readonly commits: GroupCommit
 
-  constructor(tables: Tables, onFatal: (error: unknown) => void) {
-    this.state = new State(tables)
-    this.commits = new GroupCommit(this.state, onFatal)
+  constructor(state: State, onFatal: (error: unknown) => void) {
+    this.state = state
+    this.commits = new GroupCommit(state, onFatal)
   }
 
   async append(stream: string, expected: Expected, events: ProposedEvent[]): Promise<Outcome> {

@@ -13,6 +13,12 @@ const openHere = new Set<string>()
 /** Has the folder ever been opened by a node? */
 export const hasOwnerFile = (dataDir: string) => existsSync(join(dataDir, OWNER_FILE))
 
+/** Process that has the folder, when it is running. */
+export function ownerPid(dataDir: string): number | undefined {
+  const owner = readOwner(join(dataDir, OWNER_FILE))
+  return owner !== '' && isAlive(owner) ? Number(owner.split(' ')[0]) : undefined
+}
+
 /** Throws StoreInUse when a live process has the folder. Only `lockFolder` is safe against a race. */
 export function refuseIfInUse(dataDir: string): void {
   const owner = readOwner(join(dataDir, OWNER_FILE))

@@ -10,6 +10,8 @@ export type Meta = { transaction: number; lastPage: number; freeList: Tree; main
 export type LeafNode = { key: Buffer; value: Buffer; overflow: { page: number; length: number } | undefined }
 
 export const PAGE_HEADER = 24
+/** Root of a tree without pages (P_INVALID), as `number64` reads it. */
+export const NO_ROOT = 2 ** 64
 
 // Layout of LMDB data version 2 (mdb.c: MDB_page_header, MDB_meta, MDB_db, MDB_node), little-endian, 64 bit.
 const MAGIC = 0xbeefc0de
@@ -46,14 +48,18 @@ export class PageFile {
     return bytes
   }
 
-  /** The meta page of the last commit. Both meta pages must be whole and of consecutive transactions. */
+  /**
+   * The meta page of the last commit. Both must be whole and of consecutive transactions, or the first must be that of
+   * a new or a copied store, which says nothing yet. Read at once, since a running node writes them in turn.
+   */
   meta(): Meta {
-    const even = readMeta(this.page(0))
-    const odd = readMeta(this.page(1))
-    const latest = even.transaction > odd.transaction ? even : odd
-    const isPair = Math.abs(even.transaction - odd.transaction) <= 1 && even.transaction % 2 === 0
-    if (!isPair) throw new DamagedStore('its two meta pages do not belong together')
-    return latest
+    const pages = this.page(0, 2)
+    const first = readMeta(pages)
+    const second = readMeta(pages.subarray(this.pageSize))
+    const isPair = first.transaction % 2 === 0 && Math.abs(first.transaction - second.transaction) <= 1
+    const isFresh = first.transaction === 0 && first.main.entries === 0 && first.main.root === NO_ROOT
+    if (!isPair && !isFresh) throw new DamagedStore('its two meta pages do not belong together')
+    return first.transaction > second.transaction ? first : second
   }
 }
 

@@ -8,7 +8,7 @@ import {
   oldestVisible,
   parseMetadata,
 } from './stream-metadata.ts'
-import { type Tables, unseal } from './tables.ts'
+import { streamRow, type Tables, unseal } from './tables.ts'
 
 /** A stored event as it goes to a reader; `next` is the position right behind it. */
 export type StoredEvent = { position: number; next: number; wire: Buffer; header: RecordedHeader }
@@ -76,7 +76,7 @@ export class Reader {
 
   /** What a reader may see of a stream. `now` in milliseconds decides $maxAge. */
   stream(name: string, now: number): VisibleStream {
-    const row = this.#tables.streams.get(name)
+    const row = streamRow(this.#tables, name)
     const number = row?.number ?? 0
     const last = number === 0 ? -1 : this.#lastDurable(number)
     if (row?.tombstone !== undefined && row.tombstone < this.#durableEnd()) {
@@ -129,7 +129,7 @@ export class Reader {
   }
 
   #metadata(name: string) {
-    const row = this.#tables.streams.get(metastreamOf(name))
+    const row = streamRow(this.#tables, metastreamOf(name))
     const last = row ? this.#lastDurable(row.number) : -1
     if (!row || last < 0) return {}
     const position = this.#tables.index.get([row.number, last])

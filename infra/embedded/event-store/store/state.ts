@@ -2,7 +2,7 @@ import { readHeader } from '../wire/recorded-event.ts'
 import { DamagedStore } from './errors.ts'
 import { RecentIds } from './recent-ids.ts'
 import { isMetastream, metastreamOf, parseMetadata, type StreamMetadata } from './stream-metadata.ts'
-import { type Tables, unseal } from './tables.ts'
+import { streamRow, type Tables, unseal } from './tables.ts'
 
 /** Head of a stream including appends that are not durable yet. `number` is 0 until the first event. */
 export type StreamHead = {
@@ -46,7 +46,7 @@ export class State {
   head(name: string): StreamHead {
     const cached = this.#heads.get(name)
     if (cached) return cached
-    const row = this.tables.streams.get(name)
+    const row = streamRow(this.tables, name)
     const head: StreamHead = {
       name,
       nameBytes: Buffer.from(name),
@@ -55,6 +55,8 @@ export class State {
       tombstoned: row?.tombstone !== undefined,
       inFlight: 0,
     }
+    // A head that leads to the wrong events would let the next append go to the wrong place.
+    if (head.last >= 0) this.event(head, head.last)
     this.#heads.set(name, head)
     return head
   }
@@ -122,7 +124,10 @@ export class State {
 
   #recallRecentIds(): void {
     const latest = [...this.tables.events.getRange({ reverse: true, limit: RECENT_IDS })].reverse()
+    let next = latest[0]?.key
     for (const { key, value } of latest) {
+      if (key !== next) throw new DamagedStore(`the event at position ${next} is missing`)
+      next = key + value.length
       const { id, stream, revision } = readHeader(unseal(value, key))
       this.recentIds.remember(id, { stream, revision, position: key })
     }

@@ -7,6 +7,7 @@ import {
   type LeafNode,
   leafNodes,
   type Meta,
+  NO_ROOT,
   number64,
   PAGE_HEADER,
   PageFile,
@@ -19,7 +20,6 @@ const BRANCH = 0x01
 const LEAF = 0x02
 const OVERFLOW = 0x04
 const NAMED_TREE_SIZE = 48
-const NO_ROOT = 2 ** 53
 
 /** How deep to look: every page, or only the pages that lead to others. */
 export type Depth = 'all' | 'branches'
@@ -77,7 +77,7 @@ class StructureCheck {
   }
 
   #checkTree(tree: Tree, visit: (node: LeafNode) => void): void {
-    if (tree.entries === 0 || tree.root >= NO_ROOT) {
+    if (tree.entries === 0 || tree.root === NO_ROOT) {
       if (tree.entries !== 0) throw new DamagedStore('a tree has entries but no root')
       return
     }

@@ -46,6 +46,24 @@ export function openTables(dataDir: string, options: { readOnly: boolean }): Tab
   }
 }
 
+/** The row of a stream. Throws DamagedStore when it does not read as one. */
+export function streamRow(tables: Tables, name: string): StreamRow | undefined {
+  const row = readRow(tables, name)
+  const isRow = row === undefined || (isCount(row.number) && (row.tombstone === undefined || isCount(row.tombstone)))
+  if (!isRow) throw new DamagedStore(`the row of stream ${name} is not one`)
+  return row
+}
+
+function readRow(tables: Tables, name: string): StreamRow | undefined {
+  try {
+    return tables.streams.get(name)
+  } catch {
+    throw new DamagedStore(`the row of stream ${name} cannot be read`)
+  }
+}
+
+const isCount = (value: unknown) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+
 /** Prefixes the bytes of an event with their CRC-32. */
 export function seal(wire: Buffer): Buffer {
   const sealed = Buffer.allocUnsafe(SEAL_LENGTH + wire.length)
