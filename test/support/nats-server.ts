@@ -1,21 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { natsServerConfig } from '../../infra/embedded/broker/index.ts'
 import { type TestBroker, type TestBrokerOptions, urls } from './broker.ts'
+import { programOf } from './packages.ts'
 
 type Teardown = { teardown(handler: () => Promise<void>): unknown }
-
-/** Where Debian's package or the PATH has nats-server, else undefined. */
-export function findNatsServer(): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
-  return folders.map(folder => join(folder, 'nats-server')).find(existsSync)
-}
 
 /** Starts a real nats-server with the configuration that `natsServerConfig` makes; it ends with the test. */
 export async function startNatsServer(t: Teardown, options: TestBrokerOptions = {}): Promise<TestBroker> {
@@ -41,7 +35,7 @@ export async function startNatsServer(t: Teardown, options: TestBrokerOptions = 
 }
 
 async function launch(folder: string, options: TestBrokerOptions, port: number) {
-  const binary = findNatsServer()
+  const binary = programOf('nats-server')
   if (!binary) throw new Error('nats-server is not installed')
   const { port: _fixed, ...limits } = options
   const file = join(folder, 'nats.conf')
