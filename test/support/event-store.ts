@@ -13,6 +13,8 @@ export type EventStoreOptions = {
   /** Data folder; a temporary one, removed at the end, when not given. */
   dataDir?: string
   credentials?: { username: string; password: string }
+  /** Command that runs the node's command line given behind it, for example under a limit. */
+  launcher?: string[]
 }
 
 export type StartedEventStore = {
@@ -25,6 +27,8 @@ export type StartedEventStore = {
   /** Stops the process if it runs and starts it again on the same port and data folder. */
   restart(): Promise<void>
   stop(): Promise<void>
+  /** Resolves with exit code or signal once the process has ended by itself or otherwise. */
+  exited(): Promise<number | string>
   /** Log lines of the process so far. */
   log(): string
 }
@@ -40,7 +44,8 @@ export async function startEventStore(t: Teardown, options: EventStoreOptions = 
   let log = ''
 
   async function start() {
-    child = spawn(process.execPath, [ENTRY], { stdio: ['pipe', 'pipe', 'pipe'] })
+    const [command = process.execPath, ...args] = [...(options.launcher ?? []), process.execPath, ENTRY]
+    child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
     child.stderr?.on('data', chunk => {
       log += chunk
     })
@@ -67,6 +72,10 @@ export async function startEventStore(t: Teardown, options: EventStoreOptions = 
     async restart() {
       await end('SIGTERM')
       await start()
+    },
+    async exited() {
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      return child.exitCode ?? child.signalCode ?? ''
     },
     log: () => log,
   }

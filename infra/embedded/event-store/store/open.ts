@@ -19,9 +19,7 @@ const RECORD_CHECK_BYTES = 16 * 2 ** 20
 export async function openStore(dataDir: string): Promise<OpenStore> {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   refuseIfInUse(dataDir)
-  checking(dataDir, () => {
-    if (hasStore(dataDir)) checkStructure(dataDir)
-  })
+  checking(dataDir, () => checkPages(dataDir))
   const tables = openTables(dataDir, { readOnly: false })
   let unlock = () => {}
   const close = async () => {
@@ -33,6 +31,16 @@ export async function openStore(dataDir: string): Promise<OpenStore> {
     return { state: checking(dataDir, () => readState(tables)), close }
   } catch (error) {
     await close()
+    throw error
+  }
+}
+
+function checkPages(dataDir: string): void {
+  try {
+    if (hasStore(dataDir)) checkStructure(dataDir)
+  } catch (error) {
+    // A process that took the folder this very moment writes to what is being checked.
+    refuseIfInUse(dataDir)
     throw error
   }
 }
@@ -50,8 +58,6 @@ function checking<T>(dataDir: string, check: () => T): T {
     return check()
   } catch (error) {
     if (!(error instanceof DamagedStore)) throw error
-    // A process that took the folder this very moment writes to what is being checked.
-    refuseIfInUse(dataDir)
     throw new DamagedStore(`the event store in ${dataDir} is damaged: ${error.message}; restore it from a backup`)
   }
 }

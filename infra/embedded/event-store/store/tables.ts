@@ -26,7 +26,8 @@ export const DATA_FILE = 'data.mdb'
 
 /**
  * Opens the tables. `overlappingSync` is off so that a commit resolves only after its pages and its meta page are on
- * disk, and so that a failed sync rejects the commit.
+ * disk, and so that a failed sync rejects the commit; batching by event turn is off because a batch of its own makes a
+ * promise that nobody can catch when a commit fails.
  */
 export function openTables(dataDir: string, options: { readOnly: boolean }): Tables {
   const env = open<unknown, string>({
@@ -35,6 +36,7 @@ export function openTables(dataDir: string, options: { readOnly: boolean }): Tab
     mapSize: MAP_SIZE,
     maxDbs: 4,
     overlappingSync: false,
+    eventTurnBatching: false,
     readOnly: options.readOnly,
   })
   return {
