@@ -44,7 +44,10 @@ export const assignment = z.strictObject({
   leaseSeconds: z.int().min(1),
   target: z.strictObject({ targetId: id, name, address, port, hostKey: hostKeyExpectation }),
   credential: z.strictObject({ credentialId: id, version: z.int().min(1), kind: credentialKind, username: z.string() }),
+  /** What is left to do, in order: a target run that was taken over does not repeat the steps that are over. */
   steps: z.array(stepSchema).min(1),
+  /** The number the next attempt of a step carries; a step that is not named here was never started: 1. */
+  attempts: z.record(stepId, attempt).default({}),
 })
 export const pullReply = z.strictObject({ assignments: z.array(assignment) })
 
