@@ -34,6 +34,7 @@ export const problems = {
   'target-run-taken': [409, 'The target run is claimed by another executor'],
   'target-run-finished': [409, 'The target run has already ended'],
   'step-already-started': [409, 'The step has already been started'],
+  'step-out-of-order': [409, 'The step is not the one that is due'],
   'stale-epoch': [409, 'The claim this report belongs to is no longer the current one'],
   conflict: [409, 'Somebody else changed it at the same moment'],
   'request-in-flight': [409, 'A request with this Idempotency-Key is being worked on'],

@@ -144,7 +144,14 @@ export const targetRunCommands = {
     class: failureClass,
     detail,
   }),
-  'report-step-lost': z.strictObject({ ...stepRun, seq: z.int().min(1), at: instant, detail }),
+  'report-step-lost': z.strictObject({
+    ...stepRun,
+    seq: z.int().min(1),
+    at: instant,
+    /** Taken for `connection-lost` when absent. */
+    why: z.enum(['connection-lost', 'executor-restarted']).optional(),
+    detail,
+  }),
   'report-cancelled': z.strictObject({
     ...targetRun,
     epoch,
@@ -158,6 +165,8 @@ export const targetRunCommands = {
   }),
   'hand-back-target-run': z.strictObject({ ...targetRun, epoch, seq: z.int().min(1), detail }),
   'report-output-gap': z.strictObject({ ...stepRun, seq: z.int().min(1), from: z.int(), to: z.int(), detail }),
+  /** Keeps in the history that a report came for a claim that was over. */
+  'record-stale-report': z.strictObject({ ...targetRun, epoch, report: z.string().max(60), seq: z.int() }),
   'expire-lease': z.strictObject({ ...targetRun, epoch }),
   'cancel-target-run': z.strictObject({ ...targetRun, targetId: id }),
 }

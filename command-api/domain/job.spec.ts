@@ -1,0 +1,70 @@
+import t from 'tap'
+import { specFor } from '../../test/support/decider-spec.ts'
+import { fold } from './decider.ts'
+import { type IdentifiedJobCommand, job, latest } from './job.ts'
+
+const jobId = '0192d3c4-5e6f-7a8b-9c0d-00000000000b'
+const steps = [
+  {
+    id: 'uptime',
+    uses: 'ssh.command' as const,
+    with: { command: 'uptime' },
+    timeoutSeconds: 60,
+    continueOnError: false,
+    idempotent: false,
+  },
+]
+const definition = { steps, selection: { labels: 'env=prod' } }
+const digest = 'a'.repeat(64)
+const other = 'b'.repeat(64)
+const define = { type: 'define-job', data: { jobId, name: 'uptime', ...definition } } as const
+const publish = { type: 'publish-job-version', data: { jobId, ...definition, reason: 'more' } } as const
+const defined = { type: 'JobDefined', data: { jobId, name: 'uptime' } } as const
+const published = (version: number, mark = digest) =>
+  ({ type: 'JobVersionPublished', data: { jobId, version, ...definition, digest: mark } }) as const
+const enabled = { type: 'JobEnabled', data: { jobId } } as const
+const disabled = { type: 'JobDisabled', data: { jobId, reason: 'review' } } as const
+const archived = { type: 'JobArchived', data: { jobId, reason: 'obsolete' } } as const
+const enable: IdentifiedJobCommand = { type: 'enable-job', data: { jobId } }
+const disable: IdentifiedJobCommand = { type: 'disable-job', data: { jobId, reason: 'review' } }
+const archive: IdentifiedJobCommand = { type: 'archive-job', data: { jobId, reason: 'obsolete' } }
+
+t.test('a job is defined with version 1', async t => {
+  const spec = specFor(t, job)
+  spec.given().when(define, { digest }).thenRecords(defined, published(1))
+  spec.given(defined, published(1)).when(define, { digest }).thenNothing()
+  spec.given(defined, published(1)).when(define, { digest: other }).thenRejects('job-already-exists')
+  spec.given(defined, published(1), disabled).when(define, { digest }).thenRejects('job-already-exists')
+})
+t.test('a different definition is the next version', async t => {
+  const spec = specFor(t, job)
+  const second = { ...published(2, other), data: { ...published(2, other).data, reason: 'more' } }
+  spec.given(defined, published(1)).when(publish, { digest: other }).thenRecords(second)
+  spec.given(defined, published(1)).when(publish, { digest }).thenNothing()
+  spec
+    .given(defined, published(1), second)
+    .when(publish, { digest })
+    .thenRecords({ ...second, data: { ...second.data, version: 3, digest } })
+})
+t.test('enabled, disabled, archived', async t => {
+  const spec = specFor(t, job)
+  spec.given(defined, published(1)).when(disable, {}).thenRecords(disabled)
+  spec.given(defined, published(1), disabled).when(disable, {}).thenNothing()
+  spec.given(defined, published(1), disabled).when(enable, {}).thenRecords(enabled)
+  spec.given(defined, published(1), disabled, enabled).when(enable, {}).thenNothing()
+  spec.given(defined, published(1)).when(archive, {}).thenRecords(archived)
+  spec.given(defined, published(1), archived).when(archive, {}).thenNothing()
+  for (const command of [enable, disable, publish])
+    spec.given(defined, published(1), archived).when(command, { digest: other }).thenRejects('job-archived')
+  for (const command of [enable, disable, archive, publish])
+    spec.given().when(command, { digest }).thenRejects('job-not-found')
+})
+t.test('every version stays', async t => {
+  const state = fold(job, [defined, published(1), published(2, other)])
+  if (state.status === 'absent') throw new Error('the job is absent')
+  t.same(
+    state.versions.map(v => v.version),
+    [1, 2],
+  )
+  t.equal(latest(state)?.digest, other)
+})
