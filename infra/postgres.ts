@@ -1,6 +1,12 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 
+export { advisoryLock, type HeldLock, whileLeading } from './postgres/advisory-lock.ts'
+export { isUnavailable, PostgresUnavailable } from './postgres/errors.ts'
+export { type Migration, MigrationChanged, migrate } from './postgres/migrate.ts'
+export { createPipelined, type Pipelined, type Statement } from './postgres/pipelined.ts'
+export { waitForPostgres } from './postgres/wait.ts'
+
 export type Pool = pg.Pool
 export type Connection = pg.PoolClient
 
