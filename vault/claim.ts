@@ -3,6 +3,13 @@ import type { TargetRunEvent } from '../schemas/run.ts'
 
 export type Claim = Recorded<Extract<TargetRunEvent, { type: 'TargetRunClaimed' }>>
 
+const endsTargetRun: ReadonlySet<string> = new Set<TargetRunEvent['type']>([
+  'TargetRunSucceeded',
+  'TargetRunFailed',
+  'TargetRunCancelled',
+  'TargetRunNeedsAttention',
+])
+
 /**
  * Reads the stream of a target run: the claim with this epoch by this executor, and whether it holds now.
  * A claim holds until it is handed back, its lease expires, a newer claim comes or the target run ends; renewals of a
@@ -15,22 +22,13 @@ export function findClaim(
   let claim: Claim | undefined
   let holds = false
   for (const event of events) {
-    switch (event.type) {
-      case 'TargetRunClaimed':
-        holds = event.data.epoch === of.epoch && event.data.executorId === of.executorId
-        if (holds) claim = event
-        break
-      case 'TargetRunHandedBack':
-      case 'LeaseExpired':
-        if (event.data.epoch === claim?.data.epoch) holds = false
-        break
-      case 'TargetRunSucceeded':
-      case 'TargetRunFailed':
-      case 'TargetRunCancelled':
-      case 'TargetRunNeedsAttention':
-        holds = false
-        break
-      default:
+    if (event.type === 'TargetRunClaimed') {
+      holds = event.data.epoch === of.epoch && event.data.executorId === of.executorId
+      if (holds) claim = event
+    } else if (event.type === 'TargetRunHandedBack' || event.type === 'LeaseExpired') {
+      if (event.data.epoch === claim?.data.epoch) holds = false
+    } else if (endsTargetRun.has(event.type)) {
+      holds = false
     }
   }
   return claim && { claim, holds }

@@ -17,18 +17,18 @@ export function credentialStatus(events: readonly Recorded[]): CredentialStatus 
 const MAX_AGE_MS = 1_000
 const MAX_ENTRIES = 1_000
 
+/** Says how a credential stands; `fresh` asks the log now. */
+export type CredentialReader = (credentialId: string, options?: { fresh?: boolean }) => Promise<CredentialStatus>
+
 /**
  * Reads credentials from the log, each at most once a second: a run on many targets asks for the same one, and a
  * revocation takes effect within that second. Concurrent readers share one read.
  */
-export function credentialReader(
-  store: Pick<EventStore, 'read'>,
-  monotonic: () => number,
-): (credentialId: string) => Promise<CredentialStatus> {
+export function credentialReader(store: Pick<EventStore, 'read'>, monotonic: () => number): CredentialReader {
   const cache = new Map<string, { at: number; status: Promise<CredentialStatus> }>()
-  return credentialId => {
+  return (credentialId, { fresh = false } = {}) => {
     const cached = cache.get(credentialId)
-    if (cached && monotonic() - cached.at < MAX_AGE_MS) return cached.status
+    if (!fresh && cached && monotonic() - cached.at < MAX_AGE_MS) return cached.status
     const status = store.read(streams.credential(credentialId)).then(({ events }) => credentialStatus(events))
     // Its age counts from before the read, so that it is never older than it says.
     const entry = { at: monotonic(), status }

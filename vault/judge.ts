@@ -1,0 +1,73 @@
+import type { EventStore } from '../infra/event-store/port.ts'
+import { releaseSignedText, verifySignature } from '../infra/identity.ts'
+import type { ReleaseRequest } from '../schemas/bus.ts'
+import type { ReleaseEvent } from '../schemas/credential.ts'
+import { streams } from '../schemas/events.ts'
+import { NotAuthentic } from './aes-gcm.ts'
+import { type Claim, findClaim } from './claim.ts'
+import type { CredentialReader } from './credential-status.ts'
+import { openEnvelope } from './envelope.ts'
+import type { KekProvider } from './kek.ts'
+import type { SecretStore } from './secret-store.ts'
+
+export type DenialCode = Extract<ReleaseEvent, { type: 'CredentialReleaseDenied' }>['data']['code']
+/** `claim` is there once the signature has shown that the claiming executor itself asks. */
+export type Denial = { denied: DenialCode; claim?: Claim }
+export type JudgeDeps = {
+  store: Pick<EventStore, 'read'>
+  secrets: SecretStore
+  keks: KekProvider
+  credential: CredentialReader
+}
+
+/**
+ * Decides on the log alone whether this executor may have this secret now; the bus proves nothing. With a yes comes
+ * the plaintext, which the caller wipes.
+ */
+export async function judge(
+  deps: JudgeDeps,
+  request: ReleaseRequest,
+): Promise<Denial | { claim: Claim; plaintext: Buffer }> {
+  const { events } = await deps.store.read(streams.targetRun(request.runId, request.n))
+  const found = findClaim(events, request)
+  if (!found) return { denied: 'not-claimed' }
+  const { claim, holds } = found
+  if (!verifySignature(claim.data.executorKey, releaseSignedText(request), request.signature)) {
+    return { denied: 'wrong-signature' }
+  }
+  if (!holds) return { denied: 'stale-epoch', claim }
+  const { credential } = claim.data
+  if (credential?.credentialId !== request.credentialId || credential.version !== request.version) {
+    return { denied: 'not-this-credential', claim }
+  }
+  const sealId = await sealIdOf(deps.credential, request)
+  if (typeof sealId !== 'string') return { ...sealId, claim }
+  const plaintext = await open(deps, { credentialId: request.credentialId, version: request.version, sealId })
+  return plaintext ? { claim, plaintext } : { denied: 'damaged-secret', claim }
+}
+
+async function sealIdOf(
+  credential: CredentialReader,
+  { credentialId, version }: ReleaseRequest,
+): Promise<string | { denied: 'revoked' | 'unknown-version' }> {
+  let status = await credential(credentialId)
+  // A version that was added a moment ago must not be denied because of a reading from before it.
+  if (!status.revoked && !status.sealIds.has(version)) status = await credential(credentialId, { fresh: true })
+  if (status.revoked) return { denied: 'revoked' }
+  return status.sealIds.get(version) ?? { denied: 'unknown-version' }
+}
+
+async function open(
+  { secrets, keks }: JudgeDeps,
+  name: { credentialId: string; version: number; sealId: string },
+): Promise<Buffer | undefined> {
+  const stored = await secrets.get(name.sealId)
+  if (!stored) return undefined
+  try {
+    // Named by the log, not by the row: a row that says to be another's does not open.
+    return await openEnvelope(keks, { ...stored, ...name })
+  } catch (err) {
+    if (err instanceof NotAuthentic) return undefined
+    throw err
+  }
+}
