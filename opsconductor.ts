@@ -9,6 +9,7 @@ const roles = new Map<string, RoleEntry>([
   ['event-store-node', { load: () => import('./infra/embedded/roles/event-store-node.ts'), answersHealth: false }],
   ['postgres', { load: () => import('./infra/embedded/roles/postgres.ts'), answersHealth: false }],
   ['broker', { load: () => import('./infra/embedded/roles/broker.ts'), answersHealth: false }],
+  ['vault', { load: () => import('./vault/main.ts'), answersHealth: false }],
 ])
 
 /** Runs one command to its end, or one role until it is stopped. The result is left in the process's exit code. */
