@@ -12,13 +12,22 @@ const roles = new Map<string, RoleEntry>([
   ['vault', { load: () => import('./vault/main.ts'), answersHealth: false }],
 ])
 
+type Tool = (argv: string[]) => number | Promise<number>
+
+// For whoever runs the system, on the machine that holds its data.
+const tools = new Map<string, () => Promise<Tool>>([
+  ['up', async () => (await import('./infra/embedded/supervisor/up.ts')).up],
+  ['admin-key', async () => (await import('./infra/operator/admin-key.ts')).adminKey],
+  ['eventstore', async () => (await import('./infra/operator/event-store.ts')).eventStore],
+])
+
 /** Runs one command to its end, or one role until it is stopped. The result is left in the process's exit code. */
 export async function main(argv: string[]): Promise<void> {
   const [command = '--help', ...rest] = argv
   const role = roles.get(command)
+  const tool = await tools.get(command)?.()
   if (role) await serve(command, role)
-  else if (command === 'up') process.exitCode = await up(rest)
-  else if (command === 'admin-key') process.exitCode = await adminKey(rest)
+  else if (tool) process.exitCode = await plainly(async () => tool(rest))
   else process.exitCode = await (await import('./cli/main.ts')).main(argv)
 }
 
@@ -34,16 +43,6 @@ async function serve(name: string, { load, answersHealth }: RoleEntry): Promise<
   const { readyFd, parentPipe, host, healthPort } = config
   const health = answersHealth ? undefined : { host, port: healthPort }
   await runRole(name, start, config, createLog(name, config.logLevel), { readyFd, parentPipe, health })
-}
-
-async function up(argv: string[]): Promise<number> {
-  const supervisor = await import('./infra/embedded/supervisor/up.ts')
-  return plainly(() => supervisor.up(argv))
-}
-
-async function adminKey(argv: string[]): Promise<number> {
-  const operator = await import('./infra/operator/admin-key.ts')
-  return plainly(async () => operator.adminKey(argv))
 }
 
 // Mistakes in the settings and the like: the message is written for the person who can put it right.
