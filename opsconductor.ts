@@ -18,7 +18,7 @@ type Tool = (argv: string[]) => number | Promise<number>
 const tools = new Map<string, () => Promise<Tool>>([
   ['up', async () => (await import('./infra/embedded/supervisor/up.ts')).up],
   ['admin-key', async () => (await import('./infra/operator/admin-key.ts')).adminKey],
-  ['eventstore', async () => (await import('./infra/operator/event-store.ts')).eventStore],
+  ['eventstore', async () => (await import('./infra/embedded/event-store/command.ts')).eventStore],
 ])
 
 /** Runs one command to its end, or one role until it is stopped. The result is left in the process's exit code. */

@@ -1,6 +1,6 @@
 import path from 'node:path'
-import { loadConfig } from '../config.ts'
-import { backup, stats, type VerifyReport, verify } from '../embedded/event-store/maintenance.ts'
+import { loadConfig } from '../../config.ts'
+import { backup, stats, type VerifyReport, verify } from './maintenance.ts'
 
 const usage = `opsconductor eventstore stats             events, streams, size
 opsconductor eventstore verify            read everything, check every checksum and the order
