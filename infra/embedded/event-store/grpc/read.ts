@@ -1,4 +1,4 @@
-import type { Page, Reader, StoredEvent } from '../store/reader.ts'
+import type { Page, Reader } from '../store/reader.ts'
 import { streamDeleted } from './errors.ts'
 import type { Outbox } from './outbox.ts'
 import type { ReadPlan } from './read-plan.ts'
@@ -21,48 +21,26 @@ async function readOneStream(plan: ReadPlan, name: string, reader: Reader, outbo
   const pages = plan.backwards
     ? (from: number) => reader.streamBackwards(stream, from)
     : (from: number) => reader.streamForwards(stream, from)
-  const start = originOf(plan, stream.last)
-  const step = plan.backwards ? -1 : 1
-  await sendPages(
-    plan,
-    reader,
-    outbox,
-    pagesFrom(start, pages, event => event.header.revision + step),
-  )
+  await sendPages(plan, reader, outbox, pagesFrom(originOf(plan, stream.last), pages))
 }
 
 function allPages(plan: ReadPlan, reader: Reader): Iterable<Page> {
   const start = originOf(plan, Number.MAX_SAFE_INTEGER)
-  if (plan.backwards)
-    return pagesFrom(
-      start,
-      from => reader.allBackwards(from),
-      event => event.position,
-    )
-  return pagesFrom(
-    start,
-    (from, exact) => reader.allForwards(from, exact),
-    event => event.next,
-  )
+  if (plan.backwards) return pagesFrom(start, from => reader.allBackwards(from))
+  return pagesFrom(start, (from, exact) => reader.allForwards(from, exact))
 }
 
 function originOf(plan: ReadPlan, last: number): number {
-  if (plan.from === 'start') return plan.backwards && plan.stream === undefined ? 0 : 0
+  if (plan.from === 'start') return 0
   return plan.from === 'end' ? last : plan.from
 }
 
-function* pagesFrom(
-  start: number,
-  read: (from: number, exact: boolean) => Page,
-  following: (last: StoredEvent) => number,
-): Iterable<Page> {
-  let from = start
-  for (let first = true; ; first = false) {
-    const page = read(from, !first)
+function* pagesFrom(start: number, read: (from: number, exact: boolean) => Page): Iterable<Page> {
+  let page = read(start, false)
+  yield page
+  while (!page.done) {
+    page = read(page.next, true)
     yield page
-    const last = page.events.at(-1)
-    if (page.done || !last) return
-    from = following(last)
   }
 }
 
@@ -76,6 +54,8 @@ async function sendPages(plan: ReadPlan, reader: Reader, outbox: Outbox, pages: 
       const full = outbox.send(eventReply(event, plan.resolveLinks, reader))
       if (full) await full
     }
-    if (left <= 0) return
+    if (left <= 0 || outbox.closed) return
+    // Pages without a match are not waited for by gRPC; other calls get their turn between them.
+    await new Promise(resolve => setImmediate(resolve))
   }
 }

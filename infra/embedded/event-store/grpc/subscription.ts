@@ -1,18 +1,12 @@
 import type { GroupCommit } from '../store/group-commit.ts'
-import type { Page, Reader, StoredEvent } from '../store/reader.ts'
+import type { Page, Reader } from '../store/reader.ts'
 import { streamDeleted } from './errors.ts'
 import type { Outbox } from './outbox.ts'
 import type { ReadPlan } from './read-plan.ts'
 import { eventReply, replies } from './read-replies.ts'
 
-/** What a subscription reads from; `more` says whether there may be something at or after the cursor. */
-type Source = {
-  next(): Page
-  advance(event: StoredEvent): void
-  more(): boolean
-  /** Position up to which everything was looked at, for the checkpoint on catching up. */
-  reached(): number
-}
+/** What a subscription reads from, page by page; `more` says whether there may be something behind the last page. */
+type Source = { next(): Page; more(): boolean }
 
 /**
  * Serves a catch-up subscription. It pulls pages and waits for gRPC between events, so it never holds more than a page;
@@ -35,12 +29,14 @@ export async function serveSubscription(
   let live = false
   while (!outbox.closed) {
     const page = source.next()
-    await sender.sendPage(page, source)
+    await sender.sendPage(page)
+    // Pages without a match are not waited for by gRPC; other calls get their turn between them.
+    await new Promise(resolve => setImmediate(resolve))
     if (!page.done) {
       if (live) await outbox.send(replies.fellBehind)
       live = false
     } else if (!source.more()) {
-      if (!live) await sender.catchUp(source.reached())
+      if (!live) await sender.catchUp()
       live = true
       await outbox.until(wake => (source.more() ? wakeNow(wake) : commits.onDurable(wake)))
     }
@@ -59,6 +55,7 @@ class Sender {
   readonly #outbox: Outbox
   #sinceCheckpoint = 0
   #lastCheckpoint = -1
+  #lookedAt = -1
 
   constructor(plan: ReadPlan, reader: Reader, outbox: Outbox) {
     this.#plan = plan
@@ -66,7 +63,7 @@ class Sender {
     this.#outbox = outbox
   }
 
-  async sendPage(page: Page, source: Source): Promise<void> {
+  async sendPage(page: Page): Promise<void> {
     const { filter, resolveLinks } = this.#plan
     const matches = filter?.matches(page.events)
     for (const [index, event] of page.events.entries()) {
@@ -75,13 +72,13 @@ class Sender {
         const full = this.#outbox.send(eventReply(event, resolveLinks, this.#reader))
         if (full) await full
       }
-      source.advance(event)
+      this.#lookedAt = event.position
       if (filter && ++this.#sinceCheckpoint >= filter.checkpointInterval) await this.#checkpoint(event.position)
     }
   }
 
-  async catchUp(reached: number): Promise<void> {
-    if (this.#plan.filter && reached > this.#lastCheckpoint) await this.#checkpoint(reached)
+  async catchUp(): Promise<void> {
+    if (this.#plan.filter && this.#lookedAt > this.#lastCheckpoint) await this.#checkpoint(this.#lookedAt)
     await this.#outbox.send(replies.caughtUp)
   }
 
@@ -96,16 +93,15 @@ class Sender {
 function allSource(plan: ReadPlan, reader: Reader, durableEnd: () => number): Source {
   let next = plan.from === 'start' ? 0 : plan.from === 'end' ? durableEnd() : plan.from + 1
   let exact = plan.from === 'start' || plan.from === 'end'
-  let reached = -1
   return {
-    next: () => reader.allForwards(next, exact),
-    advance(event) {
-      next = event.next
-      exact = true
-      reached = event.position
+    next() {
+      const page = reader.allForwards(next, exact)
+      next = page.next
+      // A position beyond the end, out of another store, is no place between events.
+      exact = page.events.length > 0 || next <= durableEnd()
+      return page
     },
     more: () => next < durableEnd(),
-    reached: () => reached,
   }
 }
 
@@ -118,13 +114,12 @@ function streamSource(plan: ReadPlan, name: string, reader: Reader, durableEnd: 
       lookedAt = durableEnd()
       const stream = visible(reader, name)
       next = Math.max(next, stream.first)
-      return stream.number === 0 ? { events: [], done: true } : reader.streamForwards(stream, next)
-    },
-    advance(event) {
-      next = event.header.revision + 1
+      if (stream.number === 0) return { events: [], done: true, next }
+      const page = reader.streamForwards(stream, next)
+      next = page.next
+      return page
     },
     more: () => lookedAt < durableEnd(),
-    reached: () => -1,
   }
 }
 

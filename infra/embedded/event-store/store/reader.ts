@@ -13,8 +13,11 @@ import { streamRow, type Tables, unseal } from './tables.ts'
 /** A stored event as it goes to a reader; `next` is the position right behind it. */
 export type StoredEvent = { position: number; next: number; wire: Buffer; header: RecordedHeader }
 
-/** Events in reading order. `done` says that nothing durable is left behind them. */
-export type Page = { events: StoredEvent[]; done: boolean }
+/**
+ * Events in reading order. `next` is where reading goes on: a position of $all, a revision of a stream. `done` says that
+ * nothing durable was left behind them. A page may be empty and yet not the last, when $maxAge hides what it holds.
+ */
+export type Page = { events: StoredEvent[]; next: number; done: boolean }
 
 /** A stream as of the durable end; `first` and `oldest` hide what $tb, $maxCount and $maxAge hide. */
 export type VisibleStream = {
@@ -55,7 +58,7 @@ export class Reader {
       next = key + value.length
     }
     if (!page.full && next < end && (exact || page.events.length > 0)) throw missing(next)
-    return { events: page.events, done: !page.full }
+    return { events: page.events, done: !page.full, next: page.full ? next : Math.max(from, end) }
   }
 
   /** Events of $all before `before`, latest first. */
@@ -71,7 +74,7 @@ export class Reader {
       expected = key
     }
     if (!page.full && expected !== undefined && expected > 0) throw missing(0)
-    return { events: page.events, done: !page.full }
+    return { events: page.events, done: !page.full, next: expected ?? start }
   }
 
   /** What a reader may see of a stream. `now` in milliseconds decides $maxAge. */
@@ -117,7 +120,8 @@ export class Reader {
       page.add(this.#event(stream.name, revision, position))
       revision += step
     }
-    return { events: page.events.filter(event => event.header.created >= stream.oldest), done: !page.full }
+    const events = page.events.filter(event => event.header.created >= stream.oldest)
+    return { events, done: !page.full, next: revision }
   }
 
   #event(stream: string, revision: number, position: number): StoredEvent {
