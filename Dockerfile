@@ -1,5 +1,5 @@
 # One image for every role: the command names the role (docker-compose.yml shows all of them).
-ARG NODE_IMAGE=node:24.11.1-bookworm-slim
+ARG NODE_IMAGE=node:24.21.0-bookworm-slim
 
 # What production runs on, and nothing else.
 FROM ${NODE_IMAGE} AS dependencies
