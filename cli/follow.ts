@@ -81,7 +81,7 @@ async function namesOf(client: Client, runId: string): Promise<Map<number, strin
 }
 
 /** Says how a run ended; 0 only for a run that succeeded on every target. */
-export function summarise(run: RunView): number {
+function summarise(run: RunView): number {
   const { succeeded, failed, cancelled, needsAttention } = run.counts
   const parts = [`${succeeded} succeeded`]
   if (failed) parts.push(`${failed} failed`)

@@ -29,6 +29,7 @@ import { toRecorded } from './recorded.ts'
 import { looksLikeSecret } from './secret-scan.ts'
 
 const APPEND_DEADLINE_MS = 5_000
+const CLOSE_DEADLINE_MS = 500
 
 /**
  * The event store behind its port, through the unmodified EventStoreDB client.
@@ -42,8 +43,13 @@ export function connectEventStore(url: string, options: { appendDeadlineMs?: num
     append: (stream, events, expected) => append(client, stream, events, expected, deadlineMs),
     head: () => head(client),
     follow: followOptions => follow(client, followOptions),
-    close: () => client.dispose(),
+    close: () => close(client),
   }
+}
+
+/** The client waits without end for streams whose server has gone, so closing has a limit. */
+async function close(client: EventStoreDBClient): Promise<void> {
+  await within(CLOSE_DEADLINE_MS, client.dispose()).catch(() => {})
 }
 
 async function read(client: EventStoreDBClient, stream: string, from?: bigint) {
