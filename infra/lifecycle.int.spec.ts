@@ -99,6 +99,18 @@ t.test('the end of the parent is the end of the role, in order', async t => {
   t.match(end.output, /"why":"parent gone"/)
 })
 
+t.test('a role ends with its parent although nobody reads its output any more', async t => {
+  for (const behaviour of ['orderly', 'late']) {
+    const { child, ready } = run(t, behaviour, { PARENT_PIPE: '1' })
+    await ready
+    const ended = once(child, 'exit')
+    child.stdout?.destroy()
+    child.stdin?.end()
+    const [, signal] = await ended
+    t.equal(signal, null, `${behaviour}: it went by itself`)
+  }
+})
+
 t.test('a role stuck in a stage does not outlive its parent for long', async t => {
   const { child, ready, ended } = run(t, 'stuck', { PARENT_PIPE: '1' })
   await ready

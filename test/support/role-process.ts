@@ -1,5 +1,5 @@
-import { pino } from 'pino'
 import { type RunningRole, runRole, type StopStage } from '../../infra/lifecycle.ts'
+import { createLog } from '../../infra/log.ts'
 
 // A role for the lifecycle's own specs: the first argument says how it behaves.
 const [behaviour = ''] = process.argv.slice(2)
@@ -26,7 +26,7 @@ async function start(): Promise<RunningRole> {
   }
 }
 
-await runRole('spec', start, {}, pino(), {
+await runRole('spec', start, {}, createLog('spec', 'info'), {
   readyFd: process.env.READY_FD ? Number(process.env.READY_FD) : undefined,
   parentPipe: process.env.PARENT_PIPE === '1',
   health: { host: '127.0.0.1', port: 0 },
