@@ -1,16 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import pino from 'pino'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { parse } from 'yaml'
+import { startContainerNats } from '../../test/support/container-nats.ts'
 import { programOrSkip } from '../../test/support/packages.ts'
 import { rawNats } from '../../test/support/raw-nats.ts'
 import { BusDenied, connectBus } from '../bus.ts'
-import { makeSecrets } from './secrets.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
@@ -44,40 +43,10 @@ t.test('docker-compose reads the file as it is meant', async t => {
   }
 })
 
-/** The file tree of the container, in a folder: the password file is found by its path relative to the configuration. */
-async function startAsInContainer(t: Test, program: string) {
-  const folder = t.testdir({ etc: { nats: {} }, run: {} })
-  makeSecrets({ folder: join(folder, 'run/secrets'), natsHost: '127.0.0.1' })
-  mkdirSync(join(folder, 'etc/nats'), { recursive: true })
-  const config = join(folder, 'etc/nats/nats.conf')
-  copyFileSync(join(root, 'infra/docker/nats.conf'), config)
-  const child = spawn(program, ['--config', config, '--addr', '127.0.0.1', '--port', '-1', '--http_port', '-1'], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  t.teardown(async () => {
-    child.kill()
-    await once(child, 'exit')
-  })
-  const ports = { client: 0, monitor: 0 }
-  for await (const line of createInterface({ input: child.stderr })) {
-    ports.client = Number(/Listening for client connections on .*:(\d+)/.exec(line)?.[1] ?? ports.client)
-    ports.monitor = Number(/Starting http monitor on .*:(\d+)/.exec(line)?.[1] ?? ports.monitor)
-    if (line.includes('Server is ready')) break
-    if (/\[FTL\]|nats-server: /.test(line)) throw new Error(line)
-  }
-  child.stderr.resume()
-  const secret = (user: string) => new URL(readFileSync(join(folder, `run/secrets/nats_url_${user}`), 'utf8').trim())
-  const url = (user: string) => {
-    const { username, password } = secret(user)
-    return `nats://${username}:${password}@127.0.0.1:${ports.client}`
-  }
-  return { ports, secret, url }
-}
-
 t.test('nats-server with the configuration of the container', async t => {
   const program = programOrSkip(t, 'nats-server')
   if (!program) return
-  const { ports, secret, url } = await startAsInContainer(t, program)
+  const { ports, url } = await startContainerNats(t, program)
   const log = pino({ level: 'silent' })
   const connect = async (user: string) => {
     const bus = await connectBus({ url: url(user), name: user, log })
@@ -98,7 +67,7 @@ t.test('nats-server with the configuration of the container', async t => {
   await t.rejects(executor.request('opsc.vault.v1.seal', '', { timeoutMs }), BusDenied)
   await t.rejects(executor.request('opsc.report.v1.executor-2', '', { timeoutMs }), BusDenied)
 
-  const { username, password } = secret('executor')
+  const { username, password } = new URL(url('executor'))
   const rogue = await rawNats(ports.client, { user: username, pass: password })
   for (const subject of [
     '>',
