@@ -35,6 +35,7 @@ export type StartedEventStore = {
 
 const ENTRY = fileURLToPath(new URL('../../infra/embedded/event-store/node-process.js', import.meta.url))
 const START_TIMEOUT_MS = 20_000
+const STOP_TIMEOUT_MS = 5_000
 
 /** Starts an embedded event store node as its own process on a free loopback port and ends it with the test. */
 export async function startEventStore(t: Teardown, options: EventStoreOptions = {}): Promise<StartedEventStore> {

@@ -1,3 +1,4 @@
+import { createServer } from 'node:net'
 import { Server, type ServerCredentials } from '@grpc/grpc-js'
 import { DamagedStore } from '../store/errors.ts'
 import type { EventStore } from '../store/event-store.ts'
@@ -98,9 +99,21 @@ async function serveReading(call: ReadCall, store: EventStore, reader: Reader, l
   }
 }
 
-/** Listens and answers the port. */
+/** Listens and answers the port. Throws an error that says which address cannot be had and why. */
 export function listen(server: Server, credentials: ServerCredentials, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, credentials, (error, bound) => (error ? reject(error) : resolve(bound)))
+    server.bindAsync(`${host}:${port}`, credentials, (error, bound) => {
+      if (error) void whyNot(host, port).then(why => reject(new Error(`cannot listen on ${host}:${port}: ${why}`)))
+      else resolve(bound)
+    })
+  })
+}
+
+// grpc-js does not pass on why an address could not be bound, so it is tried once more.
+function whyNot(host: string, port: number): Promise<string> {
+  return new Promise(resolve => {
+    const probe = createServer()
+    probe.once('error', error => resolve('code' in error ? String(error.code) : error.message))
+    probe.listen({ host, port }, () => probe.close(() => resolve('it was in use a moment ago')))
   })
 }

@@ -44,7 +44,8 @@ export function lockFolder(dataDir: string, exclusively: (critical: () => void) 
   })
   return () => {
     openHere.delete(folder)
-    writeOwner(path, '')
+    // A folder that was removed meanwhile has no lock to give back.
+    if (existsSync(path)) writeOwner(path, '')
   }
 }
 
