@@ -81,8 +81,10 @@ export async function startEventStore(t: Teardown, options: EventStoreOptions = 
     log: () => log,
   }
   t.teardown(async () => {
-    // In order: a killed process tells nobody which of its lines ran.
+    // In order if it can: a killed process tells nobody which of its lines ran.
+    const impatience = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
     await end('SIGTERM')
+    clearTimeout(impatience)
     if (!options.dataDir) rmSync(dataDir, { recursive: true, force: true })
   })
   await start()

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { EventStoreDBClient } from '@eventstore/db-client'
 import t, { type Test } from 'tap'
 import { startEventStore } from '../../../test/support/event-store.ts'
-import { collect, fact, refusal } from './contract/support.ts'
+import { appendContract } from './contract/appends.ts'
+import { collect, fact, plainAppendContractOver, refusal } from './contract/support.ts'
 
 const credentials = { username: 'ops', password: 'p@ss: wörd/1' }
 
@@ -46,6 +47,19 @@ t.test('with credentials set, every call without them is denied', async t => {
     const wrong = { ...credentials, password: 'guess' }
     const denied = await refusal(right.appendToStream('order-1', fact('A'), { credentials: wrong }))
     t.match(denied, { type: 'access-denied' })
+  })
+
+  t.test('the plain append keeps the contract', async t => {
+    const contract = plainAppendContractOver(store.connectionString, credentials)
+    t.teardown(() => contract.client.dispose())
+    appendContract(t, contract)
+    t.test('a tombstoned stream is not written', async t => {
+      await contract.client.tombstoneStream('gone')
+      t.match(await refusal(contract.client.appendToStream('gone', fact('A'))), { type: 'stream-deleted' })
+      t.match(await contract.client.appendToStream('hollow', []), { success: true })
+      await contract.client.appendToStream('hollow', fact('A'), { expectedRevision: 'no_stream' })
+      t.match(await contract.client.appendToStream('hollow', []), { success: true, nextExpectedRevision: 0n })
+    })
   })
 
   t.test('no credentials', async t => {

@@ -1,8 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { type EventData, EventStoreDBClient, jsonEvent, type ResolvedEvent } from '@eventstore/db-client'
+import {
+  type Credentials,
+  type EventData,
+  EventStoreDBClient,
+  jsonEvent,
+  type ResolvedEvent,
+} from '@eventstore/db-client'
 
 /** What one part of the contract works with: a client of the store under test and names nobody else uses. */
-export type Contract = { client: EventStoreDBClient; connectionString: string; fresh(category: string): string }
+export type Contract = { client: EventStoreDBClient; fresh(category: string): string }
 
 /** A contract over one store; names carry a part of their own, so it may run against a store that has been used. */
 export function contractOver(connectionString: string): Contract {
@@ -10,9 +16,16 @@ export function contractOver(connectionString: string): Contract {
   let counter = 0
   return {
     client: EventStoreDBClient.connectionString(connectionString),
-    connectionString,
     fresh: category => `${category}${own}-${counter++}`,
   }
+}
+
+/** The same with credentials on every append, which makes the client take Append instead of BatchAppend. */
+export function plainAppendContractOver(connectionString: string, credentials: Credentials): Contract {
+  const contract = contractOver(connectionString)
+  const append = contract.client.appendToStream.bind(contract.client)
+  contract.client.appendToStream = (stream, events, options) => append(stream, events, { credentials, ...options })
+  return contract
 }
 
 export const fact = (type: string, data: Record<string, string | number> = {}): EventData => jsonEvent({ type, data })
