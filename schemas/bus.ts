@@ -171,6 +171,7 @@ export type ReportMessage = z.output<typeof reportMessage>
 export type ReportReply = z.output<typeof reportReply>
 export type OutputChunk = z.output<typeof outputChunk>
 export type OutputBatch = z.output<typeof outputBatch>
+export type OutputReply = z.output<typeof outputReply>
 export type LiveOutput = z.output<typeof liveOutput>
 export type SealRequest = z.output<typeof sealRequest>
 export type ReleaseRequest = z.output<typeof releaseRequest>

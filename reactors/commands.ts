@@ -1,0 +1,106 @@
+import { createDispatcher, type DispatcherDeps } from '../command-api/dispatch.ts'
+import { type CommandOf, type DeciderName, deciders, type StateOf } from '../command-api/domain/index.ts'
+import type { Clock } from '../infra/clock.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
+import { categoryOf, type Recorded } from '../schemas/events.ts'
+import type { Actor, Meta, Origin } from '../schemas/kernel.ts'
+import { ResourceCache } from './resource-cache.ts'
+
+/** Who sends a command, and what made it do so. */
+export type By = {
+  commandId: string
+  correlationId: string
+  causationId: string
+  /** The name of a reactor, or the executor on whose report it acts. */
+  actor: string | Actor
+  origin?: Origin
+}
+
+type Writable = 'run' | 'targetRun' | 'target'
+type Followed = 'job' | 'target' | 'credential'
+type StateCache = NonNullable<DispatcherDeps['cache']>
+
+/** What the reactors do to the log: through the same rules as everybody else, and nothing beside them. */
+export interface Commands {
+  /**
+   * Decides and appends; the same command id is written once. Answers the state it led to.
+   * Throws DomainError when the rules forbid it, EventStoreUnavailable when it may be repeated.
+   */
+  send<N extends Writable>(name: N, command: CommandOf<N>, by: By): Promise<StateOf<N>>
+  /** What this process knows of a stream; as current as the events it was given. Throws EventStoreUnavailable. */
+  known<N extends Followed>(name: N, stream: string): Promise<StateOf<N>>
+  /** A target run as this process last wrote it, which may lag behind what others wrote; read when it never did. */
+  active(stream: string): Promise<StateOf<'targetRun'>>
+  /** As it is in the log now. Throws EventStoreUnavailable. */
+  fresh<N extends DeciderName>(name: N, stream: string): Promise<StateOf<N>>
+  /** Takes an event of the log: what is known of its stream stays current. */
+  apply(event: Recorded): void
+}
+
+const MAX_RESOURCES = 10_000
+
+export function createCommands({ store, clock }: { store: EventStore; clock: Clock }): Commands {
+  const cache = activeStates()
+  const dispatcher = createDispatcher({ store, clock, cache })
+  const followed = {
+    job: new ResourceCache(store, deciders.job, 500),
+    target: new ResourceCache(store, deciders.target, MAX_RESOURCES),
+    credential: new ResourceCache(store, deciders.credential, MAX_RESOURCES),
+  }
+  const fresh: Commands['fresh'] = async (name, stream) => (await dispatcher.load(name, stream)).state
+  return {
+    async send(name, command, by) {
+      const { stream } = await dispatcher.dispatch(name, command, { meta: metaOf(by, clock), facts: undefined })
+      // The cache was filled by the decider of this name.
+      const folded = cache.get(stream)
+      return folded ? (folded.state as StateOf<typeof name>) : fresh(name, stream)
+    },
+    known: (name, stream) => followed[name].get(stream) as Promise<StateOf<typeof name>>,
+    active: async stream => (cache.get(stream)?.state as StateOf<'targetRun'>) ?? fresh('targetRun', stream),
+    fresh,
+    apply(event) {
+      const category = categoryOf(event.stream)
+      if (category === 'job' || category === 'target' || category === 'credential') followed[category].apply(event)
+      if (endsStream.has(event.type)) cache.delete(event.stream)
+    },
+  }
+}
+
+function metaOf({ commandId, correlationId, causationId, actor, origin }: By, clock: Clock): Meta {
+  return {
+    commandId,
+    $correlationId: correlationId,
+    $causationId: causationId,
+    actor: typeof actor === 'string' ? { kind: 'system', id: actor } : actor,
+    origin: origin ?? { channel: 'system' },
+    at: clock.now(),
+  }
+}
+
+const endsStream = new Set([
+  'TargetRunSucceeded',
+  'TargetRunFailed',
+  'TargetRunCancelled',
+  'TargetRunNeedsAttention',
+  'RunSucceeded',
+  'RunPartiallySucceeded',
+  'RunFailed',
+  'RunCancelled',
+  'RunNeedsAttention',
+])
+
+/** States of streams that are being written to: a target run or a run leaves when the log tells of its end. */
+function activeStates(max = 20_000): StateCache {
+  const entries = new Map<string, ReturnType<StateCache['get']>>()
+  return {
+    get: stream => entries.get(stream),
+    set(stream, folded) {
+      entries.set(stream, folded)
+      for (const oldest of entries.keys()) {
+        if (entries.size <= max) break
+        entries.delete(oldest)
+      }
+    },
+    delete: stream => void entries.delete(stream),
+  }
+}

@@ -1,0 +1,144 @@
+import type { BusMessage } from '../../infra/bus.ts'
+import type { Log } from '../../infra/log.ts'
+import type { Assignment, PullReply, PullRequest } from '../../schemas/bus.ts'
+import type { Commands } from '../commands.ts'
+import type { ActiveRun } from '../runs/active-run.ts'
+import type { ActiveRuns, Reservation } from '../runs/active-runs.ts'
+import type { Claims } from './claims.ts'
+import { deal } from './deal.ts'
+import { type Prepared, prepare } from './work-source.ts'
+
+type Parked = { request: PullRequest; answer(reply: PullReply): void; timer: NodeJS.Timeout }
+type Options = {
+  commands: Commands
+  runs: ActiveRuns
+  claims: Claims
+  log: Log
+  /** A place that was taken for a claim is free again. */
+  onRelease(run: ActiveRun): void
+}
+
+/** How much of one answer may be steps; the broker carries 1 MiB. A single assignment may be larger. */
+const MAX_ANSWER_BYTES = 900_000
+/** After a failed append the log may still get to know of it: time to hear so before the place is given out again. */
+const RELEASE_AFTER_FAILURE_MS = 500
+
+/** Keeps executors that ask for work waiting until there is some, and gives it out. */
+export class Dispatcher {
+  readonly #options: Options
+  readonly #parked = new Set<Parked>()
+  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #serving = new Set<Promise<void>>()
+  #stopped = false
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** An executor asks. It is answered once, at the latest after `waitMs`. */
+  pull(request: PullRequest, message: Pick<BusMessage, 'reply'>): void {
+    const answer = (reply: PullReply) => message.reply(JSON.stringify(reply))
+    if (this.#stopped) {
+      answer({ assignments: [] })
+      return
+    }
+    this.#park(request, answer, request.waitMs)
+    this.wake()
+  }
+
+  /** There may be work or room for it. */
+  wake(): void {
+    if (this.#stopped || this.#parked.size === 0) return
+    const hands = deal(this.#parked, () => this.#options.runs.reserve())
+    for (const [parked, hand] of hands) {
+      this.#unpark(parked)
+      const serving = this.#serve(parked, hand).finally(() => this.#serving.delete(serving))
+      this.#serving.add(serving)
+    }
+  }
+
+  /** Sends everybody away; resolves when what is being claimed is answered. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const parked of this.#parked) {
+      this.#unpark(parked)
+      parked.answer({ assignments: [] })
+    }
+    for (const timer of this.#timers) clearTimeout(timer)
+    await Promise.all(this.#serving)
+  }
+
+  #park(request: PullRequest, answer: Parked['answer'], waitMs: number): void {
+    const timer = setTimeout(() => {
+      this.#unpark(parked)
+      answer({ assignments: [] })
+    }, waitMs)
+    const parked: Parked = { request, answer, timer }
+    this.#parked.add(parked)
+  }
+
+  #unpark(parked: Parked): void {
+    clearTimeout(parked.timer)
+    this.#parked.delete(parked)
+  }
+
+  async #serve({ request, answer }: Parked, hand: Reservation[]): Promise<void> {
+    const prepared = await Promise.all(hand.map(each => this.#prepare(each)))
+    let bytes = 0
+    const claiming = hand.map((reservation, i) => {
+      const work = prepared[i]
+      if (!work) return undefined
+      if (bytes > 0 && bytes + work.bytes > MAX_ANSWER_BYTES) {
+        this.#release(reservation)
+        return undefined
+      }
+      bytes += work.bytes
+      return this.#claim(reservation, request, work)
+    })
+    const assignments = (await Promise.all(claiming)).filter(each => each !== undefined)
+    // With none, everything it was dealt was gone or could not be had: it asks again at once.
+    answer({ assignments })
+    this.wake()
+  }
+
+  async #prepare(reservation: Reservation): Promise<Prepared | undefined> {
+    try {
+      return await prepare(this.#options.commands, reservation)
+    } catch (err) {
+      this.#failed(reservation, err)
+      return undefined
+    }
+  }
+
+  async #claim(reservation: Reservation, request: PullRequest, work: Prepared): Promise<Assignment | undefined> {
+    try {
+      const assignment = await this.#options.claims.claim(reservation, request, work)
+      // Taken or ended meanwhile: the log will say how; until then it is not ours to give.
+      if (!assignment) this.#releaseLater(reservation)
+      return assignment
+    } catch (err) {
+      this.#failed(reservation, err)
+      return undefined
+    }
+  }
+
+  #failed(reservation: Reservation, err: unknown): void {
+    const { run, n } = reservation
+    this.#options.log.warn({ err, runId: run.runId, n }, 'could not be claimed, trying again')
+    this.#releaseLater(reservation)
+  }
+
+  #releaseLater(reservation: Reservation): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      this.#release(reservation)
+      this.wake()
+    }, RELEASE_AFTER_FAILURE_MS)
+    this.#timers.add(timer)
+  }
+
+  #release(reservation: Reservation): void {
+    this.#options.runs.release(reservation)
+    this.#options.onRelease(reservation.run)
+  }
+}

@@ -1,0 +1,151 @@
+import { type Bus, publishJson, type Subscription } from '../infra/bus.ts'
+import type { Clock } from '../infra/clock.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
+import type { Ids } from '../infra/ids.ts'
+import type { Log } from '../infra/log.ts'
+import { type Control, type OutputBatch, subjects } from '../schemas/bus.ts'
+import type { LogPosition, Recorded } from '../schemas/events.ts'
+import { type Commands, createCommands } from './commands.ts'
+import { Claims } from './dispatcher/claims.ts'
+import { Dispatcher } from './dispatcher/dispatcher.ts'
+import { followLog } from './follower.ts'
+import { Output } from './ingest/output.ts'
+import type { StoredChunk } from './ingest/output-store.ts'
+import { Reports } from './ingest/reports.ts'
+import { Watchdog } from './leases/watchdog.ts'
+import type { ActiveRun } from './runs/active-run.ts'
+import { ActiveRuns } from './runs/active-runs.ts'
+import { RunCoordinator } from './runs/coordinator.ts'
+import { serve } from './serve.ts'
+
+export type EngineOptions = {
+  store: EventStore
+  bus: Bus
+  clock: Clock
+  ids: Ids
+  log: Log
+  leaseSeconds: number
+  /** Where to begin to read the log: at or before the oldest run that has not ended. */
+  after: LogPosition | undefined
+  storeOutput: (chunks: OutputBatch['chunks']) => Promise<StoredChunk[]>
+}
+
+/** The reactors at work: they follow the log, and serve executors from the moment they have caught up with it. */
+export class Engine {
+  readonly #options: EngineOptions
+  readonly #stop = new AbortController()
+  readonly #runs: ActiveRuns
+  readonly #commands: Commands
+  readonly #coordinator: RunCoordinator
+  readonly #dispatcher: Dispatcher
+  readonly #watchdog: Watchdog
+  readonly #reports: Reports
+  readonly #output: Output
+  #subscriptions: Subscription[] = []
+  #unwatchBus = () => {}
+  #live = false
+
+  constructor(options: EngineOptions) {
+    const { store, bus, clock, ids, log, leaseSeconds, after } = options
+    this.#options = options
+    const runs = new ActiveRuns(after)
+    const commands = createCommands({ store, clock })
+    const claims = new Claims({ commands, runs, ids, clock, leaseSeconds })
+    this.#runs = runs
+    this.#commands = commands
+    this.#coordinator = new RunCoordinator(commands, log)
+    this.#dispatcher = new Dispatcher({ commands, runs, claims, log, onRelease: run => this.#coordinator.look(run) })
+    this.#watchdog = new Watchdog({ commands, runs, clock, log, leaseSeconds })
+    this.#reports = new Reports({ commands, runs, log, onSign: claim => this.#watchdog.reported(claim) })
+    this.#output = new Output(options.storeOutput, (subject, live) => quietly(() => publishJson(bus, subject, live)))
+  }
+
+  get live(): boolean {
+    return this.#live
+  }
+
+  get activeRuns(): number {
+    return this.#runs.size
+  }
+
+  get lowWater(): LogPosition | undefined {
+    return this.#runs.lowWater
+  }
+
+  /** Works until stopped. Rejects for an event this program cannot read, and then serves nobody any more. */
+  async run(): Promise<void> {
+    try {
+      await this.#follow()
+    } finally {
+      await this.#leave()
+    }
+  }
+
+  /** Sends waiting executors away, answers what is in hand, stops following. */
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#leave()
+  }
+
+  async #follow(): Promise<void> {
+    await followLog({
+      store: this.#options.store,
+      after: this.#options.after,
+      signal: this.#stop.signal,
+      onEvent: event => this.#take(event),
+      onPosition: position => this.#runs.passed(position),
+      onCaughtUp: () => this.#goLive(),
+    })
+  }
+
+  async #leave(): Promise<void> {
+    this.#live = false
+    this.#unwatchBus()
+    this.#watchdog.stop()
+    this.#coordinator.stop()
+    const drained = this.#subscriptions.splice(0).map(subscription => subscription.drain())
+    await Promise.all([this.#dispatcher.stop(), ...drained])
+  }
+
+  #take(event: Recorded): void {
+    this.#commands.apply(event)
+    const run = this.#runs.apply(event)
+    if (!run || !this.#live) return
+    if (event.type === 'RunCancellationRequested') this.#tellToCancel(run)
+    this.#coordinator.look(run)
+    if (run.available) this.#dispatcher.wake()
+  }
+
+  #goLive(): void {
+    const { bus, log } = this.#options
+    this.#live = true
+    log.info({ activeRuns: this.#runs.size }, 'caught up with the log')
+    this.#watchdog.start()
+    this.#unwatchBus = bus.onStatus(status => this.#watchdog.deaf(status !== 'connected'))
+    this.#subscriptions = serve(bus, {
+      pull: (request, message) => this.#dispatcher.pull(request, message),
+      heartbeat: beat => this.#watchdog.heartbeat(beat),
+      report: message => this.#reports.receive(message),
+      output: batch => this.#output.receive(batch),
+    })
+    for (const run of this.#runs.all()) {
+      if (run.status === 'cancelling') this.#tellToCancel(run)
+      this.#coordinator.look(run)
+    }
+  }
+
+  /** At once and over again with every heartbeat: a message may get lost. */
+  #tellToCancel(run: ActiveRun): void {
+    for (const [n, { executorId, epoch }] of run.claims) {
+      const control: Control = { kind: 'cancel', runId: run.runId, n, epoch }
+      quietly(() => publishJson(this.#options.bus, subjects.control(executorId), control))
+    }
+  }
+}
+
+/** What is only shown or repeated later anyway may get lost with the broker. */
+function quietly(publish: () => void): void {
+  try {
+    publish()
+  } catch {}
+}

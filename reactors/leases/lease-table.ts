@@ -1,0 +1,72 @@
+import type { Claim } from '../runs/active-run.ts'
+
+/** `instanceSince`: when another process of it was first heard, 0 while it is the first. */
+type Executor = { instanceId: string; heardAt: number; instanceSince: number }
+type Held = { since: number; listedAt: number }
+
+/** An executor that is not heard of for so long is not remembered either. */
+const FORGET_AFTER_LEASES = 100
+
+/**
+ * When a claim is over without a word from its executor. All times are milliseconds of a clock that never jumps, and
+ * only this process's own: after a restart, a pause or a lost broker every claim has a full lease again.
+ */
+export class LeaseTable {
+  readonly #leaseMs: number
+  readonly #executors = new Map<string, Executor>()
+  readonly #held = new WeakMap<Claim, Held>()
+  #floor = 0
+
+  constructor(leaseMs: number) {
+    this.#leaseMs = leaseMs
+  }
+
+  heard(executorId: string, instanceId: string, now: number): void {
+    const before = this.#executors.get(executorId)
+    const restarted = before !== undefined && before.instanceId !== instanceId
+    const instanceSince = restarted ? now : (before?.instanceSince ?? 0)
+    this.#executors.set(executorId, { instanceId, heardAt: now, instanceSince })
+  }
+
+  /** The executor named the claim in a heartbeat, or reported for it. */
+  listed(claim: Claim, now: number): void {
+    this.#times(claim, now).listedAt = now
+  }
+
+  /** Nobody could have been heard: nobody's silence so far counts. */
+  forgive(now: number): void {
+    this.#floor = now
+  }
+
+  /**
+   * A silent executor loses its claims after a lease. One that is heard but does not name a claim never got it, or
+   * has forgotten it in a restart: heartbeats come three to a lease, so half a lease is at least one whole heartbeat
+   * and time for what was kept in its spool. A step that was started gets the full lease.
+   */
+  isOver(claim: Claim, now: number): boolean {
+    const { since, listedAt } = this.#times(claim, now)
+    const executor = this.#executors.get(claim.executorId)
+    const lastSign = Math.max(since, listedAt, this.#floor)
+    if (now - Math.max(lastSign, executor?.heardAt ?? 0) > this.#leaseMs) return true
+    if (!executor) return false
+    const restarted = executor.instanceSince > since
+    const patience = claim.started && !restarted ? this.#leaseMs : this.#leaseMs / 2
+    return executor.heardAt - Math.max(lastSign, restarted ? executor.instanceSince : 0) > patience
+  }
+
+  /** Forgets executors that have long been gone. */
+  prune(now: number): void {
+    for (const [executorId, { heardAt }] of this.#executors) {
+      if (now - heardAt > this.#leaseMs * FORGET_AFTER_LEASES) this.#executors.delete(executorId)
+    }
+  }
+
+  #times(claim: Claim, now: number): Held {
+    let held = this.#held.get(claim)
+    if (!held) {
+      held = { since: now, listedAt: now }
+      this.#held.set(claim, held)
+    }
+    return held
+  }
+}

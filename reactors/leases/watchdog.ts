@@ -1,0 +1,121 @@
+import { DomainError, isTargetRunFinished, type TargetRun } from '../../command-api/domain/index.ts'
+import type { Clock } from '../../infra/clock.ts'
+import { derivedId } from '../../infra/ids.ts'
+import type { Log } from '../../infra/log.ts'
+import type { Heartbeat, HeartbeatReply } from '../../schemas/bus.ts'
+import { streams } from '../../schemas/events.ts'
+import type { Commands } from '../commands.ts'
+import type { ActiveRun, Claim } from '../runs/active-run.ts'
+import type { ActiveRuns } from '../runs/active-runs.ts'
+import { LeaseTable } from './lease-table.ts'
+
+type Options = { commands: Commands; runs: ActiveRuns; clock: Clock; log: Log; leaseSeconds: number }
+type Active = Heartbeat['active'][number]
+
+const TICK_MS = 500
+/** A tick so late means that this process stood still, and with it everything that would have been heard. */
+const STALL_MS = 2_000
+
+/** Hears heartbeats, tells executors what to stop, and takes back what is not being worked on any more. */
+export class Watchdog {
+  readonly #options: Options
+  readonly #table: LeaseTable
+  readonly #expiring = new Set<Claim>()
+  #timer: NodeJS.Timeout | undefined
+  #lastTick = 0
+  #deaf = false
+
+  constructor(options: Options) {
+    this.#options = options
+    this.#table = new LeaseTable(options.leaseSeconds * 1000)
+  }
+
+  start(): void {
+    this.#lastTick = this.#now()
+    this.#table.forgive(this.#lastTick)
+    this.#timer = setInterval(() => this.tick(), TICK_MS)
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+
+  /** Without the broker nobody can be heard, so nobody's silence counts. */
+  deaf(deaf: boolean): void {
+    this.#deaf = deaf
+    this.#table.forgive(this.#now())
+  }
+
+  async heartbeat({ executorId, instanceId, active }: Heartbeat): Promise<HeartbeatReply> {
+    const now = this.#now()
+    this.#table.heard(executorId, instanceId, now)
+    const cancel: Active[] = []
+    const doubtful: Active[] = []
+    for (const each of active) {
+      const run = this.#options.runs.get(each.runId)
+      const claim = run?.claims.get(each.n)
+      if (run && claim && claim.epoch === each.epoch && claim.executorId === executorId) {
+        this.#table.listed(claim, now)
+        if (isBeingCancelled(run)) cancel.push(each)
+      } else doubtful.push(each)
+    }
+    const over = await Promise.all(doubtful.map(each => this.#isOver(executorId, each)))
+    return { cancel, forget: doubtful.filter((_, i) => over[i]) }
+  }
+
+  /** A report is a sign of life for the claim it is about. */
+  reported(claim: Claim): void {
+    this.#table.listed(claim, this.#now())
+  }
+
+  tick(): void {
+    const now = this.#now()
+    if (now - this.#lastTick > STALL_MS) this.#table.forgive(now)
+    this.#lastTick = now
+    this.#table.prune(now)
+    if (this.#deaf) return
+    for (const run of this.#options.runs.all()) {
+      for (const [n, claim] of run.claims) {
+        if (this.#table.isOver(claim, now) && !this.#expiring.has(claim)) void this.#expire(run, n, claim)
+      }
+    }
+  }
+
+  /** What this process knows may lag behind the log, so the log is asked before an executor is told to forget. */
+  async #isOver(executorId: string, { runId, n, epoch }: Active): Promise<boolean> {
+    try {
+      const state = await this.#options.commands.fresh('targetRun', streams.targetRun(runId, n))
+      return !holds(state, executorId, epoch)
+    } catch {
+      return false
+    }
+  }
+
+  async #expire(run: ActiveRun, n: number, claim: Claim): Promise<void> {
+    const { runId, correlationId, requestEventId: causationId } = run.request
+    const { epoch, executorId } = claim
+    const by = { actor: 'watchdog', commandId: derivedId('expire-lease', runId, n, epoch), correlationId, causationId }
+    this.#expiring.add(claim)
+    try {
+      await this.#options.commands.send('targetRun', { type: 'expire-lease', data: { runId, n, epoch } }, by)
+      this.#options.log.warn({ runId, n, epoch, executorId }, 'lease expired')
+    } catch (err) {
+      const level = err instanceof DomainError ? 'debug' : 'warn'
+      this.#options.log[level]({ err, runId, n, epoch }, 'the lease could not be ended, trying again')
+    } finally {
+      this.#expiring.delete(claim)
+    }
+  }
+
+  #now(): number {
+    return this.#options.clock.monotonic()
+  }
+}
+
+/** A run that is over keeps only claims that should not be there. */
+const isBeingCancelled = (run: ActiveRun) => run.status === 'cancelling' || run.status === 'ended'
+
+function holds(state: TargetRun, executorId: string, epoch: number): boolean {
+  if (state.status === 'absent' || state.status === 'claimable' || isTargetRunFinished(state)) return false
+  return state.epoch === epoch && state.claim?.executorId === executorId
+}

@@ -1,0 +1,223 @@
+import t from 'tap'
+import { derivedId } from '../../infra/ids.ts'
+import type { AnyEvent } from '../../schemas/events.ts'
+import { History } from '../../test/support/history.ts'
+import { ActiveRuns } from './active-runs.ts'
+import { nextActions } from './next-actions.ts'
+
+const nightly = derivedId('run', 'nightly')
+const urgent = derivedId('run', 'urgent')
+const targetId = (n: number) => derivedId('target', n)
+
+const requested = (runId: string, targets: number, maxParallel?: number): AnyEvent[] => [
+  {
+    type: 'RunRequested',
+    data: {
+      runId,
+      jobId: derivedId('job', 'uptime'),
+      jobVersion: 1,
+      jobName: 'uptime',
+      maxParallel,
+      selection: { labels: 'env=prod' },
+      targets,
+      initiator: { kind: 'user', id: 'anna' },
+    },
+  },
+  {
+    type: 'TargetsResolved',
+    data: { runId, from: 0, targetIds: Array.from({ length: targets }, (_, n) => targetId(n)) },
+  },
+]
+const claimed = (runId: string, n: number, epoch = 1, executorId = 'east-1'): AnyEvent => ({
+  type: 'TargetRunClaimed',
+  data: {
+    runId,
+    n,
+    targetId: targetId(n),
+    epoch,
+    executorId,
+    executorKey: 'k'.repeat(43),
+    deadline: '2026-03-01T12:00:15.000Z',
+    steps: [{ id: 'uptime', idempotent: false, continueOnError: false }],
+    target: { name: `web-${n}`, address: `10.0.0.${n}`, port: 22 },
+  },
+})
+const stepStarted = (runId: string, n: number, epoch = 1): AnyEvent => ({
+  type: 'StepStarted',
+  data: { runId, n, epoch, stepId: 'uptime', attempt: 1, at: '2026-03-01T12:00:01.000Z' },
+})
+const expired = (runId: string, n: number, epoch = 1): AnyEvent => ({
+  type: 'LeaseExpired',
+  data: { runId, n, epoch, executorId: 'east-1' },
+})
+const succeeded = (runId: string, n: number): AnyEvent => ({
+  type: 'TargetRunSucceeded',
+  data: { runId, n, targetId: targetId(n) },
+})
+const failed = (runId: string, n: number): AnyEvent => ({
+  type: 'TargetRunFailed',
+  data: { runId, n, targetId: targetId(n), class: 'unreachable', detail: 'no route' },
+})
+const started = (runId: string): AnyEvent => ({ type: 'RunStarted', data: { runId } })
+const cancelRequested = (runId: string): AnyEvent => ({ type: 'RunCancellationRequested', data: { runId } })
+const none = { succeeded: 0, failed: 0, cancelled: 0, needsAttention: 0 }
+
+function given(...events: AnyEvent[]) {
+  const history = new History()
+  const runs = new ActiveRuns(undefined)
+  const when = (...more: AnyEvent[]) => {
+    for (const event of more) runs.apply(history.record(event))
+  }
+  when(...events)
+  return {
+    runs,
+    when,
+    /** Reserves until there is nothing more, as `run.n`. */
+    work: (most = 1000) => {
+      const taken: string[] = []
+      for (let next = runs.reserve(); next; next = taken.length < most ? runs.reserve() : undefined) {
+        taken.push(`${next.run.runId === nightly ? 'nightly' : 'urgent'}.${next.n}`)
+      }
+      return taken
+    },
+    due: (runId: string) => {
+      const run = runs.get(runId)
+      return run && nextActions(run)
+    },
+  }
+}
+
+t.test('a requested run offers each of its targets once, in order', async t => {
+  const { work } = given(...requested(nightly, 3))
+  t.same(work(), ['nightly.0', 'nightly.1', 'nightly.2'])
+  t.same(work(), [])
+})
+
+t.test('runs take turns, so a small one does not wait for a large one', async t => {
+  const { work } = given(...requested(nightly, 100), ...requested(urgent, 2))
+  t.same(work(5), ['nightly.0', 'urgent.0', 'nightly.1', 'urgent.1', 'nightly.2'])
+})
+
+t.test('maxParallel counts what is claimed and what is about to be', async t => {
+  const { work, when, runs } = given(...requested(nightly, 5, 2))
+  t.same(work(), ['nightly.0', 'nightly.1'])
+  when(claimed(nightly, 0), claimed(nightly, 1))
+  t.same(work(), [])
+  when(succeeded(nightly, 0))
+  t.same(work(), ['nightly.2'])
+  t.equal(runs.get(nightly)?.reserved, 1)
+})
+
+t.test('a place that was not claimed after all is offered again', async t => {
+  const { runs, work } = given(...requested(nightly, 2))
+  const first = runs.reserve()
+  t.equal(first?.n, 0)
+  if (first) runs.release(first)
+  t.same(work(), ['nightly.0', 'nightly.1'])
+})
+
+t.test('releasing a place that somebody else claimed meanwhile changes nothing', async t => {
+  const { runs, when, work } = given(...requested(nightly, 1))
+  const reservation = runs.reserve()
+  when(claimed(nightly, 0, 1, 'west-1'))
+  if (reservation) runs.release(reservation)
+  t.same(work(), [])
+  t.equal(runs.get(nightly)?.claims.get(0)?.executorId, 'west-1')
+})
+
+t.test('an expired lease puts the target run back, unless its outcome needs a person', async t => {
+  const { when, work, due } = given(
+    ...requested(nightly, 2),
+    claimed(nightly, 0),
+    claimed(nightly, 1),
+    started(nightly),
+  )
+  when(expired(nightly, 0))
+  t.same(work(), ['nightly.0'])
+  when(stepStarted(nightly, 1), expired(nightly, 1), {
+    type: 'TargetRunNeedsAttention',
+    data: { runId: nightly, n: 1, targetId: targetId(1), detail: 'unknown' },
+  })
+  t.same(work(), [])
+  when(claimed(nightly, 0, 2), succeeded(nightly, 0))
+  t.same(due(nightly), [{ type: 'finish-run', counts: { ...none, succeeded: 1, needsAttention: 1 } }])
+})
+
+t.test('a lost connection puts a repeatable step back; a step of an older epoch changes nothing', async t => {
+  const { when, runs, work } = given(...requested(nightly, 1), claimed(nightly, 0), stepStarted(nightly, 0))
+  t.equal(runs.get(nightly)?.claims.get(0)?.started, true)
+  when({
+    type: 'StepOutcomeUnknown',
+    data: { runId: nightly, n: 0, epoch: 1, stepId: 'uptime', attempt: 1, why: 'connection-lost', detail: 'reset' },
+  })
+  t.same(work(), ['nightly.0'])
+  when(claimed(nightly, 0, 2), expired(nightly, 0, 1), stepStarted(nightly, 0, 1))
+  t.same(runs.get(nightly)?.claims.get(0), { executorId: 'east-1', epoch: 2, started: false })
+})
+
+t.test('a claim heard from the append and from the log counts once, in either order', async t => {
+  const { when, runs } = given(...requested(nightly, 1), claimed(nightly, 0), expired(nightly, 0))
+  runs.get(nightly)?.claimed(0, { executorId: 'east-1', epoch: 1, started: false })
+  t.equal(runs.get(nightly)?.claims.size, 0, 'the append is answered after the log told how the claim ended')
+  when(claimed(nightly, 0, 2))
+  runs.get(nightly)?.claimed(0, { executorId: 'east-1', epoch: 2, started: false })
+  t.equal(runs.get(nightly)?.claims.get(0)?.epoch, 2)
+  t.equal(runs.get(nightly)?.lastEpoch(0), 2)
+})
+
+t.test('a run starts with its first claim and ends with its last target run', async t => {
+  const { when, due } = given(...requested(nightly, 2))
+  t.same(due(nightly), [])
+  when(claimed(nightly, 0))
+  t.same(due(nightly), [{ type: 'start-run' }])
+  when(started(nightly), succeeded(nightly, 0), claimed(nightly, 1))
+  t.same(due(nightly), [])
+  when(failed(nightly, 1))
+  t.same(due(nightly), [{ type: 'finish-run', counts: { ...none, succeeded: 1, failed: 1 } }])
+  when({ type: 'RunPartiallySucceeded', data: { runId: nightly, counts: { ...none, succeeded: 1, failed: 1 } } })
+  t.equal(due(nightly), undefined, 'and is forgotten')
+})
+
+t.test('a cancelled run gives nothing out, waits for what is claimed, and counts the rest as cancelled', async t => {
+  const { when, work, due, runs } = given(...requested(nightly, 5), started(nightly))
+  const reserved = runs.reserve()
+  when(claimed(nightly, 1), claimed(nightly, 2), expired(nightly, 2), cancelRequested(nightly))
+  t.same(work(), [])
+  t.same(due(nightly), [{ type: 'cancel-target-run', n: 2 }], 'what has a stream is told its end')
+  when({ type: 'TargetRunCancelled', data: { runId: nightly, n: 2, targetId: targetId(2), detail: 'never begun' } })
+  t.same(due(nightly), [], 'one is claimed and one is about to be')
+  if (reserved) runs.release(reserved)
+  when(succeeded(nightly, 1))
+  t.same(due(nightly), [{ type: 'finish-run', counts: { ...none, succeeded: 1, cancelled: 4 } }])
+})
+
+t.test('a run cancelled before anything was claimed ends at once', async t => {
+  const { due } = given(...requested(nightly, 5), cancelRequested(nightly))
+  t.same(due(nightly), [{ type: 'finish-run', counts: { ...none, cancelled: 5 } }])
+})
+
+t.test('reading may begin before the oldest run that has not ended', async t => {
+  const { when, runs } = given(...requested(nightly, 1), ...requested(urgent, 1))
+  t.equal(runs.lowWater, undefined, 'the beginning of the log')
+  when(cancelRequested(nightly), { type: 'RunCancelled', data: { runId: nightly, counts: { ...none, cancelled: 1 } } })
+  t.equal(runs.lowWater?.commit, 20n, 'the last event before the request of the other run')
+  when(cancelRequested(urgent), { type: 'RunCancelled', data: { runId: urgent, counts: { ...none, cancelled: 1 } } })
+  t.equal(runs.lowWater?.commit, 80n)
+  runs.passed({ commit: 95n, prepare: 95n })
+  t.equal(runs.lowWater?.commit, 95n)
+  t.equal(runs.size, 0)
+})
+
+t.test('a claim outlives its run until it ends, so that its lease can expire', async t => {
+  const { when, runs, work, due } = given(...requested(nightly, 1), cancelRequested(nightly), claimed(nightly, 0))
+  when({ type: 'RunCancelled', data: { runId: nightly, counts: { ...none, cancelled: 1 } } })
+  t.equal(runs.get(nightly)?.claims.size, 1)
+  t.same(due(nightly), [])
+  when(expired(nightly, 0))
+  t.equal(runs.get(nightly), undefined)
+  when(claimed(urgent, 0))
+  t.equal(runs.get(urgent)?.claims.size, 1, 'a claim on a run that began before the place we read from')
+  t.same(work(), [])
+  when(succeeded(urgent, 0))
+  t.equal(runs.size, 0)
+})

@@ -1,0 +1,63 @@
+import type { z } from 'zod'
+import { type Bus, type BusMessage, type SubscribeOptions, type Subscription, subscribeJson } from '../infra/bus.ts'
+import {
+  type Heartbeat,
+  type HeartbeatReply,
+  heartbeat,
+  type OutputBatch,
+  type OutputReply,
+  outputBatch,
+  type PullRequest,
+  pullRequest,
+  type ReportMessage,
+  type ReportReply,
+  reportMessage,
+  subjects,
+} from '../schemas/bus.ts'
+
+export type Served = {
+  /** Answers the message itself, later. */
+  pull(request: PullRequest, message: BusMessage): void
+  heartbeat(beat: Heartbeat): Promise<HeartbeatReply>
+  report(message: ReportMessage): Promise<ReportReply>
+  output(batch: OutputBatch): Promise<OutputReply>
+}
+
+/** One queue group: where two processes believe to be the active one, each message still goes to one of them. */
+const QUEUE = 'reactors'
+const HEARTBEATS_AT_ONCE = 16
+const REPORTS_AT_ONCE = 256
+const OUTPUT_AT_ONCE = 64
+
+/** Serves what executors ask, report and send. */
+export function serve(bus: Bus, served: Served): Subscription[] {
+  const on = <S extends z.ZodType>(
+    subject: string,
+    schema: S,
+    handler: (payload: z.output<S>, message: BusMessage) => unknown,
+    options: SubscribeOptions = {},
+  ) => subscribeJson(bus, subject, schema, handler, { queue: QUEUE, ...options })
+  return [
+    on(subjects.pullAll, pullRequest, served.pull),
+    on(subjects.heartbeatAll, heartbeat, own(served.heartbeat), { concurrency: HEARTBEATS_AT_ONCE }),
+    on(subjects.reportAll, reportMessage, own(served.report), { concurrency: REPORTS_AT_ONCE }),
+    // A batch is up to 1 MiB: what waits beyond these is dropped and sent again.
+    on(subjects.outputAll, outputBatch, own(served.output), {
+      concurrency: OUTPUT_AT_ONCE,
+      maxWaiting: OUTPUT_AT_ONCE,
+    }),
+  ]
+}
+
+/** The broker lets an executor publish under its own name only; what it says about itself must agree. */
+function own<T extends { executorId: string }, R>(handler: (payload: T) => Promise<R>) {
+  return async (payload: T, { subject }: BusMessage): Promise<R> => {
+    if (subject.slice(subject.lastIndexOf('.') + 1) !== payload.executorId) throw new WrongSender(subject)
+    return handler(payload)
+  }
+}
+
+class WrongSender extends Error {
+  override name = 'WrongSender'
+  readonly code = 'wrong-sender'
+}
