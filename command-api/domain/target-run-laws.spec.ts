@@ -1,0 +1,163 @@
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { type TargetRunCommand, type TargetRunEvent, targetRunCommands, targetRunEvents } from '../../schemas/run.ts'
+import { specMeta } from '../../test/support/decider-spec.ts'
+import { DomainError } from './decider.ts'
+import { targetRun } from './target-run.ts'
+import { isTargetRunFinished, MAX_ATTEMPTS, type TargetRun } from './target-run-state.ts'
+
+const where = { runId: '0192d3c4-5e6f-7a8b-9c0d-000000000001', n: 0 }
+const targetId = '0192d3c4-5e6f-7a8b-9c0d-00000000000a'
+const at = '2030-01-01T00:00:00.000Z'
+const output = { bytes: 0, chunks: 0, sha256: 'a'.repeat(64), truncated: false }
+const steps = [
+  { id: 'once', idempotent: false, continueOnError: false },
+  { id: 'again', idempotent: true, continueOnError: true },
+]
+
+/** A command as some executor, dispatcher or watchdog might send it: true, late, doubled or nonsense. */
+const commandAt = (epoch: number): fc.Arbitrary<TargetRunCommand> => {
+  const near = fc.constantFrom(epoch, epoch, epoch, epoch - 1, epoch + 1).map(e => Math.max(1, e))
+  const step = fc
+    .record({ stepId: fc.constantFrom('once', 'again'), attempt: fc.integer({ min: 1, max: 3 }), epoch: near })
+    .map(s => ({ ...where, ...s, at }))
+  const about = near.map(e => ({ ...where, epoch: e }))
+  const claim = {
+    ...where,
+    targetId,
+    steps,
+    executorId: 'a',
+    executorKey: 'k'.repeat(43),
+    leaseSeconds: 15,
+    target: { name: 'a', address: 'a', port: 22 },
+  }
+  const late = { seq: 1, detail: 'x' }
+  return fc.oneof(
+    { weight: 4, arbitrary: fc.constant({ type: 'claim-target-run' as const, data: claim }) },
+    { weight: 8, arbitrary: step.map(data => ({ type: 'start-step' as const, data })) },
+    {
+      weight: 4,
+      arbitrary: step.map(data => ({ type: 'succeed-step' as const, data: { ...data, seq: 1, output, exitCode: 0 } })),
+    },
+    {
+      weight: 2,
+      arbitrary: step.map(data => ({
+        type: 'fail-step' as const,
+        data: { ...data, ...late, output, class: 'exit-nonzero' as const },
+      })),
+    },
+    { weight: 2, arbitrary: step.map(data => ({ type: 'report-step-lost' as const, data: { ...data, ...late } })) },
+    { weight: 3, arbitrary: about.map(data => ({ type: 'expire-lease' as const, data })) },
+    {
+      weight: 1,
+      arbitrary: about.map(data => ({ type: 'hand-back-target-run' as const, data: { ...data, ...late } })),
+    },
+    {
+      weight: 1,
+      arbitrary: about.map(data => ({
+        type: 'fail-target-run' as const,
+        data: { ...data, ...late, at, class: 'refused' as const },
+      })),
+    },
+    {
+      weight: 1,
+      arbitrary: about.map(data => ({
+        type: 'report-cancelled' as const,
+        data: { ...data, ...late, at, termination: 'terminated' as const },
+      })),
+    },
+    { weight: 1, arbitrary: fc.constant({ type: 'cancel-target-run' as const, data: { ...where, targetId } }) },
+  )
+}
+
+type Told = { state: TargetRun; events: TargetRunEvent[]; before: TargetRun; decided: TargetRunEvent[] }
+
+/** Runs random commands and hands each accepted decision to `check`. */
+function always(t: Test, check: (told: Told) => void): void {
+  const numbers = fc.infiniteStream(fc.nat())
+  t.doesNotThrow(() =>
+    fc.assert(
+      fc.property(numbers, fc.integer({ min: 1, max: 60 }), (seeds, length) => {
+        let state: TargetRun = targetRun.initial
+        const events: TargetRunEvent[] = []
+        for (let i = 0; i < length; i += 1) {
+          const epoch = state.status === 'absent' ? 1 : state.epoch
+          const [command] = fc.sample(commandAt(epoch), { numRuns: 1, seed: seeds.next().value })
+          const before = state
+          const decided = decide(command, state)
+          events.push(...decided)
+          state = decided.reduce(targetRun.evolve, state)
+          check({ state, events, before, decided })
+        }
+      }),
+      { numRuns: 300 },
+    ),
+  )
+}
+
+function decide(command: TargetRunCommand | undefined, state: TargetRun): TargetRunEvent[] {
+  try {
+    return command ? targetRun.decide(command, state, specMeta, {}) : []
+  } catch (error) {
+    if (error instanceof DomainError) return []
+    throw error
+  }
+}
+
+const startsOf = (events: TargetRunEvent[]) => events.flatMap(e => (e.type === 'StepStarted' ? [e.data] : []))
+
+t.test('an attempt of a step is started at most once', async t => {
+  always(t, ({ events }) => {
+    const starts = startsOf(events).map(s => `${s.stepId} ${s.attempt}`)
+    if (new Set(starts).size !== starts.length) throw new Error(starts.join())
+  })
+})
+t.test('a step that is not idempotent is started at most once, whatever was lost', async t => {
+  always(t, ({ events }) => {
+    const starts = startsOf(events)
+    if (starts.filter(s => s.stepId === 'once').length > 1) throw new Error('started twice')
+    if (starts.length > 1 + MAX_ATTEMPTS) throw new Error('repeated without end')
+  })
+})
+t.test('terminal is terminal', async t => {
+  always(t, ({ before, decided }) => {
+    if (isTargetRunFinished(before) && decided.length > 0)
+      throw new Error(`${before.status}: ${decided.map(e => e.type)}`)
+  })
+})
+t.test('it ends once, in the state its last event says', async t => {
+  always(t, ({ state, events }) => {
+    const ends = events.filter(e => /^TargetRun(Succeeded|Failed|Cancelled|NeedsAttention)$/.test(e.type))
+    if (ends.length !== (isTargetRunFinished(state) ? 1 : 0))
+      throw new Error(`${state.status}: ${ends.map(e => e.type)}`)
+  })
+})
+t.test('epochs grow by one with every claim', async t => {
+  always(t, ({ events }) => {
+    const epochs = events.flatMap(e => (e.type === 'TargetRunClaimed' ? [e.data.epoch] : []))
+    if (epochs.some((epoch, i) => epoch !== i + 1)) throw new Error(epochs.join())
+  })
+})
+t.test('only the current claim starts steps', async t => {
+  always(t, ({ before, decided }) => {
+    for (const { epoch } of startsOf(decided))
+      if (before.status !== 'claimed' || before.epoch !== epoch) throw new Error(`epoch ${epoch} in ${before.status}`)
+  })
+})
+t.test('every event fits its schema', async t => {
+  always(t, ({ decided }) => {
+    for (const event of decided) targetRunEvents[event.type].parse(event.data)
+  })
+})
+t.test('the commands tried here are commands, and lead everywhere', async t => {
+  t.doesNotThrow(() =>
+    fc.assert(fc.property(commandAt(2), command => targetRunCommands[command.type].safeParse(command.data).success)),
+  )
+  const reached = new Set<string>()
+  always(t, ({ state, events }) => {
+    reached.add(state.status)
+    for (const { attempt } of startsOf(events)) reached.add(`attempt ${attempt}`)
+  })
+  const places = ['claimable', 'claimed', 'running', 'succeeded', 'failed', 'cancelled', 'needs-attention']
+  for (const place of [...places, 'attempt 2']) t.ok(reached.has(place), place)
+})
