@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import path from 'node:path'
 import { type Config, childEnvironment } from '../../config.ts'
+import { certificateFileOf } from '../event-store/tls/certificate.ts'
 import type { BrokerUsers } from '../roles/broker.ts'
 import { brokerUserOf, brokerUsersFor } from './broker-users.ts'
 import { type Dependency, dependencyRole, needsOf, type RoleName } from './plan.ts'
@@ -35,7 +37,9 @@ export class Connections {
 
   eventStoreUrl(): string | undefined {
     const address = this.#addresses.get(dependencyRole['event-store'])
-    const embedded = address && `esdb://${NODE_USER}:${this.#nodePassword}@${address}?tls=false`
+    const trusted = encodeURIComponent(certificateFileOf(path.join(this.#config.dataDir, 'event-store')))
+    // The client sends credentials over TLS only.
+    const embedded = address && `esdb://${NODE_USER}:${this.#nodePassword}@${address}?tls=true&tlsCAFile=${trusted}`
     return this.#config.eventStoreUrl?.reveal() ?? embedded
   }
 

@@ -18,12 +18,15 @@ const DAY_MS = 86_400_000
 const VALID_DAYS = 3650
 const RENEW_BEFORE_DAYS = 30
 
+/** Where a client finds the certificate to trust (`tlsCAFile`), given the node's data folder. */
+export const certificateFileOf = (dataDir: string) => join(dataDir, 'node.crt')
+
 /**
  * The node's own certificate for `host` and its key, from the data folder or made anew. The client sends credentials
  * over TLS only, and trusts this certificate by `tlsCAFile`.
  */
 export function nodeIdentity(dataDir: string, host: string, now = new Date()): Identity {
-  const certificateFile = join(dataDir, 'node.crt')
+  const certificateFile = certificateFileOf(dataDir)
   const keyFile = join(dataDir, 'node.key')
   if (!existsSync(certificateFile) || !existsSync(keyFile) || !isUsable(certificateFile, host, now)) {
     const { certificate, key } = selfSigned(host, now)
