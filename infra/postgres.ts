@@ -1,5 +1,6 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
+import { types } from './postgres/types.ts'
 
 export { advisoryLock, type HeldLock, whileLeading } from './postgres/advisory-lock.ts'
 export { isUnavailable, PostgresUnavailable } from './postgres/errors.ts'
@@ -12,13 +13,14 @@ export type Connection = pg.PoolClient
 
 /**
  * A pool of Postgres connections. Waits at most 5 s for a connection and 30 s for a statement; a lost idle connection
- * is logged and replaced. `close()` is `pool.end()`.
+ * is logged and replaced. Timestamps come as ISO strings, bigint as strings. `close()` is `pool.end()`.
  */
 export function createPool(url: string, log: Logger, options: { max?: number; name?: string } = {}): Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max: options.max ?? 10,
     application_name: options.name ?? 'opsconductor',
+    types,
     connectionTimeoutMillis: 5_000,
     statement_timeout: 30_000,
     idleTimeoutMillis: 60_000,

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { PostgresUnavailable } from './errors.ts'
+import { types } from './types.ts'
 
 export type Statement = { text: string; values?: unknown[] }
 
@@ -35,6 +36,7 @@ export function createPipelined(url: string, log: Logger, options: PipelinedOpti
     const client = new pg.Client({
       connectionString: url,
       application_name: options.name ?? 'opsconductor',
+      types,
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
       pipeline: true,

@@ -1,0 +1,32 @@
+import type { AnyEvent } from '../../schemas/events.ts'
+import type { Outcome } from './tables.ts'
+
+const failures: ReadonlySet<AnyEvent['type']> = new Set<AnyEvent['type']>([
+  'HostKeyMismatchDetected',
+  'LeaseExpired',
+  'OutputGapDetected',
+  'RunFailed',
+  'RunNeedsAttention',
+  'RunPartiallySucceeded',
+  'StepFailed',
+  'StepOutcomeUnknown',
+  'TargetRunFailed',
+  'TargetRunNeedsAttention',
+  'TerminationUnconfirmed',
+])
+const forbidden = new Set(['unauthenticated', 'forbidden'])
+
+/** How what the event tells of turned out, and the code that says why when it did not turn out well. */
+export function outcomeOf({ type, data }: AnyEvent): { outcome: Outcome; reasonCode: string | null } {
+  const reasonCode = reasonCodeOf(data)
+  if (type === 'CommandRejected') return { outcome: forbidden.has(data.code) ? 'denied' : 'failure', reasonCode }
+  if (type === 'CredentialReleaseDenied') return { outcome: 'denied', reasonCode }
+  if (type === 'ReportRejectedStaleEpoch') return { outcome: 'denied', reasonCode: 'stale-epoch' }
+  return { outcome: failures.has(type) ? 'failure' : 'success', reasonCode }
+}
+
+function reasonCodeOf(data: AnyEvent['data']): string | null {
+  if ('code' in data) return data.code
+  if ('class' in data) return data.class
+  return 'why' in data ? data.why : null
+}

@@ -1,0 +1,35 @@
+import type { Statement } from '../infra/postgres.ts'
+import type { Recorded } from '../schemas/events.ts'
+
+/** An event and its time in the log: when it was recorded, made never to run backwards. */
+export type Fact = { event: Recorded; time: string }
+
+/** What a batch comes to: statements to run in its transaction, and the runs whose rows it touched. */
+export type Applied = { statements: Statement[]; runIds: string[] }
+
+/** Reads the projection's own tables inside the batch's transaction; several reads at once cost one round trip. */
+export type Read = <Row>(statement: Statement) => Promise<Row[]>
+
+/**
+ * Turns events into rows: no clock, no randomness, no sequence, no tables of others, so that the rows depend on the
+ * log alone and not on how it was cut into batches.
+ */
+export interface Projection {
+  readonly name: 'state' | 'audit'
+  /** What an event that cannot be applied does: its stream is set aside, or everything stops and says so. */
+  readonly onPoison: 'park' | 'halt'
+  /** Throws PoisonEvent for an event that can never be applied. */
+  apply(facts: readonly Fact[], read: Read): Promise<Applied>
+}
+
+/** This event, not the database, is why the batch failed. */
+export class PoisonEvent extends Error {
+  override name = 'PoisonEvent'
+  readonly event: Recorded
+  constructor(event: Recorded, cause: unknown) {
+    super(`${event.type} ${event.stream}@${event.revision}: ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    })
+    this.event = event
+  }
+}

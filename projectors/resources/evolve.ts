@@ -1,0 +1,37 @@
+import type { CredentialEvent, CredentialRow } from '../../schemas/credential.ts'
+import { categoryOf, type Recorded } from '../../schemas/events.ts'
+import type { JobEvent, JobRow } from '../../schemas/job.ts'
+import type { TargetEvent, TargetRow } from '../../schemas/target.ts'
+import type { State } from '../diff.ts'
+import { evolveCredential } from './credential.ts'
+import { evolveJob } from './job.ts'
+import { evolveTarget } from './target.ts'
+
+/** What has versions: a state per revision, so that it can be seen as of any moment. */
+export type ResourceKind = 'target' | 'credential' | 'job'
+
+const kinds: ReadonlySet<string> = new Set<ResourceKind>(['target', 'credential', 'job'])
+export function resourceKind(event: Recorded): ResourceKind | undefined {
+  const category = categoryOf(event.stream)
+  // The set holds exactly the members of the union.
+  return kinds.has(category) ? (category as ResourceKind) : undefined
+}
+
+export function resourceId(kind: ResourceKind, stream: string): string {
+  return stream.slice(kind.length + 1)
+}
+
+/** The state after the event. The category of a stream says which events are in it, hence the narrowing by hand. */
+export function evolveResource(kind: ResourceKind, before: State | undefined, event: Recorded): State {
+  switch (kind) {
+    case 'target':
+      return evolveTarget(before as TargetRow | undefined, event as TargetEvent)
+    case 'credential':
+      return evolveCredential(before as CredentialRow | undefined, event as CredentialEvent)
+    case 'job':
+      return evolveJob(before as JobRow | undefined, event as JobEvent)
+  }
+}
+
+/** A job or credential whose first version is still to come is not shown yet. */
+export const isVisible = (state: State): boolean => state.latestVersion !== 0

@@ -1,0 +1,80 @@
+import type { Actor } from '../../schemas/kernel.ts'
+import type { State } from '../diff.ts'
+import type { Table } from '../table.ts'
+import type { ResourceKind } from './evolve.ts'
+
+/** One state of a target, credential or job, from one event to the next. */
+export type ResourceVersion = {
+  kind: ResourceKind
+  id: string
+  revision: string
+  state: State
+  visible: boolean
+  /** Commit position and log time of the event that made it, and of the one that ended it. */
+  validFrom: string
+  validFromTime: string
+  validTo: string | null
+  validToTime: string | null
+  eventId: string
+  eventType: string
+  actor: Actor
+  reason: string | null
+  changed: string[]
+}
+
+export const resourceVersion: Table<ResourceVersion> = {
+  name: 'resource_version',
+  columns: {
+    kind: 'text',
+    id: 'uuid',
+    revision: 'bigint',
+    state: 'jsonb',
+    visible: 'boolean',
+    validFrom: 'bigint',
+    validFromTime: 'timestamptz',
+    validTo: 'bigint',
+    validToTime: 'timestamptz',
+    eventId: 'uuid',
+    eventType: 'text',
+    actor: 'jsonb',
+    reason: 'text',
+    changed: 'jsonb',
+  },
+  key: ['kind', 'id', 'revision'],
+}
+
+export type PublishedJobVersion = {
+  jobId: string
+  version: number
+  definition: State
+  digest: string
+  commit: string
+  publishedAt: string
+  actor: Actor
+  reason: string | null
+}
+
+export const jobVersion: Table<PublishedJobVersion> = {
+  name: 'job_version',
+  columns: {
+    jobId: 'uuid',
+    version: 'int',
+    definition: 'jsonb',
+    digest: 'text',
+    commit: 'bigint',
+    publishedAt: 'timestamptz',
+    actor: 'jsonb',
+    reason: 'text',
+  },
+  key: ['jobId', 'version'],
+}
+
+export const resourceExtras = `
+  alter table resource_version add column name text collate "C" generated always as (state->>'name') stored;
+  alter table resource_version add column status text generated always as (state->>'status') stored;
+  create unique index on resource_version (kind, id) where valid_to is null;
+  create index on resource_version (kind, name, id) where valid_to is null;
+  create index on resource_version using gin ((state->'tags') jsonb_path_ops) where valid_to is null and kind = 'target';
+  create index on resource_version (kind, valid_from, valid_to);
+  create index on resource_version (kind, valid_from_time, valid_to_time);
+`
