@@ -5,12 +5,12 @@ import { connectEventStore } from '../infra/event-store/client.ts'
 import { systemIds } from '../infra/ids.ts'
 import type { RunningRole } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
-import { createPool, type Pool } from '../infra/postgres.ts'
+import { createPool, migrate, type Pool } from '../infra/postgres.ts'
 import { releaseRequest, sealRequest, subjects } from '../schemas/bus.ts'
 import { credentialReader } from './credential-status.ts'
 import { denialLimit } from './denial-limit.ts'
 import type { KekProvider } from './kek.ts'
-import { migrate } from './migrate.ts'
+import { migrations } from './migrations.ts'
 import { openKek } from './open-kek.ts'
 import { hasSecrets, loadOwnKeys, type OwnKeys } from './own-keys.ts'
 import { release } from './release.ts'
@@ -28,8 +28,7 @@ const ANSWER_MS = 5_000
  * Rejects when the keys it finds are not those its secrets were sealed with.
  */
 export async function start(config: Config, log: Log): Promise<RunningRole> {
-  // Node starts its debugger on this signal, and a debugger reads memory.
-  process.on('SIGUSR1', () => log.warn('SIGUSR1 ignored'))
+  refuseDebugger()
   const pool = createPool(given(config.postgresUrl, 'OPSCONDUCTOR_POSTGRES_URL'), log, { max: 8, name: 'vault' })
   const { keks, own } = await unlock(config, pool, log).catch(async err => {
     await pool.end()
@@ -76,9 +75,14 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   }
 }
 
+/** Node starts its debugger on SIGUSR1, and a debugger reads memory; a listener of our own takes that away. */
+function refuseDebugger(): void {
+  if (process.listenerCount('SIGUSR1') === 0) process.on('SIGUSR1', () => undefined)
+}
+
 async function unlock(config: Config, pool: Pool, log: Log): Promise<{ keks: KekProvider; own: OwnKeys }> {
+  await migrate(pool, log, migrations)
   const now = systemClock.now()
-  await migrate(pool, now)
   const keks = openKek(config, { secretsExist: await hasSecrets(pool), now }, log)
   return { keks, own: await loadOwnKeys(pool, keks, now) }
 }

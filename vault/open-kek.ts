@@ -20,8 +20,17 @@ export function openKek(
         `there are sealed secrets, but no key-encryption key file at ${path}: restore it from its backup`,
       )
     }
-    const kekId = createKekFile(path, { dataDir, now: state.now })
-    log.warn({ path, kekId }, 'made a new key-encryption key: back it up, and apart from the data it protects')
+    make(path, dataDir, state.now, log)
   }
   return fileKekProvider(loadKekFile(path, { dataDir }))
+}
+
+function make(path: string, dataDir: string, now: string, log: Log): void {
+  try {
+    const kekId = createKekFile(path, { dataDir, now })
+    log.warn({ path, kekId }, 'made a new key-encryption key: back it up, and apart from the data it protects')
+  } catch (err) {
+    // Another vault that starts at the same moment made it.
+    if (!existsSync(path)) throw err
+  }
 }
