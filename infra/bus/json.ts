@@ -8,7 +8,8 @@ import {
   type Subscription,
 } from './port.ts'
 
-const errorHeader = 'opsc-error'
+/** Header of an answer that is an error; its value is the code. */
+export const errorHeader = 'opsc-error'
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 

@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import t from 'tap'
-import { haveSshd, startSshd } from './sshd.ts'
+import { programOrSkip } from './packages.ts'
+import { startSshd } from './sshd.ts'
 
-t.test('a real OpenSSH server on several loopback addresses', { skip: !haveSshd() && 'sshd is missing' }, async t => {
+t.test('a real OpenSSH server on several loopback addresses', async t => {
+  if (!programOrSkip(t, 'openssh-server')) return
   const addresses = Array.from({ length: 20 }, (_, i) => `127.0.7.${i + 1}`)
   const sshd = await startSshd(t, { addresses })
   const run = (host: string) =>

@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { programOf } from './packages.ts'
 import { childProcesses, descendants } from './process-tree.ts'
 
 export type SshdOptions = {
@@ -41,24 +42,9 @@ type Test = { teardown(handler: () => Promise<void>): unknown }
 
 const LISTEN_SOCKETS = 16
 
-/** Where sshd is, or undefined when OpenSSH's server is not installed. */
-export const findSshd = (): string | undefined =>
-  ['/usr/sbin', ...(process.env.PATH ?? '').split(':'), '/usr/lib/ssh']
-    .map(folder => path.join(folder, 'sshd'))
-    .find(file => existsSync(file))
-
-/** True when OpenSSH's server is here. As root in CI, where it could have been installed, its absence is an error. */
-export function haveSshd(): boolean {
-  if (findSshd()) return true
-  if (process.env.CI === 'true' && process.getuid?.() === 0) {
-    throw new Error('sshd is missing: apt-get install openssh-server')
-  }
-  return false
-}
-
 /**
  * Starts a real OpenSSH server on loopback as this user, with its own host keys and one ed25519 login key. It ends,
- * with all its sessions, when the test does.
+ * with all its sessions, when the test does. A test that can go without asks `programOrSkip(t, 'openssh-server')` first.
  */
 export async function startSshd(t: Test, options: SshdOptions = {}): Promise<Sshd> {
   const folder = mkdtempSync(path.join(tmpdir(), 'opsc-sshd-'))
@@ -148,8 +134,8 @@ function configuration(folder: string, addresses: string[], port: number, types:
 }
 
 async function launch(config: string, log: string, sockets: number): Promise<ChildProcess> {
-  const sshd = findSshd()
-  if (!sshd) throw new Error('sshd is missing: apt-get install openssh-server')
+  const sshd = programOf('openssh-server')
+  if (!sshd) throw new Error('sshd is missing: it is in the Debian package openssh-server')
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
   // Sessions lose their stderr, so what they log only comes through a file.
   const flags = ['-D', '-E', log, '-f', config, ...withoutPenalties(sshd, config)]

@@ -1,0 +1,85 @@
+import type { ClientChannel } from 'ssh2'
+import type { Announcement } from '../output/marker.ts'
+import { stopCommand } from '../steps/stop-command.ts'
+import { within } from '../wait.ts'
+import type { SshConnection } from './connection.ts'
+import type { RemoteProcess } from './remote-process.ts'
+
+export type Termination = { confirmed: boolean; detail: string }
+
+const GRACE_SECONDS = 5
+const ANNOUNCED_MS = 3_000
+/** On an open connection a channel opens in milliseconds; a stuck one is told by its silence. */
+const FIRST_TRY_MS = 3_000
+const STOP_MS = (GRACE_SECONDS + 8) * 1_000
+
+/**
+ * Stops a command for good: TERM, five seconds later KILL to all of its process group, over another channel than its
+ * own, or another connection when this one is stuck; then looks whether anything of it is left. Never throws.
+ */
+export async function terminate(
+  process: RemoteProcess,
+  connection: SshConnection,
+  another: () => Promise<SshConnection>,
+): Promise<Termination> {
+  const announced = await process.announcement(ANNOUNCED_MS)
+  const result = announced ? await stop(announced, connection, another) : unannounced
+  await within(2_000, process.ended)
+  process.abandon()
+  return result
+}
+
+const unannounced = { confirmed: false, detail: 'the command had not told its process group' }
+
+async function stop(
+  announced: Announcement,
+  connection: SshConnection,
+  another: () => Promise<SshConnection>,
+): Promise<Termination> {
+  const command = stopCommand(announced, GRACE_SECONDS)
+  const channel = connection.isOpen() ? await opened(connection, command, FIRST_TRY_MS) : undefined
+  if (channel) {
+    const said = await within(STOP_MS, outputOf(channel))
+    if (said !== undefined && said !== '') return judge(announced, said)
+  }
+  try {
+    const fresh = await another()
+    try {
+      const second = await opened(fresh, command, FIRST_TRY_MS)
+      return judge(announced, (second && (await within(STOP_MS, outputOf(second)))) ?? '')
+    } finally {
+      fresh.end()
+    }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'unknown'
+    return { confirmed: false, detail: `no second connection to stop it: ${why}`.slice(0, 500) }
+  }
+}
+
+async function opened(connection: SshConnection, command: string, ms: number): Promise<ClientChannel | undefined> {
+  return await within(
+    ms,
+    connection.exec(command).catch(() => undefined),
+  )
+}
+
+function outputOf(channel: ClientChannel): Promise<string> {
+  return new Promise(resolve => {
+    let said = ''
+    channel.stderr.resume()
+    channel.on('data', (bytes: Buffer) => {
+      said = (said + bytes.toString('latin1')).slice(-1_000)
+    })
+    channel.on('error', () => undefined).on('close', () => resolve(said))
+    channel.end()
+  })
+}
+
+function judge({ pgid, pid }: Announcement, said: string): Termination {
+  if (said.includes('opsc-gone')) return { confirmed: true, detail: `process group ${pgid} is gone` }
+  if (said.includes('opsc-alive')) return { confirmed: false, detail: `process group ${pgid} survived KILL` }
+  if (said.includes('opsc-alone')) {
+    return { confirmed: false, detail: `process ${pid} was signalled; it had no process group of its own` }
+  }
+  return { confirmed: false, detail: `nobody told what became of process group ${pgid}` }
+}

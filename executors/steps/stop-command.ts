@@ -1,0 +1,36 @@
+import type { Announcement } from '../output/marker.ts'
+import { shellQuote } from './quote.ts'
+
+/**
+ * TERM to the process group, KILL when some of it is left after the grace, then a look whether any is still alive.
+ * Zombies do not count: they wait for their parent and do nothing. Where there is no /proc, `kill -0` tells.
+ * Arguments: group, grace in tenths of a second, the script's folder or nothing.
+ */
+const STOP = `g=$1
+alive(){
+[ -r /proc/self/stat ]||{ kill -0 -- "-$g" 2>/dev/null;return; }
+for f in /proc/[0-9]*/stat;do
+{ IFS= read -r l <"$f"; } 2>/dev/null||continue
+set -- \${l##*) }
+[ "$3" = "$g" ]&&[ "$1" != Z ]&&[ "$1" != X ]&&return 0
+done
+return 1
+}
+wait_gone(){ i=0;while alive;do [ $i -ge $1 ]&&return 1;i=$((i+1));sleep 0.1 2>/dev/null||sleep 1;done; }
+kill -TERM -- "-$g" 2>/dev/null
+wait_gone "$2"||{ kill -KILL -- "-$g" 2>/dev/null;wait_gone 20; }
+r=$?
+[ -n "$3" ]&&rm -rf -- "$3"
+[ $r -eq 0 ]&&echo opsc-gone||echo opsc-alive`
+
+/** Ends a command without a group of its own as well as that goes: its shell alone. Arguments: pid. */
+const STOP_ALONE = 'kill -TERM "$1" 2>/dev/null;sleep 1;kill -KILL "$1" 2>/dev/null;echo opsc-alone'
+
+/** The command line that stops what was announced; it prints `opsc-gone` when all of it is gone. */
+export function stopCommand(announced: Announcement, graceSeconds: number): string {
+  const words =
+    announced.pgid > 1
+      ? ['/bin/sh', '-c', STOP, 'opsc', String(announced.pgid), String(graceSeconds * 10), announced.folder ?? '']
+      : ['/bin/sh', '-c', STOP_ALONE, 'opsc', String(announced.pid)]
+  return `exec ${words.map(shellQuote).join(' ')}`
+}

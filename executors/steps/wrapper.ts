@@ -1,0 +1,29 @@
+import { shellQuote } from './quote.ts'
+
+/** What is run on a target, and what it reads on its standard input. */
+export type RemoteCommand = { command: string; stdin?: Buffer }
+
+/**
+ * Makes sure that the body leads a process group of its own, so that all it starts can be stopped. OpenSSH gives a
+ * command its own session; where the server does not, setsid(1) does. Without either `opsc_g` is 0: nothing but the
+ * shell itself may then be signalled, because the group is the server's. Arguments: body, token, the body's own.
+ */
+const GROUP = `b=$1;shift
+{ read -r _ _ _ _ opsc_g _ </proc/$$/stat; } 2>/dev/null||opsc_g=$(ps -o pgid= -p $$ 2>/dev/null)
+if [ "\${opsc_g:-0}" -eq $$ ];then opsc_g=$$;eval "$b"
+elif setsid -w true 2>/dev/null;then unset opsc_g;exec setsid -w /bin/sh -c "$b" opsc "$@"
+else opsc_g=0;eval "$b"
+fi`
+
+/**
+ * The command line for a body in POSIX shell. The body gets the token as $1 and `args` after it, and must call
+ * `announce` before its effect; `$opsc_g` is its process group.
+ */
+export function wrap(body: string, token: string, args: string[]): string {
+  const words = ['/bin/sh', '-c', GROUP, 'opsc', body, token, ...args]
+  // `exec` first, because a login shell that only has to do that need not be a POSIX shell.
+  return `exec ${words.map(shellQuote).join(' ')}`
+}
+
+/** The line that tells the executor whom to signal; `more` is added as it is. */
+export const announce = (more = ''): string => `echo "$1 pgid=\${opsc_g-$$} pid=$$${more}"`
