@@ -35,9 +35,9 @@ export class ControlPlane {
     this.#options = options
   }
 
-  /** Sends again what an earlier process could not get through. */
-  resend(): void {
-    for (const message of this.#options.spool.reports()) void this.#deliver(message)
+  /** Sends again what an earlier process could not get through, with the ids it had then. */
+  resend(): Array<{ report: ReportBody; delivered: Promise<ReportReply | undefined> }> {
+    return this.#options.spool.reports().map(message => ({ report: message.report, delivered: this.#deliver(message) }))
   }
 
   /**

@@ -54,6 +54,12 @@ type Pooled = {
 }
 type Place = { key: string; open: Pooled[]; opening: number; waiting: Array<() => void>; asking: number }
 
+/** A connection outside every pool and limit. The caller ends it. Rejects with SshFailure. */
+export function connectAside({ endpoint, ...options }: AcquireOptions): Promise<SshConnection> {
+  const { address, port, username } = endpoint
+  return connectSsh({ ...options, address, port, username, handshakes: new Limit(1) })
+}
+
 /** Keeps connections open between commands, shares them, and bounds how many there are. */
 export class ConnectionPool {
   readonly #limits: PoolLimits

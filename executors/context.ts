@@ -1,0 +1,27 @@
+import type { Logger } from 'pino'
+import type { Clock } from '../infra/clock.ts'
+import type { Ids } from '../infra/ids.ts'
+import type { ControlPlane } from './control-plane.ts'
+import type { Lease } from './lease.ts'
+import type { OutputSender } from './output/output-sender.ts'
+import type { SecretSource } from './secret-source.ts'
+import type { ReportSpool } from './spool/report-spool.ts'
+import type { ConnectionPool } from './ssh/pool.ts'
+
+/** What the work on a target run needs of its executor. */
+export type ExecutorContext = {
+  controlPlane: ControlPlane
+  spool: ReportSpool
+  output: OutputSender
+  pool: ConnectionPool
+  secrets: SecretSource
+  lease: Lease
+  clock: Clock
+  ids: Ids
+  log: Logger
+  /** Output of one attempt beyond this is read and not kept. */
+  outputCapBytes: number
+}
+
+/** 64 MiB: enough for any log a person reads, far below what a runaway command prints. */
+export const OUTPUT_CAP_BYTES = 64 * 1024 * 1024

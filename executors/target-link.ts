@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto'
+import type { Assignment } from '../schemas/bus.ts'
+import type { ExecutorContext } from './context.ts'
+import type { SshConnection } from './ssh/connection.ts'
+import { SshFailure } from './ssh/failure.ts'
+import { type AcquireOptions, connectAside, type Lease } from './ssh/pool.ts'
+
+const OBSERVED_MS = 15_000
+const ASIDE_MS = 30_000
+
+/** The way to one target for one target run: checks the host key, asks for the secret only when it must log in. */
+export class TargetLink {
+  readonly #context: ExecutorContext
+  readonly #assignment: Assignment
+  readonly #signal: AbortSignal
+  #knownKey: string | undefined
+  #lease: Lease | undefined
+
+  constructor(context: ExecutorContext, assignment: Assignment, signal: AbortSignal) {
+    this.#context = context
+    this.#assignment = assignment
+    this.#signal = signal
+    this.#knownKey = assignment.target.hostKey.key
+  }
+
+  /** A channel on an open connection; the one from before while it is good. Rejects with SshFailure. */
+  async ready(): Promise<Lease> {
+    if (this.#lease?.connection.isOpen()) return this.#lease
+    this.release()
+    const { policy } = this.#assignment.target.hostKey
+    if (policy === 'pinned' && this.#knownKey === undefined) {
+      throw new SshFailure('host-key-unknown', 'the target takes only a pinned host key, and none is pinned')
+    }
+    this.#lease = await this.#context.pool.acquire(this.#options(this.#signal))
+    return this.#lease
+  }
+
+  /** A connection of its own, to stop what runs on the other; the caller ends it. Rejects with SshFailure. */
+  aside(): Promise<SshConnection> {
+    return connectAside(this.#options(AbortSignal.timeout(ASIDE_MS)))
+  }
+
+  release(): void {
+    this.#lease?.release()
+    this.#lease = undefined
+  }
+
+  #options(signal: AbortSignal): AcquireOptions {
+    const { runId, n, epoch, target, credential } = this.#assignment
+    const { credentialId, version, username } = credential
+    const { targetId, address, port } = target
+    return {
+      endpoint: { targetId, address, port, username, credentialId, version },
+      knownHostKey: this.#knownKey,
+      verifyHostKey: presented => this.#verify(presented),
+      secret: () => this.#context.secrets.release({ runId, n, epoch, credentialId, version }, signal),
+      signal,
+    }
+  }
+
+  async #verify(presented: string): Promise<void> {
+    if (presented === this.#knownKey) return
+    if (this.#knownKey === undefined) return await this.#firstUse(presented)
+    const { runId, n, epoch, target } = this.#assignment
+    const data = { runId, n, epoch, targetId: target.targetId, presented }
+    await this.#context.controlPlane.report({ type: 'report-host-key-mismatch', data })
+    throw mismatch(presented, this.#knownKey)
+  }
+
+  /** Trust at first sight is an event, and it is recorded before anything secret is sent. */
+  async #firstUse(presented: string): Promise<void> {
+    const { runId, n, epoch, target } = this.#assignment
+    const data = { runId, n, epoch, targetId: target.targetId, hostKey: presented }
+    const until = performance.now() + OBSERVED_MS
+    const left = () => until - performance.now()
+    const answer = await this.#context.controlPlane.ask({ type: 'observe-host-key', data }, left, this.#signal)
+    if (answer?.status === 'recorded') {
+      this.#knownKey = presented
+      return
+    }
+    if (answer?.code === 'host-key-mismatch') throw mismatch(presented, undefined)
+    throw new SshFailure('host-key-unknown', `the host key was not recorded: ${answer?.detail ?? 'no answer'}`)
+  }
+}
+
+function mismatch(presented: string, expected: string | undefined): SshFailure {
+  const known = expected === undefined ? 'another key is known' : `expected ${fingerprint(expected)}`
+  return new SshFailure('host-key-mismatch', `the target presented ${fingerprint(presented)}; ${known}`)
+}
+
+/** As OpenSSH prints it. */
+function fingerprint(key: string): string {
+  const [type = '', blob = ''] = key.split(' ')
+  const digest = createHash('sha256').update(Buffer.from(blob, 'base64')).digest('base64').replace(/=+$/, '')
+  return `${type} SHA256:${digest}`
+}

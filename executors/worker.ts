@@ -1,0 +1,155 @@
+import { type Bus, BusError, requestJson, subscribeJson } from '../infra/bus.ts'
+import type { Identity } from '../infra/identity.ts'
+import { type Assignment, control, pullReply, subjects } from '../schemas/bus.ts'
+import type { ExecutorContext } from './context.ts'
+import { beat } from './heartbeat.ts'
+import type { Held } from './spool/report-spool.ts'
+import { TargetRunWork } from './target-run.ts'
+import { backoffMs, pause, within } from './wait.ts'
+
+export type WorkerOptions = ExecutorContext & {
+  bus: Bus
+  identity: Identity
+  executorId: string
+  instanceId: string
+  poolName: string
+  slots: number
+  labels: Record<string, string>
+}
+
+const WAIT_MS = 10_000
+const ANSWER_MS = WAIT_MS + 5_000
+/** Slots that become free together are asked for together. */
+const GATHER_MS = 5
+
+const keyOf = ({ runId, n, epoch }: Held) => `${runId}.${n}.${epoch}`
+
+/** Asks for work as long as there is room for it, and does it. */
+export class Worker {
+  readonly #options: WorkerOptions
+  readonly #work = new Map<string, TargetRunWork>()
+  readonly #stopping = new AbortController()
+  readonly #ended = new AbortController()
+  readonly #stopped = new Promise<undefined>(resolve => {
+    this.#stopping.signal.addEventListener('abort', () => resolve(undefined), { once: true })
+  })
+  #loops: Promise<unknown> = Promise.resolve()
+  #pulledAt = Number.NEGATIVE_INFINITY
+  #onFree: () => void = () => undefined
+
+  constructor(options: WorkerOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    const { bus, executorId } = this.#options
+    subscribeJson(bus, subjects.control(executorId), control, message => this.#cancel([message]))
+    const beating = beat(
+      {
+        ...this.#options,
+        active: () => this.#options.spool.held(),
+        onReply: ({ cancel, forget }) => this.#cancel([...cancel, ...forget]),
+      },
+      this.#ended.signal,
+    )
+    this.#loops = Promise.all([beating, this.#pull()])
+  }
+
+  /** Whether the control plane was heard of lately. */
+  isHeard(): boolean {
+    return this.#options.lease.remainingMs() > 0
+  }
+
+  get busy(): number {
+    return this.#work.size
+  }
+
+  /** Takes no more work, gives back what has not begun, and waits for what has. True when all of it ended. */
+  async drain(withinMs: number): Promise<boolean> {
+    this.#stopping.abort()
+    for (const work of this.#work.values()) work.drain()
+    const until = performance.now() + withinMs
+    while (this.#work.size > 0 && performance.now() < until) {
+      await within(until - performance.now(), new Promise<void>(resolve => (this.#onFree = resolve)))
+    }
+    return this.#work.size === 0
+  }
+
+  /** Ends the heartbeat; nothing may run any more. */
+  async end(): Promise<void> {
+    this.#stopping.abort()
+    this.#ended.abort()
+    await this.#loops
+  }
+
+  async #pull(): Promise<void> {
+    const { signal } = this.#stopping
+    for (let failures = 0; !signal.aborted; ) {
+      const free = this.#options.slots - this.#work.size
+      if (free <= 0) {
+        await this.#free()
+        await pause(GATHER_MS)
+        continue
+      }
+      const assignments = await this.#ask(free, signal)
+      failures = assignments ? 0 : failures + 1
+      if (!assignments) await pause(backoffMs(failures, 2_000), signal)
+      else for (const assignment of assignments) this.#take(assignment)
+    }
+  }
+
+  async #ask(slots: number, signal: AbortSignal): Promise<Assignment[] | undefined> {
+    const { bus, poolName, executorId, instanceId, identity, labels, clock, log } = this.#options
+    const request = { executorId, instanceId, publicKey: identity.publicKey, slots, waitMs: WAIT_MS, labels }
+    const answer = requestJson(bus, subjects.pull(poolName), pullReply, request, { timeoutMs: ANSWER_MS })
+    try {
+      const reply = await Promise.race([answer, this.#stopped])
+      this.#pulledAt = clock.monotonic()
+      if (reply) return reply.assignments
+      // What still comes is given back as if it had just been drained.
+      answer.then(late => late.assignments.map(each => this.#take(each)?.drain())).catch(() => undefined)
+      return undefined
+    } catch (err) {
+      if (!(err instanceof BusError)) throw err
+      log.debug({ err }, 'nobody gave out work')
+      return undefined
+    }
+  }
+
+  #take(assignment: Assignment): TargetRunWork | undefined {
+    const { lease } = this.#options
+    const work = new TargetRunWork(this.#options, assignment)
+    const key = keyOf(work.held)
+    if (this.#work.has(key)) return undefined
+    lease.adopt(assignment.leaseSeconds)
+    lease.heard(this.#pulledAt)
+    this.#work.set(key, work)
+    void this.#carryOut(key, work)
+    return work
+  }
+
+  async #carryOut(key: string, work: TargetRunWork): Promise<void> {
+    const { spool, log } = this.#options
+    try {
+      const { delivered } = await work.run()
+      // Until it is acknowledged the claim stays in the heartbeats; the slot is free already.
+      void delivered.then(answer => answer && spool.release(work.held))
+    } catch (err) {
+      log.error({ err, ...work.held }, 'a target run could not be reported')
+    } finally {
+      this.#work.delete(key)
+      this.#onFree()
+    }
+  }
+
+  #cancel(claims: Held[]): void {
+    for (const { runId, n, epoch } of claims) this.#work.get(keyOf({ runId, n, epoch }))?.cancel()
+  }
+
+  async #free(): Promise<void> {
+    const free = new Promise<void>(resolve => {
+      this.#onFree = resolve
+    })
+    await Promise.race([free, this.#stopped])
+  }
+}

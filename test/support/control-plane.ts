@@ -1,0 +1,179 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { pino } from 'pino'
+import { type Bus, connectBus, subscribeJson } from '../../infra/bus.ts'
+import { hpkeSeal, releaseInfo } from '../../infra/hpke.ts'
+import { releaseSignedText, verifySignature } from '../../infra/identity.ts'
+import { systemIds } from '../../infra/ids.ts'
+import {
+  type Assignment,
+  heartbeat,
+  type OutputChunk,
+  outputBatch,
+  type PullReply,
+  pullRequest,
+  type ReleaseRequest,
+  type ReportMessage,
+  type ReportReply,
+  releaseRequest,
+  reportMessage,
+  subjects,
+} from '../../schemas/bus.ts'
+import type { SecretMaterial } from '../../schemas/credential.ts'
+
+type Test = { teardown(handler: () => Promise<void>): unknown }
+type Claim = { runId: string; n: number; epoch: number }
+export type Report = ReportMessage['report']
+type DataOf<T extends Report['type']> = Extract<Report, { type: T }>['data']
+
+/** The other side of an executor's protocol, in the hand of a spec: gives out work, takes reports, releases secrets. */
+export type TestControlPlane = {
+  /** Gives the work to whoever asks next. */
+  assign(assignment: Assignment): void
+  /** Resolves with the first report, past or future, that fits. */
+  report<T extends Report['type']>(type: T, of: Claim): Promise<DataOf<T>>
+  reports: ReportMessage[]
+  chunks: OutputChunk[]
+  /** Text of what one stream of a step printed. */
+  text(of: Claim, stream?: 'stdout' | 'stderr'): string
+  releases: ReleaseRequest[]
+  heartbeats: Array<{ instanceId: string; active: Claim[] }>
+  cancel(of: Claim): void
+  /** Answers a report differently; undefined falls back to `recorded`, 'silence' gives none. */
+  answer: (message: ReportMessage) => ReportReply | 'silence' | undefined
+  /** What the vault gives; throwing refuses. */
+  secret: (request: ReleaseRequest) => SecretMaterial
+  /** Stored output is acknowledged while this is true. */
+  storesOutput: boolean
+  answersHeartbeats: boolean
+  /** Resolves when the condition holds, looked at after every message. */
+  until(condition: () => boolean, what: string): Promise<void>
+  bus: Bus
+}
+
+const WAIT_MS = 20_000
+
+export async function startControlPlane(
+  t: Test,
+  options: { url: string; executorId: string; secret: SecretMaterial },
+): Promise<TestControlPlane> {
+  const bus = await connectBus({ url: options.url, name: 'spec', log: pino({ level: 'silent' }) })
+  t.teardown(() => bus.close())
+  const waiting: Assignment[] = []
+  const asking: Array<(reply: PullReply) => void> = []
+  const listeners = new Set<() => void>()
+  const changed = () => {
+    for (const listener of [...listeners]) listener()
+  }
+  const give = () => {
+    while (waiting.length > 0 && asking.length > 0) {
+      const next = waiting.shift()
+      if (next) asking.shift()?.({ assignments: [next] })
+    }
+  }
+  const self: TestControlPlane = {
+    ...{ reports: [], chunks: [], releases: [], heartbeats: [], storesOutput: true, answersHeartbeats: true, bus },
+    answer: () => undefined,
+    secret: () => options.secret,
+    assign: assignment => {
+      waiting.push(assignment)
+      give()
+    },
+    report: async <T extends Report['type']>(type: T, of: Claim) => {
+      const fits = (message: ReportMessage) => message.report.type === type && isOf(message.report.data, of)
+      await self.until(() => self.reports.some(fits), `${type} of ${of.runId}`)
+      // Just checked to be of that type.
+      return self.reports.find(fits)?.report.data as DataOf<T>
+    },
+    text: (of, stream = 'stdout') =>
+      Buffer.concat(
+        self.chunks
+          .filter(chunk => isOf(chunk, of) && chunk.stream === stream)
+          .sort((a, b) => a.seq - b.seq)
+          .map(chunk => Buffer.from(chunk.data, 'base64')),
+      ).toString(),
+    cancel: of => bus.publish(subjects.control(options.executorId), JSON.stringify({ kind: 'cancel', ...of })),
+    until: async (condition, what) => {
+      const stop = new AbortController()
+      const holds = new Promise<'holds'>(resolve => {
+        const check = () => condition() && resolve('holds')
+        listeners.add(check)
+        stop.signal.addEventListener('abort', () => listeners.delete(check))
+        check()
+      })
+      const late = delay(WAIT_MS, 'late' as const, { signal: stop.signal }).catch(() => 'late' as const)
+      const first = await Promise.race([holds, late])
+      stop.abort()
+      if (first === 'late') {
+        const seen = self.reports.map(message => JSON.stringify(message.report)).join('\n')
+        throw new Error(`not in ${WAIT_MS / 1000} s: ${what}; reports so far:\n${seen}`)
+      }
+    },
+  }
+  subscribeJson(bus, subjects.pullAll, pullRequest, (_request, message) => {
+    asking.push(reply => message.reply(JSON.stringify(reply)))
+    give()
+  })
+  subscribeJson(bus, subjects.heartbeatAll, heartbeat, ({ instanceId, active }) => {
+    self.heartbeats.push({ instanceId, active })
+    changed()
+    return self.answersHeartbeats ? { cancel: [], forget: [] } : undefined
+  })
+  subscribeJson(bus, subjects.reportAll, reportMessage, message => {
+    const answer = self.answer(message)
+    if (answer !== 'silence' && !self.reports.some(each => each.reportId === message.reportId)) {
+      self.reports.push(message)
+    }
+    changed()
+    return answer === 'silence' ? undefined : (answer ?? { status: 'recorded' })
+  })
+  subscribeJson(bus, subjects.outputAll, outputBatch, ({ chunks }) => {
+    if (!self.storesOutput) return undefined
+    for (const chunk of chunks) {
+      const known = self.chunks.some(
+        each => isOf(each, chunk) && each.stepId === chunk.stepId && each.seq === chunk.seq,
+      )
+      if (!known) self.chunks.push(chunk)
+    }
+    changed()
+    return { stored: chunks.length }
+  })
+  let publicKey = ''
+  subscribeJson(bus, subjects.vaultRelease, releaseRequest, async request => {
+    self.releases.push(request)
+    changed()
+    if (!verifySignature(publicKey, releaseSignedText(request), request.signature)) {
+      return { error: 'wrong-signature', detail: 'the signature is not that of the executor' }
+    }
+    try {
+      const secret = Buffer.from(JSON.stringify(self.secret(request)))
+      return await hpkeSeal(request.ephemeralKey, releaseInfo(request), secret)
+    } catch (error) {
+      return { error: 'revoked', detail: error instanceof Error ? error.message : 'refused' }
+    }
+  })
+  subscribeJson(bus, subjects.pullAll, pullRequest, request => {
+    publicKey = request.publicKey
+    return undefined
+  })
+  await bus.flush()
+  return self
+}
+
+const isOf = (data: Claim, of: Claim) => data.runId === of.runId && data.n === of.n && data.epoch === of.epoch
+
+/** An assignment with what a spec does not care about filled in. */
+export function assignmentOf(
+  of: Partial<Omit<Assignment, 'target' | 'steps'>> & {
+    target: Partial<Assignment['target']> & Pick<Assignment['target'], 'address' | 'port'>
+    steps: Assignment['steps']
+    username?: string
+  },
+): Assignment {
+  const { target, username = 'nobody', ...rest } = of
+  return {
+    ...{ runId: systemIds.next(), n: 0, epoch: 1, leaseSeconds: 15, attempts: {} },
+    credential: { credentialId: systemIds.next(), version: 1, kind: 'ssh-key', username },
+    ...rest,
+    target: { targetId: systemIds.next(), name: 'web-1', hostKey: { policy: 'first-use' }, ...target },
+  }
+}
