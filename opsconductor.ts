@@ -10,6 +10,7 @@ const roles = new Map<string, RoleEntry>([
   ['postgres', { load: () => import('./infra/embedded/roles/postgres.ts'), answersHealth: false }],
   ['broker', { load: () => import('./infra/embedded/roles/broker.ts'), answersHealth: false }],
   ['vault', { load: () => import('./vault/main.ts'), answersHealth: false }],
+  ['executor', { load: () => import('./executors/main.ts'), answersHealth: false }],
 ])
 
 type Tool = (argv: string[]) => number | Promise<number>

@@ -91,14 +91,14 @@ export class Worker {
         await pause(GATHER_MS)
         continue
       }
-      const assignments = await this.#ask(free, signal)
+      const assignments = await this.#ask(free)
       failures = assignments ? 0 : failures + 1
       if (!assignments) await pause(backoffMs(failures, 2_000), signal)
       else for (const assignment of assignments) this.#take(assignment)
     }
   }
 
-  async #ask(slots: number, signal: AbortSignal): Promise<Assignment[] | undefined> {
+  async #ask(slots: number): Promise<Assignment[] | undefined> {
     const { bus, poolName, executorId, instanceId, identity, labels, clock, log } = this.#options
     const request = { executorId, instanceId, publicKey: identity.publicKey, slots, waitMs: WAIT_MS, labels }
     const answer = requestJson(bus, subjects.pull(poolName), pullReply, request, { timeoutMs: ANSWER_MS })
