@@ -6,6 +6,8 @@ import { Connections } from './connections.ts'
 import { formatLine } from './output.ts'
 import { type Plan, plan, type RoleName } from './plan.ts'
 
+// grpc-js names an IP address as the TLS server name; Node warns about it in every role that reads the log.
+const FLAGS = ['--disable-warning=DEP0123']
 const ENTRY = fileURLToPath(new URL('../../../opsconductor.js', import.meta.url))
 // A role ends its own stages within the configured time; what lies above it is for its process to go away.
 const STOP_MARGIN_MS = 5_000
@@ -65,7 +67,7 @@ export class Supervisor {
   #child(role: RoleName): Child {
     return new Child({
       name: role,
-      command: [process.execPath, ENTRY, role],
+      command: [process.execPath, ...FLAGS, ENTRY, role],
       environment: () => this.#connections.environment(role),
       onLine: line => this.#line(role, line),
       onChange: what => this.#changed(role, what),
