@@ -38,7 +38,7 @@ export async function serveSubscription(
     } else if (!source.more()) {
       if (!live) await sender.catchUp()
       live = true
-      await outbox.until(wake => (source.more() ? wakeNow(wake) : commits.onDurable(wake)))
+      await outbox.until(wake => (source.more() ? wakeNow(wake) : commits.onceSettled(wake)))
     }
   }
 }

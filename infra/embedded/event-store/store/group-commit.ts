@@ -14,7 +14,7 @@ type Round = { batch: Batch; waiters: Waiter[]; bytes: number }
 export class GroupCommit {
   readonly #state: State
   readonly #onFatal: (error: unknown) => void
-  readonly #onDurable = new Set<() => void>()
+  #settled = new Set<() => void>()
   #staged: Round
   #running: Promise<void> | undefined
   #closed = false
@@ -48,10 +48,10 @@ export class GroupCommit {
     })
   }
 
-  /** Calls the listener after each commit; answers how to stop it. */
-  onDurable(listener: () => void): () => void {
-    this.#onDurable.add(listener)
-    return () => this.#onDurable.delete(listener)
+  /** Calls the listener once, after the next commit, also if that fails; answers how to call it off. */
+  onceSettled(listener: () => void): () => void {
+    this.#settled.add(listener)
+    return () => this.#settled.delete(listener)
   }
 
   /** Waits for what is staged and accepts nothing more. */
@@ -87,7 +87,13 @@ export class GroupCommit {
     for (const { head, revision, position } of round.batch.events) this.#state.settlePending(head, revision, position)
     this.#state.trim()
     for (const waiter of round.waiters) waiter.resolve()
-    for (const listener of this.#onDurable) listener()
+    this.#tellSettled()
+  }
+
+  #tellSettled(): void {
+    const listeners = this.#settled
+    this.#settled = new Set()
+    for (const listener of listeners) listener()
   }
 
   // What was staged meanwhile was decided on state that is now gone, so it fails too.
@@ -96,6 +102,7 @@ export class GroupCommit {
     this.#state.rollBack()
     this.#staged = newRound(this.#state)
     for (const waiter of [...round.waiters, ...later.waiters]) waiter.reject(error)
+    this.#tellSettled()
   }
 }
 
