@@ -31,6 +31,8 @@ export type DispatchOptions<N extends DeciderName> = {
   facts: FactsOf<N> | ((state: StateOf<N>) => Promise<FactsOf<N>>)
   /** Decide only on exactly this revision (If-Match), whatever happens meanwhile. */
   expected?: bigint | undefined
+  /** The stream's id was minted just now: it is not read before the first attempt. */
+  isNew?: boolean
 }
 
 export interface Dispatcher {
@@ -57,16 +59,17 @@ type Work = {
   stream: string
   meta: Meta
   facts: unknown
-  expected?: bigint | undefined
+  expected: bigint | undefined
+  isNew: boolean
 }
 
 export function createDispatcher({ store, clock = systemClock, cache }: DispatcherDeps): Dispatcher {
   const oneAtATime = createQueues()
   return {
-    dispatch(name, command, { meta, facts, expected }) {
+    dispatch(name, command, { meta, facts, expected, isNew = false }) {
       const decider = deciders[name] as unknown as AnyDecider
       const stream = decider.streamOf(command.data)
-      const work: Work = { decider, command, stream, meta, facts, expected }
+      const work: Work = { decider, command, stream, meta, facts, expected, isNew }
       return oneAtATime(stream, () => attempt({ store, clock, cache }, work))
     },
     async load(name, stream) {
@@ -80,7 +83,7 @@ export function createDispatcher({ store, clock = systemClock, cache }: Dispatch
 type Kernel = { store: EventStore; clock: Clock; cache: StateCache | undefined }
 
 async function attempt(kernel: Kernel, work: Work): Promise<Answer> {
-  let cached = kernel.cache?.get(work.stream)
+  let cached = kernel.cache?.get(work.stream) ?? (work.isNew ? nothing(work.decider) : undefined)
   for (let lost = 0; ; ) {
     const folded = cached ?? (await read(kernel, work.decider, work.stream))
     const own = folded.byCommand.get(work.meta.commandId)
@@ -118,10 +121,17 @@ async function decide(
 
 async function read({ store, clock, cache }: Kernel, decider: AnyDecider, stream: string): Promise<Folded> {
   const { events, revision } = await withPatience(clock, () => store.read(stream))
-  const folded = extend(decider, { state: decider.initial, revision: 'none', length: 0, byCommand: new Map() }, events)
+  const folded = extend(decider, nothing(decider), events)
   cache?.set(stream, folded)
   return { ...folded, revision }
 }
+
+const nothing = ({ initial }: AnyDecider): Folded => ({
+  state: initial,
+  revision: 'none',
+  length: 0,
+  byCommand: new Map(),
+})
 
 function extend(decider: AnyDecider, before: Folded, events: readonly Recorded[]): Folded {
   const byCommand = new Map(before.byCommand)

@@ -1,9 +1,10 @@
+import { createHmac } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { ProblemError } from '../../schemas/problems.ts'
 import type { ApiKeyHolder } from '../api-keys.ts'
-import type { Principal } from './types.ts'
+import type { Holder } from './types.ts'
 
-export type Authenticate = (key: string) => Principal | undefined
+export type Authenticate = (key: string) => Holder | undefined
 
 /**
  * Principals from the API key file: until there are roles, a key that checks out belongs to an administrator and
@@ -25,10 +26,10 @@ export function guardAccess(app: FastifyInstance, authenticate: Authenticate): v
     const { config } = request.routeOptions
     if (request.is404 || config.public) return
     const key = presentedKey(request)
-    const principal = key === undefined ? undefined : authenticate(key)
-    if (!principal) throw new ProblemError('unauthenticated')
-    if (config.permission === undefined || !principal.permits(config.permission)) throw new ProblemError('forbidden')
-    request.principal = principal
+    const holder = key === undefined ? undefined : authenticate(key)
+    if (!holder || key === undefined) throw new ProblemError('unauthenticated')
+    if (config.permission === undefined || !holder.permits(config.permission)) throw new ProblemError('forbidden')
+    request.principal = { ...holder, digestKey: createHmac('sha256', key).update('opsconductor body digest').digest() }
   })
 }
 

@@ -120,3 +120,13 @@ function registerHealth(app: FastifyInstance, ready: HttpServerOptions['ready'])
     return state
   })
 }
+
+/** Listens and answers the URL. @throws Error with a message for the operator when the port is taken. */
+export async function listen(http: FastifyInstance, { host, port }: { host: string; port: number }): Promise<string> {
+  try {
+    return await http.listen({ host, port })
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error) || error.code !== 'EADDRINUSE') throw error
+    throw new Error(`The port ${port} is taken by another program; choose another with OPSCONDUCTOR_PORT`)
+  }
+}

@@ -7,7 +7,12 @@ export type Request = FastifyRequest
 export type Reply = FastifyReply
 
 /** Who makes a request, and what they may do. */
-export type Principal = { actor: Actor; permits(permission: string): boolean }
+export type Holder = { actor: Actor; permits(permission: string): boolean }
+/**
+ * `digestKey` follows from the presented key and from nothing that is stored: a digest made with it pins what was sent
+ * without letting anybody try out guesses on the digest.
+ */
+export type Principal = Holder & { digestKey: Buffer }
 
 export type BodyType = 'application/json' | 'application/x-ndjson' | 'none'
 

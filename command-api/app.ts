@@ -1,0 +1,112 @@
+import { Readable } from 'node:stream'
+import { type HttpServer, ProblemError } from '../infra/http/index.ts'
+import { type Category, commands } from '../schemas/commands.ts'
+import type { ProblemCode } from '../schemas/problems.ts'
+import { commandAnswer, exampleAnswer } from './answer.ts'
+import { bulk, bulkAnswer, bulkExample, bulkLine } from './bulk.ts'
+import type { Answer } from './dispatch.ts'
+import { type CommandDeps, commandSpec, createExecutor } from './execute.ts'
+import { commandHeaders, envelopeOf } from './request-meta.ts'
+
+/** The write side on an HTTP server: one route for each command of the schemas, one for many commands at once. */
+export function registerCommandApi(http: HttpServer, deps: CommandDeps): void {
+  const execute = createExecutor(deps)
+  for (const [name, { permission, summary, schema, example, creates, category }] of Object.entries(commands)) {
+    const api = {
+      ...{ operationId: name, tag: category, summary, headers: commandHeaders },
+      body: { schema, example },
+      answers: {
+        200: {
+          description: 'Durable, or nothing to do (no events)',
+          schema: commandAnswer,
+          example: exampleAnswer(name),
+        },
+        ...(creates && {
+          201: { description: 'Created, durable', schema: commandAnswer, example: exampleAnswer(name) },
+        }),
+      },
+      problems: [...commandProblems, ...problemsOf[category]],
+    }
+    http.post(`/v1/commands/${name}`, { config: { permission, api } }, async (request, reply) => {
+      const answer = await execute(name, request.body, envelopeOf(request))
+      reply.code(statusOf(name, answer)).header('etag', `"${answer.revision}"`)
+      return answer
+    })
+  }
+  // Any other name: known only here, so that a mistyped command is told from a mistyped path.
+  http.post<{ Params: { name: string } }>(
+    '/v1/commands/:name',
+    { config: { permission: 'command:send' } },
+    async request => {
+      commandSpec(request.params.name)
+      throw new ProblemError('not-found')
+    },
+  )
+  registerBulk(http, execute)
+}
+
+/** 201 when something new exists under the answer's stream. */
+function statusOf(name: string, answer: Answer): number {
+  return commandSpec(name).creates && answer.events.length > 0 ? 201 : 200
+}
+
+function registerBulk(http: HttpServer, execute: ReturnType<typeof createExecutor>): void {
+  const ndjson = 'application/x-ndjson'
+  const api = {
+    operationId: 'send-commands',
+    tag: 'bulk',
+    summary: 'Send up to 1000 commands, one a line; the answers come one a line, in order',
+    description:
+      'Lines about the same resource are worked on in order, others side by side. A refused line does not stop the rest.',
+    body: {
+      schema: bulkLine,
+      contentType: ndjson,
+      example: { command: 'create-target', data: commands['create-target']?.example },
+    },
+    answers: {
+      200: { description: 'One answer a line', schema: bulkAnswer, contentType: ndjson, example: bulkExample },
+    },
+  }
+  const config = { permission: 'command:send', consumes: ndjson, api } as const
+  http.post('/v1/commands', { config }, async (request, reply) => {
+    // The parser for NDJSON hands over the stream itself.
+    const lines = request.body as AsyncIterable<Uint8Array>
+    reply.type(ndjson)
+    return reply.send(Readable.from(bulk({ execute, statusOf }, lines, envelopeOf(request))))
+  })
+}
+
+const commandProblems: ProblemCode[] = [
+  'invalid-input',
+  'invalid-json',
+  'conflict',
+  'request-in-flight',
+  'precondition-failed',
+  'body-too-large',
+  'unsupported-media-type',
+  'idempotency-key-reused',
+  'secret-in-payload',
+  'event-store-unavailable',
+]
+const problemsOf: Record<Category, ProblemCode[]> = {
+  target: ['target-not-found', 'target-already-exists', 'target-decommissioned', 'too-many-tags'],
+  credential: ['credential-not-found', 'credential-already-exists', 'credential-revoked', 'vault-unavailable'],
+  job: ['job-not-found', 'job-already-exists', 'job-archived'],
+  run: [
+    'job-not-found',
+    'job-version-not-found',
+    'job-disabled',
+    'job-archived',
+    'selection-missing',
+    'empty-selection',
+    'too-many-targets',
+    'target-not-found',
+    'target-decommissioned',
+    'credential-missing',
+    'credential-not-found',
+    'credential-revoked',
+    'run-not-found',
+    'run-already-exists',
+    'run-finished',
+  ],
+}

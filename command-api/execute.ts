@@ -1,0 +1,150 @@
+import type { Clock } from '../infra/clock.ts'
+import { type EventStore, EventStoreUnavailable } from '../infra/event-store/port.ts'
+import { ProblemError, parseInput } from '../infra/http/index.ts'
+import type { Ids } from '../infra/ids.ts'
+import type { Log } from '../infra/log.ts'
+import { type CommandSpec, commands } from '../schemas/commands.ts'
+import { categoryOf } from '../schemas/events.ts'
+import type { Meta } from '../schemas/kernel.ts'
+import type { ProblemCode } from '../schemas/problems.ts'
+import { bodyDigest, keyedCommandId, openRecord, recordOutcome } from './command-record.ts'
+import { type DecideDeps, decideCommand, type ParsedCommand } from './decide.ts'
+import { didYouMean } from './did-you-mean.ts'
+import type { Answer } from './dispatch.ts'
+import type { Envelope } from './request-meta.ts'
+
+export type CommandDeps = DecideDeps & { store: EventStore; clock: Clock; ids: Ids; log: Log }
+export type Executor = (name: string, body: unknown, envelope: Envelope) => Promise<Answer>
+
+/** Takes a command as it came from outside all the way to its answer. Throws ProblemError. */
+export function createExecutor(deps: CommandDeps): Executor {
+  const inFlight = new Set<string>()
+  return async (name, body, envelope) => {
+    const spec = commandSpec(name)
+    if (!envelope.principal.permits(spec.permission)) throw new ProblemError('forbidden')
+    const data = parseInput(spec.schema, body) as Record<string, unknown>
+    const parsed: ParsedCommand = { category: spec.category, name, data }
+    const run = envelope.idempotencyKey === undefined ? unkeyed : keyed
+    return await run({ deps, spec, parsed, body, envelope, inFlight }).catch(error => {
+      throw edgeError(error)
+    })
+  }
+}
+
+/** @throws ProblemError unknown-command, with the nearest name there is. */
+export function commandSpec(name: string): CommandSpec {
+  const spec = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (spec) return spec
+  const near = didYouMean(name, Object.keys(commands))
+  throw new ProblemError('unknown-command', near && `Did you mean ${near}?`)
+}
+
+type Work = {
+  deps: CommandDeps
+  spec: CommandSpec
+  parsed: ParsedCommand
+  body: unknown
+  envelope: Envelope
+  inFlight: Set<string>
+}
+
+async function unkeyed({ deps, spec, parsed, envelope }: Work): Promise<Answer> {
+  const { data, minted } = identified(parsed.data, spec, deps.ids)
+  const meta = metaOf(deps, parsed.name, envelope, deps.ids.next())
+  try {
+    return await decideCommand(deps, { ...parsed, data }, { meta, expected: envelope.expected, isNew: minted })
+  } catch (error) {
+    if (isRejection(error)) logRejection(deps, meta, error)
+    throw error
+  }
+}
+
+async function keyed(work: Work): Promise<Answer> {
+  const { envelope, inFlight } = work
+  const commandId = keyedCommandId(envelope.principal, envelope.idempotencyKey ?? '')
+  if (inFlight.has(commandId)) throw new ProblemError('request-in-flight')
+  inFlight.add(commandId)
+  try {
+    return await recorded(work, commandId)
+  } finally {
+    inFlight.delete(commandId)
+  }
+}
+
+/**
+ * The record comes before the decision, so that a repeat after a crash at any point finds the same resource and the
+ * same event ids; a decision without events is recorded before it is answered.
+ */
+async function recorded({ deps, spec, parsed, body, envelope }: Work, commandId: string): Promise<Answer> {
+  const { data, minted } = identified(parsed.data, spec, deps.ids)
+  const meta = metaOf(deps, parsed.name, envelope, commandId)
+  const digest = bodyDigest(envelope.principal, { command: parsed.name, body, ifMatch: String(envelope.expected) })
+  const stream = `${spec.category}-${data[spec.idField]}`
+  const record = await openRecord(deps, { commandId, command: parsed.name, bodyDigest: digest, stream }, meta)
+  if (record.outcome instanceof ProblemError) throw record.outcome
+  if (record.outcome) return record.outcome
+  const pinned = { ...data, [spec.idField]: record.stream.slice(categoryOf(record.stream).length + 1) }
+  const rest = { meta, expected: envelope.expected, isNew: minted && record.isNew }
+  try {
+    const answer = await decideCommand(deps, { ...parsed, data: pinned }, rest)
+    const { revision, position } = answer
+    if (answer.events.length === 0)
+      await recordOutcome(deps, { type: 'CommandChangedNothing', data: { commandId, revision, position } }, meta)
+    return answer
+  } catch (error) {
+    if (isRejection(error)) {
+      const { code, detail = '' } = error
+      logRejection(deps, meta, error)
+      await recordOutcome(
+        deps,
+        { type: 'CommandRejected', data: { commandId, command: parsed.name, code, detail } },
+        meta,
+      )
+    }
+    throw error
+  }
+}
+
+function identified(data: Record<string, unknown>, { idField, creates }: CommandSpec, ids: Ids) {
+  const minted = creates && data[idField] === undefined
+  return { data: minted ? { ...data, [idField]: ids.next() } : data, minted }
+}
+
+function metaOf({ clock }: CommandDeps, command: string, envelope: Envelope, commandId: string): Meta {
+  const { principal, origin, correlationId, justification, ticket, traceparent } = envelope
+  return {
+    commandId,
+    $correlationId: correlationId,
+    $causationId: commandId,
+    actor: principal.actor,
+    origin,
+    at: clock.now(),
+    command,
+    ...(justification !== undefined && { justification }),
+    ...(ticket !== undefined && { ticket }),
+    ...(traceparent !== undefined && { traceparent }),
+  }
+}
+
+/** Not the command's fault, and over by the next try: no answer to hold on to. */
+const passing = new Set<ProblemCode>(['conflict', 'vault-unavailable', 'event-store-unavailable', 'internal'])
+
+function isRejection(error: unknown): error is ProblemError {
+  return error instanceof ProblemError && !passing.has(error.code)
+}
+
+function logRejection(
+  { log }: CommandDeps,
+  { commandId, $correlationId, command }: Meta,
+  { code }: ProblemError,
+): void {
+  log.info({ commandId, correlationId: $correlationId, command, code }, 'command refused')
+}
+
+function edgeError(error: unknown): unknown {
+  if (!(error instanceof EventStoreUnavailable)) return error
+  return new ProblemError(
+    'event-store-unavailable',
+    'Whether it took effect is not known; repeat it with the same Idempotency-Key',
+  )
+}

@@ -1,0 +1,58 @@
+import { apiKeyCheck } from '../infra/api-keys.ts'
+import { connectBus } from '../infra/bus.ts'
+import { systemClock } from '../infra/clock.ts'
+import type { Config, Secret } from '../infra/config.ts'
+import { connectEventStore } from '../infra/event-store/client.ts'
+import { administratorKeys, createHttpServer, type HttpServer, listen } from '../infra/http/index.ts'
+import { systemIds } from '../infra/ids.ts'
+import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
+import type { Log } from '../infra/log.ts'
+import { registerCommandApi } from './app.ts'
+import { createCatalogue } from './catalogue.ts'
+import { createDispatcher } from './dispatch.ts'
+import { createStateCache } from './state-cache.ts'
+import { createVaultClient } from './vault-client.ts'
+
+/** The write side with its connections, to be put on an HTTP server. */
+export type CommandSide = { register(http: HttpServer): void; ready(): Check[]; close: StopStage }
+
+/** Connects what commands need. Rejects when the broker does not answer; the event store is waited for per request. */
+export async function openCommandSide(config: Config, log: Log): Promise<CommandSide> {
+  const store = connectEventStore(given(config.eventStoreUrl, 'OPSCONDUCTOR_EVENTSTORE_URL'))
+  const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: 'command-api', log })
+  const catalogue = createCatalogue({ store, log })
+  const dispatcher = createDispatcher({ store, clock: systemClock, cache: createStateCache() })
+  const vault = createVaultClient(bus)
+  return {
+    register: http =>
+      registerCommandApi(http, { store, dispatcher, catalogue, vault, clock: systemClock, ids: systemIds, log }),
+    ready: () => [
+      { name: 'event-store', ok: catalogue.live },
+      { name: 'broker', ok: bus.status() === 'connected' },
+    ],
+    close: {
+      name: 'close the command side',
+      deadlineMs: 5_000,
+      run: async () => void (await Promise.all([catalogue.stop(), bus.close(), store.close()])),
+    },
+  }
+}
+
+/** The command API alone, as a role of its own. */
+export async function start(config: Config, log: Log): Promise<RunningRole> {
+  const side = await openCommandSide(config, log)
+  const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock.now))
+  const http = await createHttpServer({ log, authenticate, ready: side.ready, rateLimit: config.rateLimit })
+  side.register(http)
+  const url = await listen(http, config)
+  return {
+    endpoints: { http: url },
+    ready: side.ready,
+    stop: [{ name: 'finish requests', deadlineMs: config.stopSeconds * 1000, run: () => http.close() }, side.close],
+  }
+}
+
+function given(url: Secret | undefined, name: string): string {
+  if (!url) throw new Error(`${name} is needed`)
+  return url.reveal()
+}

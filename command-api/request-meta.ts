@@ -1,0 +1,79 @@
+import { z } from 'zod'
+import { type Principal, ProblemError, parseInput, type Request } from '../infra/http/index.ts'
+import { line, type Origin } from '../schemas/kernel.ts'
+
+/** What a request says beside its body. */
+export type Envelope = {
+  principal: Principal
+  correlationId: string
+  origin: Origin
+  idempotencyKey?: string | undefined
+  /** Revision from If-Match. */
+  expected?: bigint | undefined
+  justification?: string | undefined
+  ticket?: string | undefined
+  traceparent?: string | undefined
+}
+
+export const idempotencyKey = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,200}$/, 'up to 200 printable ASCII characters without blanks')
+
+/** Headers every command takes. */
+export const commandHeaders = z.object({
+  'Idempotency-Key': idempotencyKey
+    .optional()
+    .describe('The same key and body give the same answer, however often they are sent'),
+  'If-Match': z
+    .string()
+    .regex(/^"?\d{1,18}"?$/, 'the ETag of an earlier answer')
+    .optional()
+    .describe('Only if the resource is still at this revision'),
+  'X-Justification': line(500).optional().describe('Why, kept with every event'),
+  'X-Ticket': line(100).optional().describe('Where it was asked for, kept with every event'),
+  traceparent: z.string().optional(),
+})
+/** https://www.w3.org/TR/trace-context/#traceparent-header */
+const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** @throws ProblemError invalid-input for a header that does not fit; an odd traceparent is left out, as its standard says. */
+export function envelopeOf(request: Request): Envelope {
+  const { principal } = request
+  if (!principal) throw new ProblemError('unauthenticated')
+  const given = parseInput(commandHeaders, named(request.headers))
+  const match = given['If-Match']?.replaceAll('"', '')
+  return {
+    principal,
+    correlationId: request.id,
+    origin: originOf(request),
+    idempotencyKey: given['Idempotency-Key'],
+    expected: match === undefined ? undefined : BigInt(match),
+    justification: given['X-Justification'],
+    ticket: given['X-Ticket'],
+    traceparent: given.traceparent?.match(TRACEPARENT)?.[0],
+  }
+}
+
+/** The headers above, by the names people know. Their bytes arrive as Latin-1; people write UTF-8. */
+function named(raw: Request['headers']): Record<string, unknown> {
+  const text = (value: string) => {
+    try {
+      return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1'))
+    } catch {
+      return value
+    }
+  }
+  const value = (name: string) => raw[name.toLowerCase()]
+  return Object.fromEntries(
+    Object.keys(commandHeaders.shape).map(name => {
+      const given = value(name)
+      return [name, typeof given === 'string' ? text(given) : given]
+    }),
+  )
+}
+
+function originOf(request: Request): Origin {
+  const userAgent = request.headers['user-agent']?.replace(/[^\x20-\x7e]/g, '?').slice(0, 300)
+  const channel = userAgent?.startsWith('opsconductor-cli') ? 'cli' : 'api'
+  return { channel, ip: request.ip, ...(userAgent === undefined ? {} : { userAgent }) }
+}
