@@ -140,11 +140,8 @@ async function install(folder: string): Promise<string[]> {
   // The bootstrap is plain JavaScript and has no types.
   const { installIfNeeded }: { installIfNeeded: Install } = await import(path.join(root, 'bin/install.mjs'))
   const said: string[] = []
-  await installIfNeeded(
-    folder,
-    line => said.push(line),
-    () => {},
-  )
+  const remember = (line: string) => line.startsWith(' ') || said.push(line)
+  await installIfNeeded(folder, remember, () => {})
   return said
 }
 
