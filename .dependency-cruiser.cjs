@@ -2,8 +2,8 @@
 
 const SPECS = '\\.spec\\.ts$'
 /** Code that ships: no specs and none of what exists to test or measure. */
-const SHIPPED = '^(schemas|command-api|query-api|projectors|reactors|executors|vault|infra|cli|opsconductor\\.ts)'
-const FOLDERS = '^(schemas|command-api|query-api|projectors|reactors|executors|vault|infra|ui|cli)/'
+const SHIPPED = '^(schemas|command-api|query-api|projectors|reactors|executors|vault|infra|cli|roles|opsconductor\\.ts)'
+const FOLDERS = '^(schemas|command-api|query-api|projectors|reactors|executors|vault|infra|ui|cli|roles)/'
 
 const EVENT_STORE = '^infra/event-store(/|\\.ts$)'
 const POSTGRES = '^infra/postgres(/|\\.ts$)'

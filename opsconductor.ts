@@ -10,6 +10,9 @@ const roles = new Map<string, RoleEntry>([
   ['postgres', { load: () => import('./infra/embedded/roles/postgres.ts'), answersHealth: false }],
   ['broker', { load: () => import('./infra/embedded/roles/broker.ts'), answersHealth: false }],
   ['vault', { load: () => import('./vault/main.ts'), answersHealth: false }],
+  ['projectors', { load: () => import('./projectors/main.ts'), answersHealth: false }],
+  ['reactors', { load: () => import('./reactors/main.ts'), answersHealth: false }],
+  ['workers', { load: () => import('./roles/workers.ts'), answersHealth: false }],
   ['executor', { load: () => import('./executors/main.ts'), answersHealth: false }],
 ])
 

@@ -61,6 +61,19 @@ export async function runRole<Config>(
   }
 }
 
+/** Several roles in one process: started in order, ready when all are, stopped the other way round. */
+export function together<Config>(...starts: StartRole<Config>[]): StartRole<Config> {
+  return async (config, log) => {
+    const running: RunningRole[] = []
+    for (const start of starts) running.push(await start(config, log))
+    return {
+      endpoints: Object.assign({}, ...running.map(role => role.endpoints)),
+      ready: async () => (await Promise.all(running.map(role => role.ready()))).flat(),
+      stop: running.toReversed().flatMap(role => role.stop),
+    }
+  }
+}
+
 /** Runs stop stages in order, each within its deadline. True when every stage ended well and in time. */
 export async function runStages(stages: StopStage[], log: Logger): Promise<boolean> {
   let clean = true

@@ -30,7 +30,7 @@ export class Connections {
     return { 'event-store': Boolean(eventStoreUrl), postgres: Boolean(postgresUrl), broker: Boolean(natsUrl) }
   }
 
-  /** Keeps where an embedded dependency listens (or the API, when its port was left open), for its next starts. */
+  /** Keeps where an embedded dependency listens or the API listens, for its next starts. */
   learn(role: RoleName, address: string | number | undefined): void {
     if (typeof address === 'string') this.#addresses.set(role, address)
   }
@@ -61,13 +61,24 @@ export class Connections {
       OPSCONDUCTOR_EVENTSTORE_URL: needsOf(role).includes('event-store') ? this.eventStoreUrl() : undefined,
       OPSCONDUCTOR_POSTGRES_URL: needsOf(role).includes('postgres') ? this.postgresUrl() : undefined,
       OPSCONDUCTOR_NATS_URL: needsOf(role).includes('broker') ? this.natsUrl(role) : undefined,
-      OPSCONDUCTOR_NODE_ENDPOINT: this.#addresses.get(role),
+      OPSCONDUCTOR_NODE_ENDPOINT: this.#endpoint(role),
+      OPSCONDUCTOR_PORT: this.#publicPort(role),
       OPSCONDUCTOR_NODE_CREDENTIALS: role === 'event-store-node' ? `${NODE_USER}:${this.#nodePassword}` : undefined,
       OPSCONDUCTOR_BROKER_USERS: role === 'broker' ? JSON.stringify(this.#brokerUsers) : undefined,
       // Health answers of several roles on one machine cannot share a port.
       OPSCONDUCTOR_HEALTH_PORT: '0',
     }
     return childEnvironment(Object.fromEntries(Object.entries(own).filter(isSet)))
+  }
+
+  #endpoint(role: RoleName): string | undefined {
+    return role === 'broker' || role === 'event-store-node' ? this.#addresses.get(role) : undefined
+  }
+
+  // A port that the system chose at the first start is kept over restarts, like any other address.
+  #publicPort(role: RoleName): string | undefined {
+    const address = this.#addresses.get(role)
+    return address?.startsWith('http') ? new URL(address).port : undefined
   }
 }
 
