@@ -2,24 +2,24 @@ import type { Migration } from '../infra/postgres.ts'
 
 /**
  * The vault's own tables, in a schema that no projector touches: what is in here cannot be rebuilt from the log.
- * What has shipped is never edited.
+ * Written so that tables restored from a backup are taken as they are. What has shipped is never edited.
  */
 export const migrations: readonly Migration[] = [
   {
     name: 'vault-001-secrets',
-    sql: `create schema vault;
-create table vault.kek (
+    sql: `create schema if not exists vault;
+create table if not exists vault.kek (
   kek_id text primary key,
   check_value bytea not null,
   created_at timestamptz not null
 );
-create table vault.own_key (
+create table if not exists vault.own_key (
   name text primary key,
   kek_id text not null references vault.kek,
   wrapped bytea not null,
   created_at timestamptz not null
 );
-create table vault.secret (
+create table if not exists vault.secret (
   seal_id uuid primary key,
   credential_id uuid not null,
   version integer not null check (version > 0),
@@ -34,7 +34,7 @@ create table vault.secret (
   created_at timestamptz not null,
   unique (credential_id, version, fingerprint)
 );
-create index secret_kek on vault.secret (kek_id);
+create index if not exists secret_kek on vault.secret (kek_id);
 `,
   },
 ]

@@ -120,6 +120,12 @@ t.test('a second key takes over for what is new, and the first is needed until n
   await withVault(async () => t.same((await bench.ask(before, anna)).secret, password('sealed under the old key')))
 })
 
+t.test('restored into a new database, the vault goes on', async t => {
+  const of = await withVault(() => claimedAsk(password('older than the database')))
+  await database.query("delete from public.schema_migration where name like 'vault-%'")
+  await withVault(async () => t.same((await bench.ask(of, anna)).secret, password('older than the database')))
+})
+
 t.test("a vault whose own keys were taken away or changed doesn't start", async t => {
   const client = await database.connect()
   await client.query('create table saved as select * from vault.own_key')
