@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -262,17 +262,9 @@ t.test('the image', async t => {
   t.ok(own && file.includes(JSON.stringify(own).replaceAll(',', ', ')), 'the same health check as in the compose file')
   const ignored = read('.dockerignore').split('\n')
   t.equal(ignored[1], '*')
-  const sources = [
-    'schemas',
-    'command-api',
-    'query-api',
-    'projectors',
-    'reactors',
-    'executors',
-    'vault',
-    'infra',
-    'cli',
-  ]
+  const apart = ['build', 'node_modules', 'test', 'bench', 'docs', 'ui', 'secrets']
+  const folders = readdirSync(root, { withFileTypes: true }).filter(entry => entry.isDirectory())
+  const sources = folders.map(({ name }) => name).filter(name => !name.startsWith('.') && !apart.includes(name))
   for (const source of [...sources, 'opsconductor.ts', 'package-lock.json'])
     t.ok(ignored.includes(`!${source}`), source)
 })
