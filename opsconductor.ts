@@ -23,6 +23,7 @@ const tools = new Map<string, () => Promise<Tool>>([
   ['up', async () => (await import('./infra/embedded/supervisor/up.ts')).up],
   ['admin-key', async () => (await import('./infra/operator/admin-key.ts')).adminKey],
   ['eventstore', async () => (await import('./infra/embedded/event-store/command.ts')).eventStore],
+  ['demo-ssh-server', async () => (await import('./executors/demo-server.ts')).demoSshServer],
 ])
 
 /** Runs one command to its end, or one role until it is stopped. The result is left in the process's exit code. */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { ClientChannel } from 'ssh2'
 import type { Assignment } from '../schemas/bus.ts'
 import type { Step } from '../schemas/job.ts'
 import type { FailureClass } from '../schemas/run.ts'
@@ -81,11 +82,12 @@ export class Attempt {
     for (let tries = 1; ; tries += 1) {
       const lease = await this.#link.ready()
       try {
-        const channel = await within(HAND_OVER_MS, lease.exec(command))
-        if (!channel) throw new SshLost('the server did not answer the request to run the command')
-        const output = this.#newOutput(lease.connection.masks)
-        this.#output = output
-        const process = new RemoteProcess(channel, token, this.#sink(output))
+        const attach = (channel: ClientChannel) => {
+          this.#output = this.#newOutput(lease.connection.masks)
+          return new RemoteProcess(channel, token, this.#sink(this.#output))
+        }
+        const process = await within(HAND_OVER_MS, lease.exec(command, attach))
+        if (!process) throw new SshLost('the server did not answer the request to run the command')
         return { process, connection: lease.connection }
       } catch (error) {
         // Nothing was handed over yet in both cases, so another channel or connection may be tried.

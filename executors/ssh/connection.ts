@@ -34,8 +34,11 @@ export type SshConnection = {
   /** What the server presented. */
   hostKey: string
   masks: MaskSet
-  /** Rejects with ChannelRefused or SshFailure when nothing can have happened, else with SshLost. */
-  exec(command: string): Promise<ClientChannel>
+  /**
+   * Resolves with what `attach` makes of the channel; it is called before anything comes over it. Rejects with
+   * ChannelRefused or SshFailure when nothing can have happened, else with SshLost.
+   */
+  exec<T>(command: string, attach: (channel: ClientChannel) => T): Promise<T>
   /** Resolves when the connection is gone, whoever ended it. */
   closed: Promise<void>
   isOpen(): boolean
@@ -198,15 +201,21 @@ function connectionOf(client: Client, hostKey: string, masks: MaskSet): SshConne
       open = false
       client.end()
     },
-    exec: command => exec(client, command, () => open),
+    exec: (command, attach) => exec(client, command, attach, () => open),
   }
 }
 
-function exec(client: Client, command: string, isOpen: () => boolean): Promise<ClientChannel> {
+function exec<T>(
+  client: Client,
+  command: string,
+  attach: (channel: ClientChannel) => T,
+  isOpen: () => boolean,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     try {
       client.exec(command, (error: (Error & { reason?: unknown }) | undefined, channel) => {
-        if (!error) resolve(channel)
+        // At once: the whole life of a short command may be in the same packet as this answer.
+        if (!error) resolve(attach(channel))
         else if (error.reason !== undefined) reject(new ChannelRefused(error.message))
         // ssh2 says the same when the connection went while the answer was awaited.
         else if (error.message === 'Unable to exec' && isOpen())

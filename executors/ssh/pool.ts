@@ -22,7 +22,7 @@ export type AcquireOptions = Omit<ConnectOptions, 'address' | 'port' | 'username
 export type Lease = {
   connection: SshConnection
   /** Opens the channel; at a refusal the pool learns how many this server allows. */
-  exec(command: string): Promise<ClientChannel>
+  exec<T>(command: string, attach: (channel: ClientChannel) => T): Promise<T>
   release(): void
 }
 
@@ -158,9 +158,9 @@ export class ConnectionPool {
     let released = false
     return {
       connection: pooled.connection,
-      exec: async command => {
+      exec: async (command, attach) => {
         try {
-          return await pooled.connection.exec(command)
+          return await pooled.connection.exec(command, attach)
         } catch (error) {
           if (error instanceof ChannelRefused) pooled.capacity = Math.max(1, Math.min(pooled.capacity, pooled.used - 1))
           throw error

@@ -37,16 +37,12 @@ async function stop(
   another: () => Promise<SshConnection>,
 ): Promise<Termination> {
   const command = stopCommand(announced, GRACE_SECONDS)
-  const channel = connection.isOpen() ? await opened(connection, command, FIRST_TRY_MS) : undefined
-  if (channel) {
-    const said = await within(STOP_MS, outputOf(channel))
-    if (said !== undefined && said !== '') return judge(announced, said)
-  }
+  const said = connection.isOpen() ? await answer(connection, command) : ''
+  if (said !== '') return judge(announced, said)
   try {
     const fresh = await another()
     try {
-      const second = await opened(fresh, command, FIRST_TRY_MS)
-      return judge(announced, (second && (await within(STOP_MS, outputOf(second)))) ?? '')
+      return judge(announced, await answer(fresh, command))
     } finally {
       fresh.end()
     }
@@ -56,11 +52,17 @@ async function stop(
   }
 }
 
-async function opened(connection: SshConnection, command: string, ms: number): Promise<ClientChannel | undefined> {
-  return await within(
-    ms,
-    connection.exec(command).catch(() => undefined),
-  )
+/** What the stopping command printed; nothing when the connection is stuck or gone. */
+async function answer(connection: SshConnection, command: string): Promise<string> {
+  try {
+    const output = await within(
+      FIRST_TRY_MS,
+      connection.exec(command, channel => ({ read: outputOf(channel) })),
+    )
+    return (output && (await within(STOP_MS, output.read))) ?? ''
+  } catch {
+    return ''
+  }
 }
 
 function outputOf(channel: ClientChannel): Promise<string> {
