@@ -10,6 +10,7 @@ const roles = new Map<string, RoleEntry>([
   ['postgres', { load: () => import('./infra/embedded/roles/postgres.ts'), answersHealth: false }],
   ['broker', { load: () => import('./infra/embedded/roles/broker.ts'), answersHealth: false }],
   ['vault', { load: () => import('./vault/main.ts'), answersHealth: false }],
+  ['command-api', { load: () => import('./command-api/main.ts'), answersHealth: true }],
   ['projectors', { load: () => import('./projectors/main.ts'), answersHealth: false }],
   ['reactors', { load: () => import('./reactors/main.ts'), answersHealth: false }],
   ['workers', { load: () => import('./roles/workers.ts'), answersHealth: false }],
