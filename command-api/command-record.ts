@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import type { Clock } from '../infra/clock.ts'
 import { type EventStore, type NewEvent, WrongRevision } from '../infra/event-store/port.ts'
 import type { Principal } from '../infra/http/index.ts'
-import { derivedId } from '../infra/ids.ts'
+import { derivedId, type Ids } from '../infra/ids.ts'
 import type { CommandRecordEvent } from '../schemas/command-record.ts'
 import { type Recorded, streams } from '../schemas/events.ts'
 import type { Meta } from '../schemas/kernel.ts'
@@ -27,16 +27,16 @@ export const keyedCommandId = (principal: Principal, key: string): string =>
 export const bodyDigest = (principal: Principal, body: unknown): string =>
   createHmac('sha256', principal.digestKey).update(canonicalJson(body)).digest('hex')
 
-type Deps = { store: EventStore; clock: Clock }
+type Deps = { store: EventStore; clock: Clock; ids: Ids }
 
 /**
  * Writes down what the key stands for, or finds what it stood for before.
  * @throws ProblemError idempotency-key-reused when that was something else.
  */
-export async function openRecord({ store, clock }: Deps, received: Received, meta: Meta): Promise<CommandRecord> {
+export async function openRecord({ store, clock, ids }: Deps, received: Received, meta: Meta): Promise<CommandRecord> {
   const stream = streams.command(received.commandId)
   try {
-    const event = newEvent('received', { type: 'CommandReceived', data: received }, meta)
+    const event = newEvent(ids, { type: 'CommandReceived', data: received }, meta)
     await withPatience(clock, () => store.append(stream, [event], 'none'))
     return { stream: received.stream, isNew: true, outcome: undefined }
   } catch (error) {
@@ -68,11 +68,11 @@ const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(probl
 
 /** Records an outcome that left no event, so that a repeat gets the same answer even when the state has moved on. */
 export async function recordOutcome(
-  { store, clock }: Deps,
+  { store, clock, ids }: Deps,
   outcome: Exclude<CommandRecordEvent, { type: 'CommandReceived' }>,
   meta: Meta,
 ): Promise<void> {
-  const event = newEvent('outcome', outcome, meta)
+  const event = newEvent(ids, outcome, meta)
   try {
     await withPatience(clock, () => store.append(streams.command(meta.commandId), [event], 0n))
   } catch (error) {
@@ -81,8 +81,9 @@ export async function recordOutcome(
   }
 }
 
-const newEvent = (what: string, event: CommandRecordEvent, metadata: Meta): NewEvent => ({
+/** A new id each time: the same one would make the event store take a second request for a repeated append. */
+const newEvent = (ids: Ids, event: CommandRecordEvent, metadata: Meta): NewEvent => ({
   ...event,
-  id: derivedId(metadata.commandId, what),
+  id: ids.next(),
   metadata,
 })

@@ -1,10 +1,12 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, LightMyRequestResponse } from 'fastify'
 import type { Actor } from '../../schemas/kernel.ts'
 import type { ApiOperation } from './api-operation.ts'
 
 export type HttpServer = FastifyInstance
 export type Request = FastifyRequest
 export type Reply = FastifyReply
+/** What `http.inject` answers with: a request without a socket, for specs. */
+export type HttpAnswer = LightMyRequestResponse
 
 /** Who makes a request, and what they may do. */
 export type Holder = { actor: Actor; permits(permission: string): boolean }

@@ -1,0 +1,51 @@
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import { registerCommandApi } from '../../command-api/app.ts'
+import { type Catalogue, createCatalogue } from '../../command-api/catalogue.ts'
+import { createDispatcher } from '../../command-api/dispatch.ts'
+import { createStateCache } from '../../command-api/state-cache.ts'
+import type { VaultClient } from '../../command-api/vault-client.ts'
+import { systemClock } from '../../infra/clock.ts'
+import type { EventStore } from '../../infra/event-store/port.ts'
+import { createHttpServer, type HttpAnswer, type HttpServer } from '../../infra/http/index.ts'
+import { systemIds } from '../../infra/ids.ts'
+import type { Log } from '../../infra/log.ts'
+
+export type CommandApi = {
+  http: HttpServer
+  catalogue: Catalogue
+  /** Sends a command as JSON with the key `ann`. */
+  send(name: string, data: unknown, headers?: Record<string, string>): Promise<HttpAnswer>
+}
+
+/** A command API in this process. The keys `ann` and `bob` may do everything, the key `eve` nothing. */
+export async function commandApi(
+  t: Test,
+  parts: { store: EventStore; vault: VaultClient; log?: Log; forget?: true },
+): Promise<CommandApi> {
+  const { store, vault, log = pino({ level: 'silent' }) } = parts
+  const catalogue = createCatalogue({ store, log })
+  const dispatcher = createDispatcher({ store, ...(!parts.forget && { cache: createStateCache() }) })
+  const http = await createHttpServer({
+    log,
+    authenticate: key => ({ actor: { kind: 'api-key', id: key }, permits: () => key !== 'eve' }),
+    ready: () => [],
+  })
+  registerCommandApi(http, { store, dispatcher, catalogue, vault, clock: systemClock, ids: systemIds, log })
+  await http.ready()
+  t.teardown(async () => {
+    await http.close()
+    await catalogue.stop()
+  })
+  return {
+    http,
+    catalogue,
+    send: (name, data, headers = {}) =>
+      http.inject({
+        method: 'POST',
+        url: `/v1/commands/${name}`,
+        headers: { authorization: 'Bearer ann', 'content-type': 'application/json', ...headers },
+        payload: typeof data === 'string' || Buffer.isBuffer(data) ? data : JSON.stringify(data),
+      }),
+  }
+}
