@@ -41,6 +41,7 @@ export class Engine {
   readonly #watchdog: Watchdog
   readonly #reports: Reports
   readonly #output: Output
+  readonly #changed = new Set<ActiveRun>()
   #subscriptions: Subscription[] = []
   #unwatchBus = () => {}
   #live = false
@@ -93,7 +94,7 @@ export class Engine {
       after: this.#options.after,
       signal: this.#stop.signal,
       onEvent: event => this.#take(event),
-      onPosition: position => this.#runs.passed(position),
+      onPosition: position => this.#passed(position),
       onCaughtUp: () => this.#goLive(),
     })
   }
@@ -111,9 +112,16 @@ export class Engine {
     this.#commands.apply(event)
     const run = this.#runs.apply(event)
     if (!run || !this.#live) return
+    this.#changed.add(run)
     if (event.type === 'RunCancellationRequested') this.#tellToCancel(run)
-    this.#coordinator.look(run)
-    if (run.available) this.#dispatcher.wake()
+  }
+
+  /** Acted upon batch by batch: the events of one append, told one by one, look like states that never were. */
+  #passed(position: LogPosition): void {
+    this.#runs.passed(position)
+    for (const run of this.#changed) this.#coordinator.look(run)
+    this.#changed.clear()
+    this.#dispatcher.wake()
   }
 
   #goLive(): void {

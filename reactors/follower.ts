@@ -8,7 +8,7 @@ export type Following = {
   after: LogPosition | undefined
   signal: AbortSignal
   onEvent(event: Recorded): void
-  /** Nothing for us up to here. */
+  /** Everything for us up to here has been told. */
   onPosition(position: LogPosition): void
   /** Everything there was when we began has been taken in. */
   onCaughtUp(): void

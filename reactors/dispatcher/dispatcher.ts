@@ -8,7 +8,13 @@ import type { Claims } from './claims.ts'
 import { deal } from './deal.ts'
 import { type Prepared, prepare } from './work-source.ts'
 
-type Parked = { request: PullRequest; answer(reply: PullReply): void; timer: NodeJS.Timeout }
+type Parked = {
+  request: PullRequest
+  answer(assignments: PullReply['assignments']): void
+  timer: NodeJS.Timeout
+  /** It has waited as long as it wanted to. */
+  late: boolean
+}
 type Options = {
   commands: Commands
   runs: ActiveRuns
@@ -35,14 +41,15 @@ export class Dispatcher {
     this.#options = options
   }
 
-  /** An executor asks. It is answered once, at the latest after `waitMs`. */
+  /** An executor asks. It is answered once: when there is work for it, or with none after `waitMs`. */
   pull(request: PullRequest, message: Pick<BusMessage, 'reply'>): void {
-    const answer = (reply: PullReply) => message.reply(JSON.stringify(reply))
-    if (this.#stopped) {
-      answer({ assignments: [] })
-      return
-    }
-    this.#park(request, answer, request.waitMs)
+    const answer: Parked['answer'] = assignments => message.reply(JSON.stringify({ assignments }))
+    const timer = setTimeout(() => {
+      parked.late = true
+      if (this.#parked.has(parked)) this.#answer(parked, [])
+    }, request.waitMs)
+    const parked: Parked = { request, answer, timer, late: false }
+    this.#park(parked)
     this.wake()
   }
 
@@ -51,7 +58,7 @@ export class Dispatcher {
     if (this.#stopped || this.#parked.size === 0) return
     const hands = deal(this.#parked, () => this.#options.runs.reserve())
     for (const [parked, hand] of hands) {
-      this.#unpark(parked)
+      this.#parked.delete(parked)
       const serving = this.#serve(parked, hand).finally(() => this.#serving.delete(serving))
       this.#serving.add(serving)
     }
@@ -60,29 +67,23 @@ export class Dispatcher {
   /** Sends everybody away; resolves when what is being claimed is answered. */
   async stop(): Promise<void> {
     this.#stopped = true
-    for (const parked of this.#parked) {
-      this.#unpark(parked)
-      parked.answer({ assignments: [] })
-    }
+    for (const parked of this.#parked) this.#answer(parked, [])
     for (const timer of this.#timers) clearTimeout(timer)
     await Promise.all(this.#serving)
   }
 
-  #park(request: PullRequest, answer: Parked['answer'], waitMs: number): void {
-    const timer = setTimeout(() => {
-      this.#unpark(parked)
-      answer({ assignments: [] })
-    }, waitMs)
-    const parked: Parked = { request, answer, timer }
-    this.#parked.add(parked)
+  #park(parked: Parked): void {
+    if (this.#stopped || parked.late) this.#answer(parked, [])
+    else this.#parked.add(parked)
   }
 
-  #unpark(parked: Parked): void {
+  #answer(parked: Parked, assignments: PullReply['assignments']): void {
     clearTimeout(parked.timer)
     this.#parked.delete(parked)
+    parked.answer(assignments)
   }
 
-  async #serve({ request, answer }: Parked, hand: Reservation[]): Promise<void> {
+  async #serve(parked: Parked, hand: Reservation[]): Promise<void> {
     const prepared = await Promise.all(hand.map(each => this.#prepare(each)))
     let bytes = 0
     const claiming = hand.map((reservation, i) => {
@@ -93,11 +94,11 @@ export class Dispatcher {
         return undefined
       }
       bytes += work.bytes
-      return this.#claim(reservation, request, work)
+      return this.#claim(reservation, parked.request, work)
     })
     const assignments = (await Promise.all(claiming)).filter(each => each !== undefined)
-    // With none, everything it was dealt was gone or could not be had: it asks again at once.
-    answer({ assignments })
+    if (assignments.length > 0) this.#answer(parked, assignments)
+    else this.#park(parked)
     this.wake()
   }
 
