@@ -1,0 +1,51 @@
+import { apiKeyCheck } from '../infra/api-keys.ts'
+import { connectBus } from '../infra/bus.ts'
+import { systemClock } from '../infra/clock.ts'
+import type { Config, Secret } from '../infra/config.ts'
+import { administratorKeys, createHttpServer, type HttpServer } from '../infra/http/index.ts'
+import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
+import type { Log } from '../infra/log.ts'
+import { createPool, waitForPostgres } from '../infra/postgres.ts'
+import { registerQueryApi } from './app.ts'
+
+/** The read side with its connections, to be put on an HTTP server. */
+export type QuerySide = { register(http: HttpServer): void; ready(): Promise<Check[]>; close: StopStage }
+
+/** Connects what queries need. Rejects when Postgres or the broker does not answer. */
+export async function openQuerySide(config: Config, log: Log): Promise<QuerySide> {
+  const url = given(config.postgresUrl, 'OPSCONDUCTOR_POSTGRES_URL')
+  const pool = createPool(url, log, { max: 20, name: 'opsconductor query-api' })
+  await waitForPostgres(pool, log)
+  const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: 'query-api', log })
+  return {
+    register: http => registerQueryApi(http, { pool, bus, log }),
+    ready: async () => [
+      { name: 'postgres', ok: await pool.query('select 1').then(Boolean, () => false) },
+      { name: 'broker', ok: bus.status() === 'connected' },
+    ],
+    close: {
+      name: 'close the query side',
+      deadlineMs: 5_000,
+      run: async () => void (await Promise.all([bus.close(), pool.end()])),
+    },
+  }
+}
+
+/** The query API alone, as a role of its own. */
+export async function start(config: Config, log: Log): Promise<RunningRole> {
+  const side = await openQuerySide(config, log)
+  const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock.now))
+  const http = await createHttpServer({ log, authenticate, ready: side.ready, rateLimit: config.rateLimit })
+  side.register(http)
+  const url = await http.listen({ host: config.host, port: config.port })
+  return {
+    endpoints: { url },
+    ready: side.ready,
+    stop: [{ name: 'finish requests', deadlineMs: config.stopSeconds * 1000, run: () => http.close() }, side.close],
+  }
+}
+
+function given(url: Secret | undefined, name: string): string {
+  if (!url) throw new Error(`${name} is needed`)
+  return url.reveal()
+}
