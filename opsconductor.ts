@@ -11,6 +11,8 @@ const roles = new Map<string, RoleEntry>([
   ['broker', { load: () => import('./infra/embedded/roles/broker.ts'), answersHealth: false }],
   ['vault', { load: () => import('./vault/main.ts'), answersHealth: false }],
   ['command-api', { load: () => import('./command-api/main.ts'), answersHealth: true }],
+  ['query-api', { load: () => import('./query-api/main.ts'), answersHealth: true }],
+  ['api', { load: () => import('./roles/api.ts'), answersHealth: true }],
   ['projectors', { load: () => import('./projectors/main.ts'), answersHealth: false }],
   ['reactors', { load: () => import('./reactors/main.ts'), answersHealth: false }],
   ['workers', { load: () => import('./roles/workers.ts'), answersHealth: false }],
@@ -24,6 +26,7 @@ const tools = new Map<string, () => Promise<Tool>>([
   ['up', async () => (await import('./infra/embedded/supervisor/up.ts')).up],
   ['admin-key', async () => (await import('./infra/operator/admin-key.ts')).adminKey],
   ['eventstore', async () => (await import('./infra/embedded/event-store/command.ts')).eventStore],
+  ['projections', async () => (await import('./projectors/command.ts')).projections],
   ['demo-ssh-server', async () => (await import('./executors/demo-server.ts')).demoSshServer],
 ])
 

@@ -2,7 +2,7 @@ import { apiKeyCheck } from '../infra/api-keys.ts'
 import { connectBus } from '../infra/bus.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config, Secret } from '../infra/config.ts'
-import { administratorKeys, createHttpServer, type HttpServer } from '../infra/http/index.ts'
+import { administratorKeys, createHttpServer, type HttpServer, listen } from '../infra/http/index.ts'
 import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
 import { createPool, waitForPostgres } from '../infra/postgres.ts'
@@ -37,7 +37,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock.now))
   const http = await createHttpServer({ log, authenticate, ready: side.ready, rateLimit: config.rateLimit })
   side.register(http)
-  const url = await http.listen({ host: config.host, port: config.port })
+  const url = await listen(http, config)
   return {
     endpoints: { url },
     ready: side.ready,
