@@ -93,8 +93,8 @@ function copyOnce(native: string, copy: string): string {
   }
   const beside = `${copy}.${process.pid}`
   cpSync(native, beside, { recursive: true, verbatimSymlinks: true })
-  makeLinks(beside)
   openToAll(beside)
+  makeLinks(beside)
   try {
     renameSync(beside, copy)
   } catch (error) {
@@ -104,7 +104,7 @@ function copyOnce(native: string, copy: string): string {
   return copy
 }
 
-// An install under a strict umask is closed to others, and so would be its copy.
+// An install under a strict umask or in a read-only folder is closed to others or to writing, and so would be its copy.
 function openToAll(copy: string): void {
   for (const file of ['', ...readdirSync(copy, { recursive: true, encoding: 'utf8' })]) {
     const whole = path.join(copy, file)
