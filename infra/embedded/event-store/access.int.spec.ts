@@ -6,6 +6,8 @@ import { startEventStore } from '../../../test/support/event-store.ts'
 import { appendContract } from './contract/appends.ts'
 import { collect, fact, plainAppendContractOver, refusal } from './contract/support.ts'
 
+t.setTimeout(120_000)
+
 const credentials = { username: 'ops', password: 'p@ss: wörd/1' }
 
 function connect(t: Test, connectionString: string): EventStoreDBClient {

@@ -6,6 +6,8 @@ import { streamContract } from './contract/streams.ts'
 import { subscriptionContract } from './contract/subscriptions.ts'
 import { contractOver } from './contract/support.ts'
 
+t.setTimeout(120_000)
+
 const real = realEventStoreUrl()
 
 t.test('the embedded node keeps the contract', async t => {

@@ -8,7 +8,7 @@ import { nodeIdentity } from './tls/certificate.ts'
 export type EventStoreNodeOptions = {
   /** Folder of the store; made when missing, for this user only. */
   dataDir: string
-  /** Address to listen on, loopback unless given. */
+  /** Address to listen on, loopback unless given; any other needs credentials. */
   host?: string
   /** Port to listen on; 0, the default, takes a free one. */
   port?: number
@@ -34,6 +34,7 @@ const LOOPBACK = '127.0.0.1'
  */
 export async function runEventStoreNode(options: EventStoreNodeOptions): Promise<EventStoreNode> {
   const { dataDir, host = LOOPBACK, credentials, log = () => {} } = options
+  if (!credentials && !isLoopback(host)) throw new Error(`credentials are needed to listen on ${host}`)
   const opened = await openStore(dataDir)
   try {
     const store = new EventStore(opened.state, error => {
@@ -58,6 +59,8 @@ export async function runEventStoreNode(options: EventStoreNodeOptions): Promise
     throw error
   }
 }
+
+const isLoopback = (host: string) => host === 'localhost' || /^127(\.\d+){3}$/.test(host)
 
 function serverCredentials(tls: { certificate: Buffer; key: Buffer } | undefined): ServerCredentials {
   if (!tls) return ServerCredentials.createInsecure()

@@ -6,6 +6,8 @@ import t from 'tap'
 import { startEventStore } from '../../../test/support/event-store.ts'
 import { collect, fact, refusal, typesOf } from './contract/support.ts'
 
+t.setTimeout(120_000)
+
 type Expected = 'any' | 'no_stream' | 'stream_exists' | 'last' | 'before-last' | 'beyond'
 
 type Operation =

@@ -14,6 +14,8 @@ import { startEventStore } from '../../../test/support/event-store.ts'
 import { collect, fact, facts, refusal, revisionsOf } from './contract/support.ts'
 import { runEventStoreNode } from './main.ts'
 
+t.setTimeout(120_000)
+
 const store = await startEventStore(t)
 const address = store.connectionString.slice('esdb://'.length).replace(/\?.*/, '')
 
@@ -251,13 +253,15 @@ t.test('the node stops in order, with subscribers attached and appends under way
   t.ok(acknowledged >= 1)
 })
 
-t.test('a busy port and a folder that cannot be written are said plainly', async t => {
+t.test('a node that cannot start says plainly why', async t => {
   const port = Number(address.split(':')[1])
   t.match(await refusal(runEventStoreNode({ dataDir: t.testdir(), port })), {
     message: /EADDRINUSE|already in use|No address/,
   })
   const notAFolder = `${t.testdir({ file: 'x' })}/file`
   t.match(await refusal(runEventStoreNode({ dataDir: notAFolder })), { code: 'EEXIST' })
+  const open = runEventStoreNode({ dataDir: t.testdir(), host: '0.0.0.0' })
+  t.match(await refusal(open), { message: 'credentials are needed to listen on 0.0.0.0' })
 })
 
 /** Megabytes of memory of the node that are not the mapped store file. */
