@@ -3,7 +3,7 @@ import { connectBus } from '../infra/bus.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config, Secret } from '../infra/config.ts'
 import { connectEventStore } from '../infra/event-store/client.ts'
-import { administratorKeys, createHttpServer, type HttpServer, listen } from '../infra/http/index.ts'
+import { administratorKeys, createHttpServer, type HttpServer, listen, registerDocs } from '../infra/http/index.ts'
 import { systemIds } from '../infra/ids.ts'
 import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
@@ -44,6 +44,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock.now))
   const http = await createHttpServer({ log, authenticate, ready: side.ready, rateLimit: config.rateLimit })
   side.register(http)
+  registerDocs(http)
   const url = await listen(http, config)
   return {
     endpoints: { http: url },

@@ -1,6 +1,7 @@
 export { ProblemError } from '../../schemas/problems.ts'
 export { type Authenticate, administratorKeys } from './access.ts'
 export type { ApiAnswer, ApiOperation, DescribedRoute } from './api-operation.ts'
+export { registerDocs } from './docs.ts'
 export { parseInput, toProblem } from './errors.ts'
 export { describedRoutes } from './route-table.ts'
 export { createHttpServer, type HttpServerOptions, listen } from './server.ts'
