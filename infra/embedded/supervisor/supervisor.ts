@@ -34,7 +34,7 @@ export class Supervisor {
   /** The public base URL, once an API runs. */
   get url(): string | undefined {
     const apis: RoleName[] = ['api', 'query-api', 'command-api']
-    const urls = apis.map(role => this.#children.get(role)?.endpoints.http)
+    const urls = apis.map(role => this.#children.get(role)?.endpoints.url)
     return urls.find(url => typeof url === 'string')
   }
 
@@ -76,8 +76,8 @@ export class Supervisor {
   }
 
   #changed(role: RoleName, what: string): void {
-    const { address, url, http } = this.#children.get(role)?.endpoints ?? {}
-    this.#connections.learn(role, address ?? url ?? http)
+    const { address, url } = this.#children.get(role)?.endpoints ?? {}
+    this.#connections.learn(role, address ?? url)
     if (what !== 'ready') this.say(`${role} ${what}`)
     if (!this.#stopping) this.#publish()
   }
