@@ -206,7 +206,7 @@ t.test('what is not offered is refused, and what is hostile stays a value', asyn
       t.match(answer.headers['content-type'], /problem\+json/)
     }
     for (const url of [`/v1/targets/${value}`, `/v1/audit/${value}`, `/v1/audit?from=${value}`]) {
-      t.ok([400, 404, 414].includes((await ask(url)).statusCode), url.slice(0, 60))
+      t.ok([400, 404].includes((await ask(url)).statusCode), url.slice(0, 60))
     }
     if (text.length <= 120 && !text.includes('\0')) {
       t.same((await ask(`/v1/targets?name=${value}`)).json().items, [], `no target has ${text} in its name`)

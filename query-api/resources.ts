@@ -67,9 +67,14 @@ export type VersionRow = {
 }
 export const versionColumns = 'id, name, revision, state, valid_from, valid_from_time'
 const versioned = { revision: z.string(), changedAt: instant, position: z.string() }
-const view = ({ state, revision, valid_from, valid_from_time }: VersionRow) => {
-  return { ...state, revision, changedAt: valid_from_time, position: valid_from }
-}
+/** The fields that are declared, in their order: the database keeps another. */
+const fieldsOf = (row: z.ZodObject, state: Record<string, unknown>) =>
+  Object.fromEntries(Object.keys(row.shape).map(field => [field, state[field]]))
+const viewOf =
+  (row: z.ZodObject) =>
+  ({ state, revision, valid_from, valid_from_time }: VersionRow) => {
+    return { ...fieldsOf(row, state), revision, changedAt: valid_from_time, position: valid_from }
+  }
 
 const byName = [
   { sql: 'name', type: 'text', value: textValue },
@@ -114,7 +119,7 @@ function registerList(http: HttpServer, reader: Reader, { kind, plural, row, sta
     params: z.strictObject({}),
     query,
     answer: { description: 'A page', schema: pageOf(row.extend(versioned)) },
-    handle: async ({ query, db }) => ({ body: await list(db, kind, query) }),
+    handle: async ({ query, db }) => ({ body: await list(db, kind, query, viewOf(row)) }),
   })
 }
 
@@ -128,7 +133,7 @@ type ListQuery = {
   labels?: unknown
 }
 
-async function list(db: Query, kind: string, query: ListQuery) {
+async function list(db: Query, kind: string, query: ListQuery, view: ReturnType<typeof viewOf>) {
   const sort = sortNamed(sorts, query.sort)
   const conditions = new Conditions()
   conditions.add('kind = ?', kind)
@@ -161,7 +166,7 @@ function registerItem(http: HttpServer, reader: Reader, { kind, plural, row, not
     problems: [notFound],
     handle: async ({ params, query, db }) => {
       const version = found(await versionAt(db, kind, params.id, query.asOf), notFound)
-      return { body: view(version), revision: version.revision }
+      return { body: viewOf(row)(version), revision: version.revision }
     },
   })
 }

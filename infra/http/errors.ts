@@ -32,6 +32,7 @@ export function toProblem(error: unknown): Problem {
       return problem('unsupported-media-type')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
     case 'FST_ERR_BAD_URL':
+    case 'FST_ERR_MAX_PARAM_LENGTH':
     case 'FST_ERR_ASYNC_CONSTRAINT':
     case 'ECONNRESET':
       return problem('bad-request')
