@@ -2,7 +2,7 @@ import { openCommandSide } from '../command-api/main.ts'
 import { apiKeyCheck } from '../infra/api-keys.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config } from '../infra/config.ts'
-import { administratorKeys, createHttpServer, listen } from '../infra/http/index.ts'
+import { administratorKeys, createHttpServer, listen, registerDocs } from '../infra/http/index.ts'
 import type { RunningRole } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
 import { openQuerySide } from '../query-api/main.ts'
@@ -16,7 +16,8 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const http = await createHttpServer({ log, authenticate, ready, rateLimit: config.rateLimit })
   commands.register(http)
   queries.register(http)
+  registerDocs(http)
   const url = await listen(http, config)
   const finish = { name: 'finish requests', deadlineMs: config.stopSeconds * 1000, run: () => http.close() }
-  return { endpoints: { url }, ready, stop: [finish, commands.close, queries.close] }
+  return { endpoints: { http: url }, ready, stop: [finish, commands.close, queries.close] }
 }
