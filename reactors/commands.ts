@@ -27,6 +27,8 @@ export interface Commands {
    * Throws DomainError when the rules forbid it, EventStoreUnavailable when it may be repeated.
    */
   send<N extends Writable>(name: N, command: CommandOf<N>, by: By): Promise<StateOf<N>>
+  /** Like send, where the log is known to hold nothing of the stream: it is not read first. */
+  sendFirst<N extends Writable>(name: N, command: CommandOf<N>, by: By): Promise<StateOf<N>>
   /** What this process knows of a stream; as current as the events it was given. Throws EventStoreUnavailable. */
   known<N extends Followed>(name: N, stream: string): Promise<StateOf<N>>
   /** A target run as this process last wrote it, which may lag behind what others wrote; read when it never did. */
@@ -47,13 +49,20 @@ export function createCommands({ store, clock }: { store: EventStore; clock: Clo
     target: new ResourceCache(store, deciders.target, MAX_RESOURCES),
     credential: new ResourceCache(store, deciders.credential, MAX_RESOURCES),
   }
+  const send: Commands['send'] = async (name, command, by) => {
+    const { stream } = await dispatcher.dispatch(name, command, { meta: metaOf(by, clock), facts: undefined })
+    // The cache was filled by the decider of this name.
+    const folded = cache.get(stream)
+    return folded ? (folded.state as StateOf<typeof name>) : fresh(name, stream)
+  }
   const fresh: Commands['fresh'] = async (name, stream) => (await dispatcher.load(name, stream)).state
   return {
-    async send(name, command, by) {
-      const { stream } = await dispatcher.dispatch(name, command, { meta: metaOf(by, clock), facts: undefined })
-      // The cache was filled by the decider of this name.
-      const folded = cache.get(stream)
-      return folded ? (folded.state as StateOf<typeof name>) : fresh(name, stream)
+    send,
+    sendFirst(name, command, by) {
+      const { initial, streamOf } = deciders[name] as { initial: unknown; streamOf(data: unknown): string }
+      const stream = streamOf(command.data)
+      if (!cache.get(stream)) cache.set(stream, { state: initial, revision: 'none', length: 0, byCommand: new Map() })
+      return send(name, command, by)
     },
     known: (name, stream) => followed[name].get(stream) as Promise<StateOf<typeof name>>,
     active: async stream => (cache.get(stream)?.state as StateOf<'targetRun'>) ?? fresh('targetRun', stream),

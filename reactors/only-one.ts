@@ -33,7 +33,7 @@ export async function onlyOne(options: OnlyOneOptions): Promise<void> {
   }
   while (!signal.aborted) {
     const waiting = options.lock(signal)
-    const first = await Promise.race([outcome(waiting), delay(patienceMs, 'held by another' as const, { ref: false })])
+    const first = await soon(waiting, patienceMs)
     if (first === 'held by another' && work) {
       log.warn('another process works as the reactors: stopping here')
       await end()
@@ -58,6 +58,17 @@ async function keep(held: HeldLock, signal: AbortSignal): Promise<void> {
     else either.addEventListener('abort', () => resolve(), { once: true })
   })
   if (signal.aborted) await held.release()
+}
+
+/** The outcome when it comes in time. */
+async function soon(
+  waiting: Promise<HeldLock>,
+  patienceMs: number,
+): Promise<HeldLock | 'unreachable' | 'held by another'> {
+  const decided = new AbortController()
+  const late = delay(patienceMs, 'held by another' as const, { signal: decided.signal })
+  late.catch(() => {})
+  return Promise.race([outcome(waiting), late]).finally(() => decided.abort())
 }
 
 async function outcome(waiting: Promise<HeldLock>): Promise<HeldLock | 'unreachable'> {

@@ -39,10 +39,16 @@ export class ResourceCache<S> {
     const loading = this.#loading.get(event.stream)
     if (loading) loading.newest = event.revision
     const entry = this.#entries.get(event.stream)
-    if (!entry || (entry.revision !== 'none' && event.revision <= entry.revision)) return
-    const next = entry.revision === 'none' ? 0n : entry.revision + 1n
-    if (event.revision !== next) this.#entries.delete(event.stream)
-    else this.#entries.set(event.stream, { state: this.#folding.evolve(entry.state, event), revision: next })
+    const at = entry && (entry.revision === 'none' ? -1n : entry.revision)
+    if (at === undefined) {
+      // Its first event is all there is: nothing need ever be read.
+      if (event.revision === 0n && !loading) this.#extend(this.#folding.initial, event)
+    } else if (event.revision === at + 1n) this.#extend(entry?.state ?? this.#folding.initial, event)
+    else if (event.revision > at) this.#entries.delete(event.stream)
+  }
+
+  #extend(state: S, event: Recorded): void {
+    this.#keep(event.stream, { state: this.#folding.evolve(state, event), revision: event.revision })
   }
 
   #load(stream: string): Loading<S> {

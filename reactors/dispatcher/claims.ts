@@ -54,7 +54,7 @@ export class Claims {
     }
   }
 
-  async #append({ run, n }: Reservation, request: PullRequest, work: Prepared): Promise<Known | undefined> {
+  async #append({ run, n, as }: Reservation, request: PullRequest, work: Prepared): Promise<Known | undefined> {
     const { commands, ids, leaseSeconds } = this.#options
     const { name, address, port } = work.target ?? NOWHERE
     const rules = work.steps.map(({ id, idempotent, continueOnError }) => ({ id, idempotent, continueOnError }))
@@ -72,7 +72,8 @@ export class Claims {
     try {
       // A new id for every try: two dispatchers that derived the same id would both believe that they hold the claim.
       const commandId = ids.next()
-      const state = await commands.send('targetRun', { type: 'claim-target-run', data }, this.#by(run, commandId))
+      const send = as === 'fresh' ? commands.sendFirst : commands.send
+      const state = await send('targetRun', { type: 'claim-target-run', data }, this.#by(run, commandId))
       return state.status === 'absent' ? undefined : state
     } catch (err) {
       if (err instanceof DomainError) return undefined

@@ -1,0 +1,95 @@
+import t from 'tap'
+import { type Credential, fold, job, target } from '../../command-api/domain/index.ts'
+import { derivedId } from '../../infra/ids.ts'
+import type { JobEvent } from '../../schemas/job.ts'
+import { ActiveRun } from '../runs/active-run.ts'
+import { deal, MAX_ASSIGNMENTS } from './deal.ts'
+import { credentialOf, isImpossible, stepsBytes, stepsOf, targetOf } from './work.ts'
+
+const jobId = derivedId('job', 'uptime')
+const step = (command: string) => ({
+  ...{ id: 'uptime', timeoutSeconds: 60, continueOnError: false, idempotent: false },
+  uses: 'ssh.command' as const,
+  with: { command },
+})
+const published = (version: number, command: string): JobEvent => ({
+  type: 'JobVersionPublished',
+  data: { jobId, version, steps: [step(command)], digest: 'ab'.repeat(32) },
+})
+
+t.test('steps are those of the version the run was triggered with', async t => {
+  const state = fold(job, [
+    { type: 'JobDefined', data: { jobId, name: 'uptime' } },
+    published(1, 'uptime'),
+    published(2, 'uptime -p'),
+    { type: 'JobArchived', data: { jobId, reason: 'obsolete' } },
+  ])
+  const version = stepsOf(state, 1)
+  t.match(version, { version: 1, steps: [{ with: { command: 'uptime' } }] })
+  t.match(stepsOf(state, 3), { class: 'internal', detail: /no version 3/ })
+  t.match(stepsOf({ status: 'absent' }, 1), { class: 'internal' })
+  if (!isImpossible(version)) t.equal(stepsBytes(version), JSON.stringify(version.steps).length)
+})
+
+t.test('steps that no message can carry fail before they are given out', async t => {
+  const state = fold(job, [
+    { type: 'JobDefined', data: { jobId, name: 'uptime' } },
+    published(1, '\u0001'.repeat(200_000)),
+  ])
+  t.match(stepsOf(state, 1), { class: 'internal', detail: /too large/ })
+})
+
+t.test('a target is taken as it is now', async t => {
+  const targetId = derivedId('target', 'web-1')
+  const described = { platform: 'linux', tags: {}, hostKeyPolicy: 'first-use' } as const
+  const data = { targetId, name: 'web-1', address: '10.0.0.1', port: 22, ...described }
+  const state = fold(target, [
+    { type: 'TargetRegistered', data },
+    { type: 'HostKeyObserved', data: { targetId, hostKey: 'ssh-ed25519 AAAA', runId: jobId } },
+  ])
+  t.same(targetOf(state, targetId), {
+    ...{ targetId, name: 'web-1', address: '10.0.0.1', port: 22 },
+    hostKey: { policy: 'first-use', key: 'ssh-ed25519 AAAA' },
+  })
+  t.match(targetOf({ status: 'absent' }, targetId), { class: 'internal', detail: /there is no target/ })
+})
+
+t.test('the newest version of a credential is used, unless it is revoked', async t => {
+  const sealed = { sealId: jobId, kekId: 'k', fingerprint: 'ab'.repeat(32), ciphertextDigest: 'ab'.repeat(32) }
+  const active: Credential = {
+    ...{ status: 'active', credentialId: jobId, name: 'deploy', username: 'deploy', description: undefined },
+    latestVersion: 2,
+    versions: [
+      { version: 1, kind: 'password', ...sealed },
+      { version: 2, kind: 'ssh-key', ...sealed },
+    ],
+  }
+  t.same(credentialOf(active, jobId), { credentialId: jobId, version: 2, kind: 'ssh-key', username: 'deploy' })
+  t.match(credentialOf({ ...active, status: 'revoked' }, jobId), { class: 'credential-unavailable', detail: /revoked/ })
+  t.match(credentialOf({ ...active, versions: [] }, jobId), { class: 'credential-unavailable', detail: /no version/ })
+  t.match(credentialOf({ status: 'absent' }, jobId), { class: 'credential-unavailable', detail: /there is no/ })
+})
+
+t.test('work is dealt one by one to each who asks, up to its slots and to what one answer may hold', async t => {
+  const request = { jobId, jobVersion: 1, credentialId: undefined, maxParallel: 1e4, targets: 200 }
+  const run = new ActiveRun({ ...request, runId: jobId, correlationId: jobId, requestEventId: jobId }, undefined)
+  const dealt = (count: number, ...slots: number[]) => {
+    let n = 0
+    const next = () => {
+      n += 1
+      return n <= count ? { run, n, as: 'fresh' as const } : undefined
+    }
+    const asking = slots.map(each => ({ request: { slots: each } }))
+    const hands = deal(asking, next)
+    return asking.map(each =>
+      hands
+        .get(each)
+        ?.map(reservation => reservation.n)
+        .join(),
+    )
+  }
+  t.same(dealt(5, 10, 10), ['1,3,5', '2,4'])
+  t.same(dealt(5, 1, 10), ['1', '2,3,4,5'])
+  t.same(dealt(1, 4, 4), ['1', undefined])
+  t.equal(dealt(200, 1_000)[0]?.split(',').length, MAX_ASSIGNMENTS)
+})
