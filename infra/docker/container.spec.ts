@@ -239,7 +239,16 @@ t.test('the broker has the users and permissions of the embedded one', async t =
 
 t.test('the gateway knows both APIs', async t => {
   const file = read('infra/docker/nginx.conf')
-  for (const upstream of ['command-api:7400', 'query-api:7400']) t.match(file, upstream)
+  const routes = [...file.matchAll(/location (?:= )?(\S+) \{\s+set \$\w+ ([\w-]+:\d+);/g)].map(([, path, to]) => [
+    path,
+    to,
+  ])
+  t.same(routes, [
+    ['/v1/commands', 'command-api:7400'],
+    ['/docs', 'command-api:7400'],
+    ['/v1/openapi.json', 'command-api:7400'],
+    ['/', 'query-api:7400'],
+  ])
   t.match(file, 'listen 8080')
   t.match(compose.services.gateway?.ports, ['127.0.0.1:7400:8080'])
 })
