@@ -39,7 +39,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   side.register(http)
   const url = await listen(http, config)
   return {
-    endpoints: { http: url },
+    endpoints: { url },
     ready: side.ready,
     stop: [{ name: 'finish requests', deadlineMs: config.stopSeconds * 1000, run: () => http.close() }, side.close],
   }

@@ -19,5 +19,5 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   registerDocs(http)
   const url = await listen(http, config)
   const finish = { name: 'finish requests', deadlineMs: config.stopSeconds * 1000, run: () => http.close() }
-  return { endpoints: { http: url }, ready, stop: [finish, commands.close, queries.close] }
+  return { endpoints: { url }, ready, stop: [finish, commands.close, queries.close] }
 }
