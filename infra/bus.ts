@@ -7,7 +7,6 @@ export type { BusLog, ConnectBusOptions } from './bus/first-connection.ts'
 export { inboxPrefix } from './bus/first-connection.ts'
 export * from './bus/json.ts'
 export * from './bus/port.ts'
-export { subjectToken } from './bus/subject.ts'
 
 /**
  * Connects to a NATS broker (embedded or nats-server). Waits for it at start-up, reconnects for ever afterwards.

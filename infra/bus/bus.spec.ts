@@ -1,26 +1,30 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { z } from 'zod'
+import { id } from '../../schemas/kernel.ts'
+import { executorId } from '../../schemas/run.ts'
 import { handlerQueue } from './handler-queue.ts'
 import { BusBadPayload, parseJson } from './json.ts'
 import { BusMisuse } from './port.ts'
-import { isPublishSubject, isQueueName, isSubscribeSubject, subjectToken } from './subject.ts'
+import { isPublishSubject, isQueueName, isSubjectToken, isSubscribeSubject } from './subject.ts'
 import { parseBrokerUrl } from './url.ts'
 
 t.test('an id is a subject token only when it cannot mean anything else', async t => {
-  for (const good of ['a', '018f2b-6C', 'x_y', 'a'.repeat(128)]) t.equal(subjectToken(good), good)
+  for (const good of ['a', '018f2b-6C', 'x_y', 'a'.repeat(128)]) t.ok(isSubjectToken(good), good)
   for (const bad of ['', 'a.b', '*', '>', 'a b', 'a\r\nPUB x 0', 'ü', 'a'.repeat(129), 'a\n']) {
-    t.throws(() => subjectToken(bad), BusMisuse, JSON.stringify(bad))
+    t.notOk(isSubjectToken(bad), JSON.stringify(bad))
   }
-  fc.assert(
-    fc.property(fc.string(), id => {
-      try {
-        return isPublishSubject(`x.${subjectToken(id)}.y`)
-      } catch (error) {
-        return error instanceof BusMisuse
-      }
-    }),
-  )
+  fc.assert(fc.property(fc.string(), id => !isSubjectToken(id) || isPublishSubject(`x.${id}.y`)))
+  t.test('every id that the schemas let into a subject is one', async t => {
+    for (const bad of ['a.b', '*', '>', 'a b', '']) {
+      t.notOk(id.safeParse(bad).success)
+      t.notOk(executorId.safeParse(bad).success)
+    }
+    t.ok(
+      isSubjectToken(id.parse('018f2b6c-0000-7000-8000-000000000000')) &&
+        isSubjectToken(executorId.parse('executor-1')),
+    )
+  })
 })
 
 t.test('subjects and queue names', async t => {

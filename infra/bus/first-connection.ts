@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type ConnectionOptions, connect, type NatsConnection, NatsError } from 'nats'
 import type { Logger } from 'pino'
 import { BusUnavailable } from './port.ts'
+import { isSubjectToken } from './subject.ts'
 import type { BrokerAddress } from './url.ts'
 
 export type BusLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
@@ -61,5 +62,5 @@ function connectionOptions(address: BrokerAddress, name: string): ConnectionOpti
 
 /** The subject prefix under which this user's answers arrive: what its subscribe permission must allow. */
 export function inboxPrefix(user: string | undefined): string {
-  return user !== undefined && /^[A-Za-z0-9_-]+$/.test(user) ? `_INBOX.${user}` : '_INBOX'
+  return user !== undefined && isSubjectToken(user) ? `_INBOX.${user}` : '_INBOX'
 }
