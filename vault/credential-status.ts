@@ -4,7 +4,7 @@ import { type Recorded, streams } from '../schemas/events.ts'
 /** What the log says of a credential, as far as releasing goes. */
 export type CredentialStatus = { revoked: boolean; sealIds: ReadonlyMap<number, string> }
 
-export function credentialStatus(events: readonly Recorded[]): CredentialStatus {
+function credentialStatus(events: readonly Recorded[]): CredentialStatus {
   const sealIds = new Map<number, string>()
   let revoked = false
   for (const event of events) {
