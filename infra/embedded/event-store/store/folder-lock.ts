@@ -4,7 +4,7 @@ import { StoreInUse } from './errors.ts'
 import { processIdentity } from './process-identity.ts'
 
 /** Names the process that has the data folder; its presence says that the folder has held a store. */
-export const OWNER_FILE = 'owner'
+const OWNER_FILE = 'owner'
 
 // The file keeps its size, so taking the lock over needs no new room on a full disk.
 const OWNER_FILE_BYTES = 512

@@ -135,7 +135,7 @@ export class State {
 }
 
 /** Reads one durable event and checks that it is the one asked for. */
-export function durableEvent(tables: Tables, position: number, stream: string, revision: number): Buffer {
+function durableEvent(tables: Tables, position: number, stream: string, revision: number): Buffer {
   const sealed = tables.events.get(position)
   if (!sealed) throw new DamagedStore(`the event at position ${position} is missing`)
   const wire = unseal(sealed, position)

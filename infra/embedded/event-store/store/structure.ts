@@ -25,7 +25,7 @@ const NAMED_TREE_SIZE = 48
 export type Depth = 'all' | 'branches'
 
 /** Stores up to this size are checked in full at start; larger ones only down to their branch pages. */
-export const FULL_CHECK_BYTES = 64 * 2 ** 20
+const FULL_CHECK_BYTES = 64 * 2 ** 20
 
 /** Is there a store in the folder? Throws DamagedStore when there was one and it is gone or empty. */
 export function hasStore(dataDir: string): boolean {
