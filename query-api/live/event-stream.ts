@@ -25,6 +25,7 @@ export class EventStream {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store, no-transform',
       'x-accel-buffering': 'no',
+      connection: 'close',
       'x-content-type-options': 'nosniff',
       'x-correlation-id': request.id,
     })
@@ -77,8 +78,8 @@ export class EventStream {
   }
 
   #finish(event: ServerEvent): void {
+    const { socket } = this.#response
     this.#response.end(format(event))
-    const socket = this.#response.socket
     setTimeout(() => socket?.destroy(), LAST_WORDS_MS).unref()
     this.#over.abort()
   }
@@ -89,4 +90,6 @@ export class EventStream {
   }
 }
 
-const format = ({ id, event, data }: ServerEvent) => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+/** An empty id would make the client forget the last one it saw. */
+const format = ({ id, event, data }: ServerEvent) =>
+  `${id === '' ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`

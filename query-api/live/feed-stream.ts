@@ -20,6 +20,7 @@ export async function sendFeed(options: {
   const wake = new Wake()
   const forget = reader.onProjected(() => wake.up())
   let from = options.from
+  if (from.commit >= 0n) client.passed(formatPosition(from))
   try {
     while (!client.over.aborted) {
       const { rows, reached } = await next(reader, filters, from)

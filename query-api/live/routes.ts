@@ -18,11 +18,15 @@ const answers = { 200: { description: 'Server-sent events', contentType: 'text/e
 export function registerLive(deps: LiveDeps): void {
   const open = new Set<EventStream>()
   // Streams never end by themselves, and closing waits for every answer.
+  let stopping = false
   deps.http.addHook('preClose', async () => {
+    stopping = true
     for (const client of open) client.leave()
   })
   const serve = (client: EventStream, work: Promise<void>) => {
     open.add(client)
+    // One that was asked for before the server began to stop, and is ready only now.
+    if (stopping) client.leave()
     const failed = (err: unknown) => {
       deps.log.warn({ err }, 'a live stream broke off')
       client.leave()

@@ -39,6 +39,7 @@ export class RunStream {
     this.#bus = options.bus
     this.#client = options.client
     this.#cursor = options.from
+    this.#client.passed(formatCursor(options.from))
   }
 
   /** Resolves when the run and its output have been sent to the end, or the client is gone. */
