@@ -1,0 +1,113 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { startSshd } from '../test/support/sshd.ts'
+import { type Emit, measurement } from './measurement.ts'
+import { benchApi } from './support/api.ts'
+import { totalCpuSeconds, totalMegabytes, usageBelow } from './support/memory.ts'
+import { needClients, sshClients, type Timed } from './support/ssh-clients.ts'
+import { type BenchSystem, benchSystem, ending } from './support/system.ts'
+
+const SIZES = [100, 500]
+const RUNS = 3
+
+type Ours = Timed & { megabytes: number }
+
+/**
+ * `hostname` on many loopback addresses through the whole system, every event recorded, beside `clush -f 64` and
+ * `xargs -P64 ssh` on the same servers in turn. Cold: no connection is open. Warm: the connections of the run before.
+ */
+export async function run(emit: Emit): Promise<void> {
+  needClients()
+  for (const size of SIZES) {
+    const t = ending()
+    try {
+      await fanout(emit, size, t)
+    } finally {
+      await t.end()
+    }
+  }
+}
+
+async function fanout(emit: Emit, size: number, t: ReturnType<typeof ending>): Promise<void> {
+  const hosts = Array.from({ length: size }, (_, i) => `127.0.${1 + Math.floor(i / 250)}.${1 + (i % 250)}`)
+  const sshd = await startSshd(t, { addresses: hosts })
+  const sockets = mkdtempSync(path.join(tmpdir(), 'opsc-cp-'))
+  t.teardown(() => rmSync(sockets, { recursive: true, force: true }))
+  const peers = sshClients(sshd, sockets)
+  const cold = { ours: [] as Ours[], clush: [] as Timed[], xargs: [] as Timed[] }
+  const warm = { ours: [] as Ours[], clush: [] as Timed[] }
+  for (let round = 0; round < RUNS; round++) {
+    const system = ending()
+    try {
+      const { first, again } = await ours(await benchSystem(system), hosts, sshd)
+      cold.ours.push(first)
+      warm.ours.push(again)
+    } finally {
+      await system.end()
+    }
+    cold.clush.push(peers.clush(hosts))
+    cold.xargs.push(peers.xargs(hosts))
+    peers.clushPersistent(hosts)
+    warm.clush.push(peers.clushPersistent(hosts))
+    peers.closePersistent(hosts)
+  }
+  report(emit, size, cold, warm)
+}
+
+/** A fresh system per round, so that its first run finds no open connection. */
+async function ours(system: BenchSystem, hosts: string[], sshd: Awaited<ReturnType<typeof startSshd>>) {
+  const api = benchApi(system)
+  const secret = { kind: 'ssh-key', privateKey: sshd.privateKey }
+  const credential = await api.command('create-credential', { name: 'fleet', username: sshd.username, secret })
+  const common = {
+    port: sshd.port,
+    hostKey: sshd.hostKey,
+    hostKeyPolicy: 'pinned',
+    credentialId: credential.id,
+    tags: { fleet: '' },
+  }
+  await api.bulk(
+    'create-target',
+    hosts.map(address => ({ name: address, address, ...common })),
+  )
+  const steps = [{ id: 'hostname', uses: 'ssh.command', with: { command: 'hostname' } }]
+  const job = await api.command('define-job', { name: 'hostname', steps, selection: { labels: 'fleet' } })
+  const once = async (): Promise<Ours> => {
+    const before = totalCpuSeconds(usageBelow(system.pid))
+    const { milliseconds, succeeded, status } = await api.run(job.id)
+    if (succeeded !== hosts.length) throw new Error(`${succeeded} of ${hosts.length} succeeded: ${status}`)
+    const usage = usageBelow(system.pid)
+    for (const { name, cpuSeconds, megabytes } of usage) {
+      console.error(`  ${name.padEnd(20)} ${cpuSeconds.toFixed(1)} CPU s, ${megabytes.toFixed(0)} MB`)
+    }
+    return {
+      milliseconds,
+      ok: succeeded,
+      cpuSeconds: totalCpuSeconds(usage) - before,
+      megabytes: totalMegabytes(usage),
+    }
+  }
+  return { first: await once(), again: await once() }
+}
+
+type Rounds = { ours: Ours[]; clush: Timed[]; xargs?: Timed[] }
+
+function report(emit: Emit, size: number, cold: Rounds, warm: Rounds): void {
+  const seconds = (rounds: Timed[]) => rounds.map(r => r.milliseconds / 1000)
+  const cpu = (rounds: Timed[]) => rounds.map(r => r.cpuSeconds)
+  const middle = (values: number[]) => measurement('', '', values).value
+  const name = (rest: string) => `fanout.${size}.${rest}`
+  emit(measurement(name('cold'), 's', seconds(cold.ours), middle(seconds(cold.clush))))
+  emit(measurement(name('cold-beside-xargs'), 's', seconds(cold.ours), middle(seconds(cold.xargs ?? []))))
+  emit(measurement(name('cold-cpu'), 's', cpu(cold.ours), middle(cpu(cold.clush))))
+  emit(measurement(name('warm'), 's', seconds(warm.ours), middle(seconds(warm.clush))))
+  emit(measurement(name('warm-cpu'), 's', cpu(warm.ours), middle(cpu(warm.clush))))
+  emit(
+    measurement(
+      name('memory'),
+      'MB',
+      warm.ours.map(r => r.megabytes),
+    ),
+  )
+}

@@ -1,0 +1,53 @@
+import type { BenchSystem } from './system.ts'
+
+type Answer = { stream: string; position: string }
+type RunView = { status: string; counts: { succeeded: number } }
+
+const ENDED = /succeeded|failed|cancelled|needs-attention/
+const POLL_MS = 50
+const LINES = 500
+
+/** The public API as a bench uses it. Throws on every answer that is not a success. */
+export function benchApi({ url, apiKey }: BenchSystem) {
+  const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
+  const call = async (path: string, init: RequestInit = {}): Promise<string> => {
+    const response = await fetch(`${url}${path}`, { ...init, headers: { ...headers, ...init.headers } })
+    const text = await response.text()
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`)
+    return text
+  }
+  const command = async (name: string, data: object): Promise<Answer & { id: string }> => {
+    const answer: Answer = JSON.parse(
+      await call(`/v1/commands/${name}`, { method: 'POST', body: JSON.stringify(data) }),
+    )
+    return { ...answer, id: answer.stream.slice(answer.stream.indexOf('-') + 1) }
+  }
+  return {
+    command,
+    /** Many commands of one kind in few requests. */
+    async bulk(name: string, all: object[]): Promise<void> {
+      for (let from = 0; from < all.length; from += LINES) {
+        const lines = all.slice(from, from + LINES).map(data => JSON.stringify({ command: name, data }))
+        const body = `${lines.join('\n')}\n`
+        const answers = await call('/v1/commands', {
+          method: 'POST',
+          body,
+          headers: { 'content-type': 'application/x-ndjson' },
+        })
+        const refused = answers.split('\n').find(line => line.includes('urn:opsconductor:problem'))
+        if (refused) throw new Error(refused)
+      }
+    },
+    /** Triggers a run and waits for its end; milliseconds as the client sees them. */
+    async run(jobId: string): Promise<{ milliseconds: number; succeeded: number; status: string }> {
+      const began = performance.now()
+      const { id, position } = await command('trigger-run', { jobId })
+      for (;;) {
+        const run: RunView = JSON.parse(await call(`/v1/runs/${id}?minPosition=${position}`))
+        const { status, counts } = run
+        if (ENDED.test(status)) return { milliseconds: performance.now() - began, succeeded: counts.succeeded, status }
+        await new Promise(resolve => setTimeout(resolve, POLL_MS))
+      }
+    },
+  }
+}
