@@ -54,6 +54,7 @@ function build(): Command {
 /** Runs one command line (without `node` and the script); answers the exit code. */
 export async function main(argv: string[]): Promise<number> {
   process.once('SIGINT', () => process.exit(exitCode.interrupted))
+  process.stdout.once('error', leaveQuietly)
   const program = build()
   for (const command of everyCommand(program)) command.exitOverride()
   try {
@@ -63,6 +64,12 @@ export async function main(argv: string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage
     return explain(error)
   }
+}
+
+/** `| head` closes our output early; that is no fault. */
+function leaveQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(exitCode.ok)
+  throw error
 }
 
 function everyCommand(command: Command): Command[] {

@@ -29,7 +29,7 @@ export function sshClients(sshd: Sshd, controlFolder: string) {
       '-l',
       sshd.username,
       '-o',
-      [...options, ...extra].join(' '),
+      [...options, ...extra].join(' ').replaceAll('%', '%%'),
       '-w',
       hosts.join(','),
       'hostname',
