@@ -126,6 +126,9 @@ function configuration(folder: string, addresses: string[], port: number, types:
     'KbdInteractiveAuthentication no',
     'PrintMotd no',
     'PrintLastLog no',
+    // bash reads ~/.bashrc for a command over SSH unless it is told that it is nested: what a user keeps there may
+    // take longer than the command, and is none of a spec's business.
+    'SetEnv SHLVL=2',
     'MaxStartups 2000:30:4000',
     `MaxSessions ${options.maxSessions ?? 10}`,
     ...(options.config ?? []),
