@@ -8,8 +8,8 @@ import { systemClock } from '../infra/clock.ts'
 import { appendLoad } from '../infra/embedded/event-store/load.ts'
 import { startBroker } from '../test/support/broker.ts'
 import { startEventStore } from '../test/support/event-store.ts'
+import { startRole } from '../test/support/role.ts'
 import { type Emit, measurement } from './measurement.ts'
-import { startRole } from './support/role.ts'
 import { ending } from './support/system.ts'
 
 const RUNS = 3
@@ -35,7 +35,7 @@ export async function run(emit: Emit): Promise<void> {
     t.teardown(() => rmSync(dir, { recursive: true, force: true }))
     const keys = join(dir, 'api-keys.json')
     const key = createApiKey(keys, 'bench', { now: systemClock.now() })
-    const { url = '' } = await startRole(t, 'command-api', {
+    const { endpoints } = await startRole(t, 'command-api', {
       OPSCONDUCTOR_DATA_DIR: join(dir, 'data'),
       OPSCONDUCTOR_PORT: '0',
       OPSCONDUCTOR_LOG_LEVEL: 'warn',
@@ -45,7 +45,7 @@ export async function run(emit: Emit): Promise<void> {
     })
     const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })
     t.teardown(() => agent.destroy())
-    await measure(emit, sender(agent, url, key), store.connectionString)
+    await measure(emit, sender(agent, endpoints.url ?? '', key), store.connectionString)
   } finally {
     await t.end()
   }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type EventStore, EventStoreUnavailable } from '../infra/event-store/port.ts'
 import type { Log } from '../infra/log.ts'
 import type { LogPosition, Recorded } from '../schemas/events.ts'
@@ -21,7 +22,9 @@ export interface Catalogue {
 }
 
 const CATEGORIES = ['target', 'credential'] as const
-const CATCH_UP_MS = 5_000
+const PATIENCE_MS = 5_000
+/** Between two readings nobody asked for. Reading in strides costs a fraction of being told of every event. */
+const STRIDE_MS = 500
 
 export function createCatalogue({ store, log }: { store: EventStore; log: Log }): Catalogue {
   const content = createContent()
@@ -31,44 +34,40 @@ export function createCatalogue({ store, log }: { store: EventStore; log: Log })
   let running: Promise<void> | undefined
   let next: Promise<void> | undefined
 
-  /** Both readers below apply in log order from a place already applied, so what is older than that place is known. */
-  const take = (events: readonly Recorded[], upTo: LogPosition | undefined) => {
-    for (const event of events) if (isAfter(event.position, applied)) content.apply(event)
-    if (upTo && isAfter(upTo, applied)) applied = upTo
-  }
-  const read = async (signal: AbortSignal, whole: boolean) => {
-    for await (const batch of store.follow({ categories: CATEGORIES, after: applied, signal })) {
-      take(batch.events, batch.position)
-      live ||= batch.caughtUp
-      if (batch.caughtUp && !whole) return
+  const readToTheEnd = async () => {
+    for await (const batch of store.follow({ categories: CATEGORIES, after: applied, signal: stopped.signal })) {
+      for (const event of batch.events) content.apply(event)
+      applied = later(batch.position, applied)
+      if (batch.caughtUp) return
     }
   }
-  const following = read(stopped.signal, true).catch(err => {
-    log.fatal({ err }, 'the log cannot be read on: no run can be triggered any more')
-    live = false
-  })
-  const catchUp = async () => {
+  const refresh = async () => {
     const head = await store.head()
-    if (live && (!head || !isAfter(head, applied))) return
-    const signal = AbortSignal.any([stopped.signal, AbortSignal.timeout(CATCH_UP_MS)])
-    await read(signal, false)
-    if (signal.aborted) throw new EventStoreUnavailable('the log could not be read to its end')
+    if (!live || later(head, applied) !== applied) await readToTheEnd()
+    // Nothing of our categories is missing up to where the log ended before it was read to its end.
+    applied = later(head, applied)
+    live = !stopped.signal.aborted
   }
   /** One reading serves everybody who asked before it began, and nobody who asked later. */
   const afterwards = async () => {
     await running?.catch(() => {})
     next = undefined
-    running = catchUp()
+    running = refresh()
     await running
   }
+  const current = () => {
+    next ??= afterwards()
+    return next
+  }
+  const following = keepReading(current, stopped.signal, error => {
+    if (live) log.warn({ err: error }, 'the log cannot be read: what runs select from may be out of date')
+    live = false
+  })
   return {
     get live() {
       return live
     },
-    current() {
-      next ??= afterwards()
-      return next
-    },
+    current: () => withinPatience(current()),
     select: content.select,
     credential: content.credential,
     async stop() {
@@ -78,7 +77,25 @@ export function createCatalogue({ store, log }: { store: EventStore; log: Log })
   }
 }
 
-const isAfter = (a: LogPosition, b: LogPosition | undefined) => b === undefined || comparePositions(a, b) > 0
+async function keepReading(read: () => Promise<void>, signal: AbortSignal, onError: (error: unknown) => void) {
+  while (!signal.aborted) {
+    await read().catch(onError)
+    await delay(STRIDE_MS, undefined, { signal }).catch(() => {})
+  }
+}
+
+async function withinPatience(reading: Promise<void>): Promise<void> {
+  const patience = new AbortController()
+  const late = delay(PATIENCE_MS, undefined, { signal: patience.signal }).then(() => {
+    throw new EventStoreUnavailable('the log could not be read to its end in time')
+  })
+  late.catch(() => {})
+  await Promise.race([reading, late]).finally(() => patience.abort())
+}
+
+/** The later of the two; the second when they are the same. */
+const later = (a: LogPosition | undefined, b: LogPosition | undefined): LogPosition | undefined =>
+  a && (!b || comparePositions(a, b) > 0) ? a : b
 
 function createContent() {
   const targets = new Map<string, Entry>()

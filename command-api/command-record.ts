@@ -25,7 +25,7 @@ export const keyedCommandId = (principal: Principal, key: string): string =>
  * holder of the same API key can send the repeat that it is compared with.
  */
 export const bodyDigest = (principal: Principal, body: unknown): string =>
-  createHmac('sha256', principal.digestKey).update(canonicalJson(body)).digest('hex')
+  createHmac('sha256', principal.digestKey()).update(canonicalJson(body)).digest('hex')
 
 type Deps = { store: EventStore; clock: Clock; ids: Ids }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomFillSync } from 'node:crypto'
 import { v5, v7 } from 'uuid'
 
 /** Namespace of everything derived from a command id. */
@@ -7,7 +7,20 @@ const NAMESPACE = '5d0f6c7e-3b1a-5c8e-9a64-0f2d7b8c1e35'
 export type Ids = { next(): string }
 
 /** UUIDv7 (RFC 9562): sorts by the time it was made. */
-export const systemIds: Ids = { next: () => v7() }
+export const systemIds: Ids = { next: () => v7({ rng: () => randomBytes16() }) }
+
+const pool = new Uint8Array(4096)
+let used = pool.length
+
+/** Asking the system for 16 bytes at a time costs more than the rest of making an id. */
+function randomBytes16(): Uint8Array {
+  if (used === pool.length) {
+    randomFillSync(pool)
+    used = 0
+  }
+  used += 16
+  return pool.slice(used - 16, used)
+}
 
 /** Id of the n-th event of a command: the same command always appends the same ids, so an append can be repeated. */
 export const eventId = (commandId: string, index: number): string => v5(`${commandId}:${index}`, NAMESPACE)

@@ -29,9 +29,11 @@ export function guardAccess(app: FastifyInstance, authenticate: Authenticate): v
     const holder = key === undefined ? undefined : authenticate(key)
     if (!holder || key === undefined) throw new ProblemError('unauthenticated')
     if (config.permission === undefined || !holder.permits(config.permission)) throw new ProblemError('forbidden')
-    request.principal = { ...holder, digestKey: createHmac('sha256', key).update('opsconductor body digest').digest() }
+    request.principal = { ...holder, digestKey: () => digestKey(key) }
   })
 }
+
+const digestKey = (apiKey: string): Buffer => createHmac('sha256', apiKey).update('opsconductor body digest').digest()
 
 function checkDeclared(route: RouteOptions): void {
   const { permission, public: open } = route.config ?? {}

@@ -14,7 +14,7 @@ export type Holder = { actor: Actor; permits(permission: string): boolean }
  * `digestKey` follows from the presented key and from nothing that is stored: a digest made with it pins what was sent
  * without letting anybody try out guesses on the digest.
  */
-export type Principal = Holder & { digestKey: Buffer }
+export type Principal = Holder & { digestKey(): Buffer }
 
 export type BodyType = 'application/json' | 'application/x-ndjson' | 'none'
 
