@@ -1,4 +1,5 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { type Results, TapReader } from './tap-results.ts'
 
@@ -13,6 +14,7 @@ const NOISE = /^ *(ok |1\.\.|# (Subtest|time)|$)/
 
 /** Runs compiled specs under tap; a line for each file, and for a file that fails what failed in it. */
 export async function runTap({ files, coverage, say }: TapRun): Promise<Results> {
+  applyPlugins(say)
   const report = coverage ? '--coverage-report=none' : '--disable-coverage'
   const args = ['node_modules/.bin/tap', '--reporter=tap', report, ...files]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env: testEnvironment() })
@@ -32,6 +34,15 @@ export async function runTap({ files, coverage, say }: TapRun): Promise<Results>
   await ended
   process.off('SIGINT', forward).off('SIGTERM', forward)
   return reader.results
+}
+
+// As installed, tap loads the TypeScript compiler into every spec's process. It rebuilds itself without it, as .taprc
+// asks, but runs as it was until the next time.
+function applyPlugins(say: (line: string) => void): void {
+  const assembled = readFileSync('node_modules/@tapjs/test/test-built/src/index.ts', 'utf8')
+  if (!assembled.includes('@tapjs/typescript')) return
+  say('Preparing the test runner (once) …')
+  spawnSync(process.execPath, ['node_modules/.bin/tap', 'build'], { stdio: 'ignore' })
 }
 
 // Settings of the person at the keyboard are none of the specs' business.
