@@ -16,7 +16,7 @@ export type CommandRecord = { stream: string; isNew: boolean; outcome: Answer | 
 type Received = Extract<CommandRecordEvent, { type: 'CommandReceived' }>['data']
 
 /** The command a key stands for: the same key of the same principal is the same command. */
-export const keyedCommandId = (principal: Principal, key: string): string =>
+export const keyedCommandId = (principal: Pick<Principal, 'actor'>, key: string): string =>
   derivedId('idempotency-key', principal.actor.kind, principal.actor.id, key)
 
 /**

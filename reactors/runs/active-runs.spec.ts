@@ -221,3 +221,17 @@ t.test('a claim outlives its run until it ends, so that its lease can expire', a
   when(succeeded(urgent, 0))
   t.equal(runs.size, 0)
 })
+
+t.test('what the log tells again changes nothing', async t => {
+  const history = new History()
+  const runs = new ActiveRuns(undefined)
+  const log = [
+    ...requested(nightly, 1),
+    cancelRequested(nightly),
+    { type: 'RunCancelled', data: { runId: nightly, counts: { ...none, cancelled: 1 } } } as const,
+  ].map(event => history.record(event))
+  for (const event of [...log, ...log]) runs.apply(event)
+  t.equal(runs.size, 0)
+  runs.passed({ commit: 15n, prepare: 15n })
+  t.equal(runs.lowWater?.commit, 40n)
+})

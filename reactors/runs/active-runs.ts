@@ -39,6 +39,8 @@ export class ActiveRuns {
 
   /** Takes the next event of the log; answers the run it belongs to when that is still active or has just ended. */
   apply(event: Recorded): ActiveRun | undefined {
+    // After a break the log may tell again what is known: a run that has ended must not begin anew.
+    if (!this.#isNew(event.position)) return undefined
     const run = this.#runOf(event)
     if (run) {
       fold(run, event)
@@ -51,7 +53,7 @@ export class ActiveRuns {
 
   /** The log has nothing for us up to here. */
   passed(position: LogPosition): void {
-    this.#position = position
+    if (this.#isNew(position)) this.#position = position
   }
 
   /** One target run from each run in turn, so that a large run does not hold up a small one. */
@@ -75,6 +77,11 @@ export class ActiveRuns {
   refresh(run: ActiveRun): void {
     if (run.available && this.#runs.get(run.runId) === run) this.#ring.add(run)
     else this.#ring.delete(run)
+  }
+
+  #isNew({ commit, prepare }: LogPosition): boolean {
+    const last = this.#position
+    return last === undefined || commit > last.commit || (commit === last.commit && prepare > last.prepare)
   }
 
   #runOf(event: Recorded): ActiveRun | undefined {
