@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { type Client, type CommandAnswer, createClient } from './client.ts'
-import { UsageError } from './errors.ts'
+import { NotFound, UsageError } from './errors.ts'
 import { type Flags, resolveSettings, type Settings } from './settings.ts'
 
 export type Context = { client: Client; settings: Settings }
@@ -31,7 +31,7 @@ export async function idOf(
     )
   }
   if (typeof id !== 'string')
-    throw new UsageError(
+    throw new NotFound(
       `there is no ${resource.slice(0, -1)} called ${idOrName}; see \`opsconductor ${resource.slice(0, -1)} list\``,
     )
   return id

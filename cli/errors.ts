@@ -17,6 +17,11 @@ export class UsageError extends Error {
   override name = 'UsageError'
 }
 
+/** A name that nothing carries. */
+export class NotFound extends Error {
+  override name = 'NotFound'
+}
+
 /** The API cannot be reached. */
 export class Unreachable extends Error {
   override name = 'Unreachable'
@@ -54,8 +59,9 @@ export function explain(error: unknown): number {
     if (hints[status]) console.error(hints[status])
     return exitCodeOf(status)
   }
-  if (error instanceof UsageError || error instanceof Unreachable) {
+  if (error instanceof UsageError || error instanceof NotFound || error instanceof Unreachable) {
     console.error(`error: ${error.message}`)
+    if (error instanceof NotFound) return exitCode.notFound
     return error instanceof UsageError ? exitCode.usage : exitCode.failed
   }
   throw error
