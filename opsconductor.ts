@@ -36,11 +36,11 @@ export async function main(argv: string[]): Promise<void> {
   const role = roles.get(command)
   const tool = await tools.get(command)?.()
   if (role) await serve(command, role)
-  else if (tool) process.exitCode = await useTool(tool, rest)
+  else if (tool) process.exitCode = await runTool(tool, rest)
   else process.exitCode = await (await import('./cli/main.ts')).main(argv)
 }
 
-async function useTool(tool: Tool, argv: string[]): Promise<number> {
+async function runTool(tool: Tool, argv: string[]): Promise<number> {
   // Node warns that the embedded event store's TLS name is an IP address; whoever runs a tool can do nothing about it.
   process.noDeprecation = true
   return plainly(async () => tool(argv))
