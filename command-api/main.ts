@@ -45,7 +45,10 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const http = await createHttpServer({ log, authenticate, ready: side.ready, rateLimit: config.rateLimit })
   side.register(http)
   registerDocs(http)
-  const url = await listen(http, config)
+  const url = await listen(http, config).catch(async error => {
+    await side.close.run()
+    throw error
+  })
   return {
     endpoints: { url },
     ready: side.ready,
