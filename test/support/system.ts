@@ -6,7 +6,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { type Runtime, readRuntime } from '../../infra/runtime-file.ts'
-import { descendants } from './process-tree.ts'
+import { descendants, isAlive } from './process-tree.ts'
 
 export type StartedSystem = {
   dataDir: string
@@ -81,7 +81,7 @@ async function end(child: ChildProcess, ended: Promise<unknown>): Promise<void> 
   const below = descendants(child.pid)
   child.kill('SIGTERM')
   const force = setTimeout(() => {
-    for (const pid of [child.pid ?? 0, ...below]) if (pid > 0) process.kill(pid, 'SIGKILL')
+    for (const pid of [child.pid ?? 0, ...below].filter(isAlive)) process.kill(pid, 'SIGKILL')
   }, 20_000)
   await ended
   clearTimeout(force)

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -45,8 +46,10 @@ export class Child {
     this.#options = options
   }
 
+  /** Undefined while no process runs. */
   get pid(): number | undefined {
-    return this.#process?.pid
+    const running = this.#process?.exitCode === null && this.#process.signalCode === null
+    return running ? this.#process?.pid : undefined
   }
 
   get endpoints(): Endpoints {
@@ -107,7 +110,10 @@ export class Child {
     const late = setTimeout(() => child.kill('SIGKILL'), READY_DEADLINE_MS)
     const endpoints = await Promise.race([readiness(child), this.#gone])
     clearTimeout(late)
-    if (typeof endpoints === 'string') return endpoints
+    if (typeof endpoints === 'string') {
+      child.kill('SIGKILL')
+      return endpoints
+    }
     this.#endpoints = endpoints
     this.#options.onChange('ready')
     return undefined
@@ -135,14 +141,19 @@ export class Child {
   }
 }
 
-function readiness(child: ChildProcess): Promise<Endpoints> {
+/** The endpoints the child announces, or what is wrong with its announcement. */
+async function readiness(child: ChildProcess): Promise<Endpoints | string> {
   const pipe: Readable | Writable | null | undefined = child.stdio[3]
-  return new Promise((resolve, reject) => {
-    if (!pipe || !('read' in pipe)) return reject(new Error('the child has no readiness pipe'))
-    createInterface(pipe).once('line', line => {
-      const parsed = readyLine.safeParse(JSON.parse(line))
-      if (parsed.success) resolve(parsed.data.endpoints)
-      else reject(new Error(`unexpected readiness line: ${line}`))
-    })
-  })
+  if (!pipe || !('read' in pipe)) return 'it has no readiness pipe'
+  const [line] = await once(createInterface(pipe), 'line')
+  const parsed = readyLine.safeParse(asJson(line))
+  return parsed.success ? parsed.data.endpoints : `unexpected readiness line: ${line}`
+}
+
+function asJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
