@@ -6,6 +6,7 @@ import {
   streamNameFilter,
 } from '@eventstore/db-client'
 import type { LogPosition } from '../../schemas/events.ts'
+import { comparePositions } from '../../schemas/position.ts'
 import type { Batch, FollowOptions } from './port.ts'
 import { toRecorded } from './recorded.ts'
 
@@ -88,7 +89,8 @@ function pull(subscription: AllStreamSubscription, marks: Marks, max: number): B
     position = event.position
   }
   const { checkpoint, caughtUp } = marks.take()
-  position = checkpoint ?? position
+  // Events that came after the checkpoint may have been read with it.
+  if (checkpoint && (!position || comparePositions(checkpoint, position) > 0)) position = checkpoint
   return position || caughtUp ? { events, position, caughtUp } : undefined
 }
 
