@@ -10,7 +10,7 @@ import { type Difference, differences, readHashes, type TableHash, tablesOf } fr
 import { projectorConnection } from './connection.ts'
 import { categories } from './live.ts'
 import type { Projection } from './projection.ts'
-import { createReadModel, ensureReadModel, LIVE, NEXT, OLD, switchReadModel } from './schema.ts'
+import { createReadModel, ensureReadModel, finishReadModel, LIVE, NEXT, OLD, switchReadModel } from './schema.ts'
 import { stateProjection } from './state.ts'
 
 export type Progress = { events: number; position: string; head: string }
@@ -46,6 +46,7 @@ export async function rebuildReadModel(options: RebuildOptions): Promise<Rebuild
     await ensureReadModel(pool)
     await inTransaction(pool, connection => createReadModel(connection, NEXT))
     await beside.reach(await store.head())
+    await inTransaction(pool, connection => finishReadModel(connection, NEXT))
     const verified = options.verify ? await verify(pool, beside) : undefined
     const switched = verified?.equal !== false
     if (switched) await switchOver(pool, beside)

@@ -1,5 +1,5 @@
 import type { State } from '../diff.ts'
-import type { Table } from '../table.ts'
+import { defineTable } from '../table.ts'
 
 export type Outcome = 'success' | 'failure' | 'denied'
 
@@ -37,52 +37,49 @@ export type AuditRow = {
   data: State
 }
 
-export const audit: Table<AuditRow> = {
-  name: 'audit',
-  columns: {
-    commit: 'bigint',
-    prepare: 'bigint',
-    time: 'timestamptz',
-    stream: 'text',
-    revision: 'bigint',
-    eventId: 'uuid',
-    type: 'text',
-    schemaVersion: 'int',
-    at: 'timestamptz',
-    recordedAt: 'timestamptz',
-    actorKind: 'text',
-    actorId: 'text',
-    actor: 'jsonb',
-    action: 'text',
-    resourceType: 'text',
-    resourceId: 'text',
-    resourceName: 'text',
-    runId: 'uuid',
-    before: 'jsonb',
-    after: 'jsonb',
-    outcome: 'text',
-    reasonCode: 'text',
-    correlationId: 'uuid',
-    causationId: 'uuid',
-    commandId: 'uuid',
-    origin: 'jsonb',
-    justification: 'text',
-    ticket: 'text',
-    data: 'jsonb',
-  },
-  key: ['commit', 'prepare'],
-}
+export const audit = defineTable<AuditRow>('audit', ['commit', 'prepare'], {
+  commit: 'bigint',
+  prepare: 'bigint',
+  time: 'timestamptz',
+  stream: 'text',
+  revision: 'bigint',
+  eventId: 'uuid',
+  type: 'text',
+  schemaVersion: 'int',
+  at: 'timestamptz',
+  recordedAt: 'timestamptz',
+  actorKind: 'text',
+  actorId: 'text',
+  actor: 'json',
+  action: 'text',
+  resourceType: 'text',
+  resourceId: 'text',
+  resourceName: 'text',
+  runId: 'uuid',
+  before: 'json',
+  after: 'json',
+  outcome: 'text',
+  reasonCode: 'text',
+  correlationId: 'uuid',
+  causationId: 'uuid',
+  commandId: 'uuid',
+  origin: 'json',
+  justification: 'text',
+  ticket: 'text',
+  data: 'json',
+})
 
 /** What the ledger itself has to remember: how things were before, and what they were called. */
 export type AuditSubject = { type: string; id: string; name: string | null; state: State }
 
-export const auditSubject: Table<AuditSubject> = {
-  name: 'audit_subject',
-  columns: { type: 'text', id: 'text', name: 'text', state: 'jsonb' },
-  key: ['type', 'id'],
-}
+export const auditSubject = defineTable<AuditSubject>('audit_subject', ['type', 'id'], {
+  type: 'text',
+  id: 'text',
+  name: 'text',
+  state: 'json',
+})
 
-export const auditExtras = `
+export const auditIndexes = `
   create index on audit (time, commit);
   create index on audit (type, commit);
   create index on audit (action, commit);

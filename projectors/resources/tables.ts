@@ -1,6 +1,6 @@
 import type { Actor } from '../../schemas/kernel.ts'
 import type { State } from '../diff.ts'
-import type { Table } from '../table.ts'
+import { defineTable } from '../table.ts'
 import type { ResourceKind } from './evolve.ts'
 
 /** One state of a target, credential or job, from one event to the next. */
@@ -22,26 +22,22 @@ export type ResourceVersion = {
   changed: string[]
 }
 
-export const resourceVersion: Table<ResourceVersion> = {
-  name: 'resource_version',
-  columns: {
-    kind: 'text',
-    id: 'uuid',
-    revision: 'bigint',
-    state: 'jsonb',
-    visible: 'boolean',
-    validFrom: 'bigint',
-    validFromTime: 'timestamptz',
-    validTo: 'bigint',
-    validToTime: 'timestamptz',
-    eventId: 'uuid',
-    eventType: 'text',
-    actor: 'jsonb',
-    reason: 'text',
-    changed: 'jsonb',
-  },
-  key: ['kind', 'id', 'revision'],
-}
+export const resourceVersion = defineTable<ResourceVersion>('resource_version', ['kind', 'id', 'revision'], {
+  kind: 'text',
+  id: 'uuid',
+  revision: 'bigint',
+  state: 'jsonb',
+  visible: 'boolean',
+  validFrom: 'bigint',
+  validFromTime: 'timestamptz',
+  validTo: 'bigint',
+  validToTime: 'timestamptz',
+  eventId: 'uuid',
+  eventType: 'text',
+  actor: 'json',
+  reason: 'text',
+  changed: 'jsonb',
+})
 
 export type PublishedJobVersion = {
   jobId: string
@@ -54,25 +50,23 @@ export type PublishedJobVersion = {
   reason: string | null
 }
 
-export const jobVersion: Table<PublishedJobVersion> = {
-  name: 'job_version',
-  columns: {
-    jobId: 'uuid',
-    version: 'int',
-    definition: 'jsonb',
-    digest: 'text',
-    commit: 'bigint',
-    publishedAt: 'timestamptz',
-    actor: 'jsonb',
-    reason: 'text',
-  },
-  key: ['jobId', 'version'],
-}
+export const jobVersion = defineTable<PublishedJobVersion>('job_version', ['jobId', 'version'], {
+  jobId: 'uuid',
+  version: 'int',
+  definition: 'json',
+  digest: 'text',
+  commit: 'bigint',
+  publishedAt: 'timestamptz',
+  actor: 'json',
+  reason: 'text',
+})
 
-export const resourceExtras = `
+export const resourceColumns = `
   alter table resource_version add column name text collate "C" generated always as (state->>'name') stored;
   alter table resource_version add column status text generated always as (state->>'status') stored;
   create unique index on resource_version (kind, id) where valid_to is null;
+`
+export const resourceIndexes = `
   create index on resource_version (kind, name, id) where valid_to is null;
   create index on resource_version using gin ((state->'tags') jsonb_path_ops) where valid_to is null and kind = 'target';
   create index on resource_version (kind, valid_from, valid_to);

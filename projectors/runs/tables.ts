@@ -1,7 +1,7 @@
 import type { Actor } from '../../schemas/kernel.ts'
 import type { RunStatus, StepRunRow, TargetRunRow } from '../../schemas/run.ts'
 import type { State } from '../diff.ts'
-import type { Table } from '../table.ts'
+import { defineTable } from '../table.ts'
 
 export type RunState = {
   runId: string
@@ -27,70 +27,58 @@ export type RunState = {
   requestedCommit: string
 }
 
-export const run: Table<RunState> = {
-  name: 'run',
-  columns: {
-    runId: 'uuid',
-    revision: 'bigint',
-    jobId: 'uuid',
-    jobName: 'text',
-    jobVersion: 'int',
-    status: 'text',
-    initiator: 'jsonb',
-    reason: 'text',
-    targets: 'int',
-    queued: 'int',
-    running: 'int',
-    succeeded: 'int',
-    failed: 'int',
-    cancelled: 'int',
-    needsAttention: 'int',
-    requestedAt: 'timestamptz',
-    startedAt: 'timestamptz',
-    finishedAt: 'timestamptz',
-    requestedCommit: 'bigint',
-  },
-  key: ['runId'],
-}
+export const run = defineTable<RunState>('run', ['runId'], {
+  runId: 'uuid',
+  revision: 'bigint',
+  jobId: 'uuid',
+  jobName: 'text',
+  jobVersion: 'int',
+  status: 'text',
+  initiator: 'json',
+  reason: 'text',
+  targets: 'int',
+  queued: 'int',
+  running: 'int',
+  succeeded: 'int',
+  failed: 'int',
+  cancelled: 'int',
+  needsAttention: 'int',
+  requestedAt: 'timestamptz',
+  startedAt: 'timestamptz',
+  finishedAt: 'timestamptz',
+  requestedCommit: 'bigint',
+})
 
-export const targetRun: Table<TargetRunRow> = {
-  name: 'target_run',
-  columns: {
-    runId: 'uuid',
-    n: 'int',
-    targetId: 'uuid',
-    targetName: 'text',
-    address: 'text',
-    status: 'text',
-    executorId: 'text',
-    epoch: 'int',
-    failure: 'text',
-    detail: 'text',
-    startedAt: 'timestamptz',
-    finishedAt: 'timestamptz',
-  },
-  key: ['runId', 'n'],
-}
+export const targetRun = defineTable<TargetRunRow>('target_run', ['runId', 'n'], {
+  runId: 'uuid',
+  n: 'int',
+  targetId: 'uuid',
+  targetName: 'text',
+  address: 'text',
+  status: 'text',
+  executorId: 'text',
+  epoch: 'int',
+  failure: 'text',
+  detail: 'text',
+  startedAt: 'timestamptz',
+  finishedAt: 'timestamptz',
+})
 
-export const stepRun: Table<StepRunRow> = {
-  name: 'step_run',
-  columns: {
-    runId: 'uuid',
-    n: 'int',
-    stepId: 'text',
-    attempt: 'int',
-    status: 'text',
-    exitCode: 'int',
-    signal: 'text',
-    failure: 'text',
-    detail: 'text',
-    outputBytes: 'bigint',
-    outputSha256: 'text',
-    startedAt: 'timestamptz',
-    finishedAt: 'timestamptz',
-  },
-  key: ['runId', 'n', 'stepId', 'attempt'],
-}
+export const stepRun = defineTable<StepRunRow>('step_run', ['runId', 'n', 'stepId', 'attempt'], {
+  runId: 'uuid',
+  n: 'int',
+  stepId: 'text',
+  attempt: 'int',
+  status: 'text',
+  exitCode: 'int',
+  signal: 'text',
+  failure: 'text',
+  detail: 'text',
+  outputBytes: 'bigint',
+  outputSha256: 'text',
+  startedAt: 'timestamptz',
+  finishedAt: 'timestamptz',
+})
 
 /** Everything that happened in a run, in log order: what a live stream sends. */
 export type RunEventRow = {
@@ -104,21 +92,17 @@ export type RunEventRow = {
   data: State
 }
 
-export const runEvent: Table<RunEventRow> = {
-  name: 'run_event',
-  columns: {
-    runId: 'uuid',
-    commit: 'bigint',
-    prepare: 'bigint',
-    type: 'text',
-    n: 'int',
-    at: 'timestamptz',
-    data: 'jsonb',
-  },
-  key: ['runId', 'commit', 'prepare'],
-}
+export const runEvent = defineTable<RunEventRow>('run_event', ['runId', 'commit', 'prepare'], {
+  runId: 'uuid',
+  commit: 'bigint',
+  prepare: 'bigint',
+  type: 'text',
+  n: 'int',
+  at: 'timestamptz',
+  data: 'json',
+})
 
-export const runExtras = `
+export const runIndexes = `
   create index on run (requested_commit);
   create index on run (job_id, requested_commit);
   create index on run (status, requested_commit);
