@@ -1,4 +1,5 @@
 import type { AnyEvent, LogPosition, Recorded } from '../../schemas/events.ts'
+import { comparePositions } from '../../schemas/position.ts'
 import { ActiveRun } from './active-run.ts'
 
 /** A place in a run's work that this process has taken to claim it. */
@@ -79,9 +80,8 @@ export class ActiveRuns {
     else this.#ring.delete(run)
   }
 
-  #isNew({ commit, prepare }: LogPosition): boolean {
-    const last = this.#position
-    return last === undefined || commit > last.commit || (commit === last.commit && prepare > last.prepare)
+  #isNew(position: LogPosition): boolean {
+    return this.#position === undefined || comparePositions(position, this.#position) > 0
   }
 
   #runOf(event: Recorded): ActiveRun | undefined {
