@@ -53,8 +53,8 @@ function build(): Command {
 
 /** Runs one command line (without `node` and the script); answers the exit code. */
 export async function main(argv: string[]): Promise<number> {
-  process.once('SIGINT', () => process.exit(exitCode.interrupted))
-  process.stdout.once('error', leaveQuietly)
+  process.on('SIGINT', interrupted)
+  process.stdout.on('error', leaveQuietly)
   const program = build()
   for (const command of everyCommand(program)) command.exitOverride()
   try {
@@ -63,8 +63,13 @@ export async function main(argv: string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage
     return explain(error)
+  } finally {
+    process.off('SIGINT', interrupted)
+    process.stdout.off('error', leaveQuietly)
   }
 }
+
+const interrupted = () => process.exit(exitCode.interrupted)
 
 /** `| head` closes our output early; that is no fault. */
 function leaveQuietly(error: NodeJS.ErrnoException): void {
