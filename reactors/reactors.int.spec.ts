@@ -444,6 +444,76 @@ t.test('what is sent under another name or does not fit is refused', async t => 
   t.match(odd.headers, { 'opsc-error': 'bad-payload' })
 })
 
+t.test('large jobs are given out a few at a time, each whole', async t => {
+  const { runWith, newExecutor, until } = await patient()
+  const executor = newExecutor()
+  const script = { script: `# ${'x'.repeat(240_000)}`, interpreter: '/bin/sh', arguments: [] }
+  const { runId } = await runWith(10, { steps: [{ ...uptime, uses: 'ssh.script', with: script }] })
+  let answers = 0
+  for (let left = 10; left > 0; answers += 1) {
+    const assignments = await executor.pull(16)
+    left -= assignments.length
+    t.equal(assignments[0]?.steps[0]?.with && JSON.stringify(assignments[0].steps[0].with).length > 240_000, true)
+    for (const assignment of assignments) await executor.work(assignment)
+  }
+  t.equal(answers, 4)
+  await until(streams.run(runId), 'RunSucceeded')
+})
+
+t.test('what was handed back before the run was cancelled ends as cancelled', async t => {
+  const { runWith, newExecutor, until, send, types } = await patient()
+  const executor = newExecutor()
+  const { runId } = await runWith(2)
+  const [first, second] = await executor.pull()
+  if (!first || !second) throw new Error('two assignments')
+  await executor.startStep(first)
+  const { n, epoch } = second
+  await send('run', { type: 'cancel-run', data: { runId } })
+  const data = { runId, n, epoch, seq: 1, detail: 'the executor is stopping' }
+  t.match(await executor.report({ type: 'hand-back-target-run', data }), { status: 'recorded' })
+  await until(streams.targetRun(runId, n), 'TargetRunCancelled')
+  t.notOk((await types(streams.run(runId))).includes('RunCancelled'), 'the other one still runs')
+  await executor.succeedStep(first)
+  const run = await until(streams.run(runId), RUN_ENDED)
+  t.match(run.at(-1), { type: 'RunCancelled', data: { counts: { succeeded: 1, cancelled: 1 } } })
+})
+
+t.test('a broker that is away is no reason to take anything from anybody', async t => {
+  const { runWith, newExecutor, until, broker, bus, types } = await impatient()
+  const executor = newExecutor()
+  const { runId } = await runWith(1)
+  const [assignment] = await executor.pull()
+  if (!assignment) throw new Error('nothing to run')
+  await executor.startStep(assignment)
+  await executor.heartbeat([assignment])
+  await broker.kill9()
+  await new Promise(resolve => setTimeout(resolve, 3_000))
+  await broker.restart()
+  await bus.flush()
+  t.match(await executor.heartbeat([assignment]), { forget: [] })
+  t.match(await executor.succeedStep(assignment), { status: 'recorded' })
+  await until(streams.run(runId), 'RunSucceeded')
+  t.notOk((await types(streams.targetRun(runId, 0))).includes('LeaseExpired'))
+})
+
+t.test('the event store goes away while work is given out', async t => {
+  const { runWith, newExecutor, node, until } = await patient()
+  const executor = newExecutor()
+  const { runId } = await runWith(2, { maxParallel: 1 })
+  const [first] = await executor.pull()
+  if (!first) throw new Error('nothing to run')
+  await executor.work(first)
+  await until(streams.targetRun(runId, first.n), 'TargetRunSucceeded')
+  await node.kill9()
+  const asked = executor.pull(4, 25_000)
+  await new Promise(resolve => setTimeout(resolve, 2_500))
+  await node.restart()
+  const [second] = await asked
+  t.match(second, { runId, epoch: 1 })
+  if (second) await executor.work(second)
+  await until(streams.run(runId), 'RunSucceeded')
+})
+
 t.test('the event store goes away and comes back', async t => {
   const { runWith, newExecutor, node, until } = await patient()
   const executor = newExecutor()
