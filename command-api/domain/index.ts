@@ -4,29 +4,12 @@ import { run } from './run.ts'
 import { target } from './target.ts'
 import { targetRun } from './target-run.ts'
 
-export { type Credential, type CredentialFacts, credential, type SealedSecret } from './credential.ts'
+export type { Credential, CredentialFacts } from './credential.ts'
 export { type Decider, DomainError, fold, type Message } from './decider.ts'
-export { type Job, type JobFacts, job, latest } from './job.ts'
-export {
-  chosenSelection,
-  chosenVersion,
-  isFinished,
-  MAX_TARGETS,
-  type Run,
-  type RunFacts,
-  run,
-  type SelectedTarget,
-} from './run.ts'
+export { type Job, type JobFacts, job } from './job.ts'
+export { chosenSelection, type Run, type RunFacts, type SelectedTarget } from './run.ts'
 export { type Target, target } from './target.ts'
-export { targetRun } from './target-run.ts'
-export {
-  isTargetRunFinished,
-  MAX_ATTEMPTS,
-  nextAttempt,
-  type Progress,
-  remainingSteps,
-  type TargetRun,
-} from './target-run-state.ts'
+export { isTargetRunFinished, nextAttempt, type Progress, remainingSteps, type TargetRun } from './target-run-state.ts'
 
 /** Every decider by its name, which is what `dispatch` is asked by. */
 export const deciders = { target, credential, job, run, targetRun } as const

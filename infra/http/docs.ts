@@ -5,6 +5,8 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { type OpenApiInfo, openApi } from './openapi.ts'
 import { describedRoutes } from './route-table.ts'
 
+const require = createRequire(import.meta.url)
+
 const assets = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
@@ -51,7 +53,7 @@ export function registerDocs(app: FastifyInstance): void {
   serve('/v1/openapi.json', 'application/json; charset=utf-8', () => description)
   serve('/docs', 'text/html; charset=utf-8', () => page)
   serve('/docs/start.js', 'text/javascript; charset=utf-8', () => start)
-  const folder = join(dirname(createRequire(import.meta.url).resolve('@fastify/swagger-ui')), 'static')
+  const folder = join(dirname(require.resolve('@fastify/swagger-ui')), 'static')
   for (const [file, type] of Object.entries(assets)) serve(`/docs/${file}`, type, () => readFile(join(folder, file)))
 }
 
