@@ -181,8 +181,8 @@ t.test('only the declared content type is read', async t => {
   t.equal(charset.statusCode, 200)
 })
 
-t.test('over a socket: bad HTTP, doubled headers, bodies without end', async t => {
-  const http = await server(t, { bodyLimit: 1000 })
+t.test('over a socket: bad HTTP, doubled headers, bodies without end, requests that never come', async t => {
+  const http = await server(t, { bodyLimit: 1000, timeouts: { headersMs: 250, requestMs: 500 } })
   await http.listen({ port: 0, host: '127.0.0.1' })
   const send = async (text: string) => {
     const { port } = http.server.address() as AddressInfo
@@ -202,6 +202,13 @@ t.test('over a socket: bad HTTP, doubled headers, bodies without end', async t =
   const twice = 'Content-Type: application/json\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\n{"name":"a"}'
   t.match(await send(head + twice), /^HTTP\/1.1 415 /)
   const chunked = 'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
+  const slow = 'HTTP/1.1 408 .*\\r\\nContent-Type: application/problem\\+json'
+  t.match(await send('GET /open HTTP/1.1\r\nHost: a'), new RegExp(slow), 'headers')
+  t.match(
+    await send(`${head}Content-Type: application/json\r\nContent-Length: 12\r\n\r\n{"na`),
+    new RegExp(slow),
+    'body',
+  )
   t.match(await send(`${head}${chunked}7d0\r\n${'['.repeat(2000)}\r\n0\r\n\r\n`), /^HTTP\/1.1 413 /)
 })
 

@@ -23,10 +23,11 @@ export type HttpServerOptions = {
   /** Requests per second and key; 0, the default, is unlimited. */
   rateLimit?: number
   ids?: Ids
+  /** How long headers and the whole request may take to arrive. Default 10 s and 30 s. */
+  timeouts?: { headersMs: number; requestMs: number }
 }
 
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 30_000
+const TIMEOUTS = { headersMs: 10_000, requestMs: 30_000 }
 const KEEP_ALIVE_MS = 65_000
 
 /**
@@ -72,7 +73,7 @@ async function securityHeaders(): Promise<Record<string, string>> {
 /** Of the answer itself, not of helmet. */
 const ownHeaders = new Set(['content-type', 'content-length', 'date', 'connection', 'keep-alive'])
 
-function newServer({ log, bodyLimit, ids = systemIds }: HttpServerOptions): FastifyInstance {
+function newServer({ log, bodyLimit, ids = systemIds, timeouts = TIMEOUTS }: HttpServerOptions): FastifyInstance {
   // The logger's own type would make every plugin signature generic; the base logger is all that is used here.
   return Fastify({
     loggerInstance: log,
@@ -80,9 +81,9 @@ function newServer({ log, bodyLimit, ids = systemIds }: HttpServerOptions): Fast
     requestIdHeader: false,
     genReqId: request => correlationId(request.headers['x-correlation-id'], ids),
     bodyLimit: bodyLimit ?? 1_048_576,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: timeouts.requestMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2_000 },
+    http: { headersTimeout: timeouts.headersMs, connectionsCheckingInterval: timeouts.headersMs / 5 },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     routerOptions: { maxParamLength: 200 },
