@@ -11,7 +11,7 @@ import { type StartedSystem, startSystem } from '../support/system.ts'
 import { clientOf } from '../support/system-client.ts'
 import { ClientLedger, type Known } from './client-ledger.ts'
 import { type Effect, readEffects } from './effects.ts'
-import { brokenCommands, brokenLog, brokenSteps, endings, readLog } from './judge.ts'
+import { brokenCommands, brokenLog, brokenOutput, brokenSteps, endings, readLog } from './judge.ts'
 import { load, type StartedRun } from './load.ts'
 import { type Kill, nemesis } from './nemesis.ts'
 import { Random } from './random.ts'
@@ -30,6 +30,7 @@ export type Verdict = {
   doubled: string[]
   stuck: string[]
   log: string[]
+  output: string[]
   rebuild: string
   rebuiltEqual: boolean
 }
@@ -110,6 +111,7 @@ async function judge(system: StartedSystem, evidence: Evidence): Promise<Verdict
     doubled: brokenSteps(log, effects, runs),
     stuck: [...ended].filter(([, type]) => type === undefined).map(([runId]) => runId),
     log: brokenLog(log),
+    output: await brokenOutput(log, system.runtime().postgresUrl ?? ''),
     ...rebuild,
   }
 }

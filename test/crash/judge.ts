@@ -1,4 +1,6 @@
+import pg from 'pg'
 import { connectEventStore } from '../../infra/event-store/client.ts'
+import { sha256Hex } from '../../infra/ids.ts'
 import { categoryOf, type Recorded, type StreamCategory } from '../../schemas/events.ts'
 import type { Known } from './client-ledger.ts'
 import type { Effect } from './effects.ts'
@@ -115,4 +117,28 @@ export function brokenSteps(
   }
   for (const key of succeeded) if (!ran.has(key)) broken.push(`${key}: succeeded and never ran`)
   return broken
+}
+
+type Stored = { run_id: string; n: number; step_id: string; attempt: number; bytes: Buffer }
+
+/** Steps whose stored output is not what the log says it is. */
+export async function brokenOutput(log: readonly Recorded[], postgresUrl: string): Promise<string[]> {
+  const client = new pg.Client(postgresUrl)
+  await client.connect()
+  try {
+    const { rows } = await client.query<Stored>(
+      `select run_id, n, step_id, attempt, string_agg(data, '' order by seq) as bytes
+       from output.run_output group by run_id, n, step_id, attempt`,
+    )
+    const stored = new Map(rows.map(row => [`${row.run_id}.${row.n}.${row.step_id}.${row.attempt}`, row.bytes]))
+    return log.flatMap(event => {
+      if (event.type !== 'OutputSealed') return []
+      const { runId, n, stepId, attempt, bytes, sha256 } = event.data
+      const key = `${runId}.${n}.${stepId}.${attempt}`
+      const found = stored.get(key) ?? Buffer.alloc(0)
+      return sha256Hex(found) === sha256 ? [] : [`${key}: ${found.length} of ${bytes} bytes are stored`]
+    })
+  } finally {
+    await client.end()
+  }
 }

@@ -1,8 +1,8 @@
 import type { Verdict } from './crash-test.ts'
 
 /** True when every promise was kept. */
-export function kept({ lost, doubled, stuck, log, rebuiltEqual }: Verdict): boolean {
-  return [lost, doubled, stuck, log].every(broken => broken.length === 0) && rebuiltEqual
+export function kept({ lost, doubled, stuck, log, output, rebuiltEqual }: Verdict): boolean {
+  return [lost, doubled, stuck, log, output].every(broken => broken.length === 0) && rebuiltEqual
 }
 
 /** What was done, what was found, and whether every promise was kept. */
@@ -25,6 +25,7 @@ export function report(verdict: Verdict, seed: number): string[] {
     ['steps executed twice', verdict.doubled],
     ['runs stuck', verdict.stuck],
     ['faults of the log', verdict.log],
+    ['sealed output lost', verdict.output],
     ['rebuild differs', verdict.rebuiltEqual ? [] : verdict.rebuild.split('\n')],
   ]
   return [
