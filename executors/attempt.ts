@@ -26,7 +26,7 @@ export type AttemptResult = { end: AttemptEnd; output: ReturnType<AttemptOutput[
 
 type Handed = { process: RemoteProcess; connection: SshConnection }
 
-const CHANNEL_TRIES = 3
+const CHANNEL_TRIES = 5
 const HAND_OVER_MS = 20_000
 const NOT_FOUND = 127
 

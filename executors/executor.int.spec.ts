@@ -1,58 +1,14 @@
 import { createHash } from 'node:crypto'
-import { pino } from 'pino'
-import t, { type Test } from 'tap'
-import { loadConfig } from '../infra/config.ts'
-import { runStages } from '../infra/lifecycle.ts'
-import type { Assignment } from '../schemas/bus.ts'
-import { type Step, stepSchema } from '../schemas/job.ts'
-import { startBroker } from '../test/support/broker.ts'
-import { assignmentOf, startControlPlane, type TestControlPlane } from '../test/support/control-plane.ts'
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
+import t from 'tap'
+import { stepSchema } from '../schemas/job.ts'
+import { command, startExecutor } from '../test/support/executor.ts'
 import { programOrSkip } from '../test/support/packages.ts'
-
-import { type Sshd, startSshd } from '../test/support/sshd.ts'
-import { start } from './main.ts'
-
-const log = pino({ level: process.env.OPSCONDUCTOR_TEST_LOG ?? 'silent' })
-const executorId = 'spec-executor'
-
-type Bench = { sshd: Sshd; plane: TestControlPlane; run(steps: Step[], more?: Partial<Assignment>): Assignment }
-
-const command = (text: string, more: object = {}): Step =>
-  stepSchema.parse({ id: 'do', uses: 'ssh.command', with: { command: text }, ...more })
-
-async function setUp(t: Test): Promise<Bench> {
-  const sshd = await startSshd(t)
-  const broker = await startBroker(t)
-  const secret = { kind: 'ssh-key' as const, privateKey: sshd.privateKey }
-  const plane = await startControlPlane(t, { url: broker.url, executorId, secret })
-  const config = loadConfig({
-    OPSCONDUCTOR_DATA_DIR: t.testdir(),
-    OPSCONDUCTOR_NATS_URL: broker.url,
-    OPSCONDUCTOR_EXECUTOR_ID: executorId,
-    OPSCONDUCTOR_STOP_SECONDS: '5',
-  })
-  const role = await start(config, log)
-  t.teardown(async () => void (await runStages(role.stop, log)))
-  const targetId = '0190a000-0000-7000-8000-000000000001'
-  const credentialId = '0190a000-0000-7000-8000-000000000002'
-  const credential = { credentialId, version: 1, kind: 'ssh-key' as const, username: sshd.username }
-  const target = {
-    targetId,
-    address: sshd.host,
-    port: sshd.port,
-    hostKey: { policy: 'pinned' as const, key: sshd.hostKey },
-  }
-  const run = (steps: Step[], more: Partial<Assignment> = {}) => {
-    const assignment = assignmentOf({ target, credential, steps, ...more })
-    plane.assign(assignment)
-    return assignment
-  }
-  return { sshd, plane, run }
-}
 
 t.test('what a command did is told', async t => {
   if (!programOrSkip(t, 'openssh-server')) return
-  const { plane, run, sshd } = await setUp(t)
+  const { plane, run, sshd } = await startExecutor(t)
 
   await t.test('success, with its output and both streams', async t => {
     const of = run([command('echo out; echo err >&2; cat; echo done')])
@@ -147,16 +103,52 @@ t.test('what a command did is told', async t => {
 
   await t.test('two commands share a connection at the same time', async t => {
     const logins = sshd.log().match(/Accepted publickey/g)?.length
-    const first = run([command('while ! [ -e /tmp/opsc-spec-$PPID ]; do sleep 0.05; done; rm /tmp/opsc-spec-$PPID')])
+    const file = path.join(t.testdir(), 'go')
+    const first = run([command(`until [ -e ${file} ]; do sleep 0.02; done; echo $PPID`)])
     await plane.report('start-step', first)
-    const second = run([command('touch /tmp/opsc-spec-$PPID; echo $PPID')])
+    const second = run([command('echo $PPID')])
     await plane.report('succeed-step', second)
+    t.equal(plane.reports.filter(m => m.report.data.runId === first.runId).length, 1, 'the first still runs')
+    writeFileSync(file, '')
+    await plane.report('succeed-step', first)
+    t.equal(plane.text(first), plane.text(second), 'both below the same session process')
     t.equal(sshd.log().match(/Accepted publickey/g)?.length, logins)
-    const pid = plane.text(second).trim()
-    const release = run([
-      command(`for p in $(ls /tmp | grep opsc-spec); do echo $p; done; touch /tmp/opsc-spec-${pid}`),
-    ])
-    await plane.report('succeed-step', release)
-    await plane.report('succeed-step', first).catch(() => plane.cancel(first))
   })
+
+  await t.test('more at once than one connection carries', async t => {
+    const all = Array.from({ length: 24 }, () => run([command('sleep 0.3; echo $PPID')]))
+    for (const of of all) await plane.report('succeed-step', of)
+    const sessions = new Set(all.map(of => plane.text(of)))
+    t.equal(sessions.size, 2, 'two connections with eight channels each, the rest waits')
+  })
+
+  await t.test('secrets are masked before they leave', async t => {
+    const [, line = ''] = sshd.privateKey.split('\n')
+    const encoded = Buffer.from(`x${line}`).toString('base64')
+    const of = run([command(`echo '${line}'; echo '${encoded}'`)])
+    await plane.report('succeed-step', of)
+    t.match(plane.text(of), /^\*{6}\n.{0,4}\*{6}.{0,4}\n$/)
+  })
+})
+
+t.test('output beyond the cap is cut as declared, in constant memory', async t => {
+  if (!programOrSkip(t, 'openssh-server')) return
+  const { plane, run } = await startExecutor(t)
+  const of = run([command('yes 0123456789abcdef | head -c 200000000; echo end >&2')])
+  const before = process.memoryUsage().rss
+  const done = await plane.report('succeed-step', of)
+  t.match(done, { exitCode: 0, output: { bytes: 64 * 1024 * 1024, truncated: true } })
+  const chunks = plane.chunks.filter(c => c.runId === of.runId)
+  t.equal(chunks.length, done.output.chunks)
+  t.equal(plane.text(of, 'stderr'), '', 'what comes after the cap is not kept')
+  // The spec itself keeps the 64 MiB as base64.
+  t.ok(process.memoryUsage().rss - before < 450e6, `grew by ${process.memoryUsage().rss - before}`)
+})
+
+t.test('a server that allows few sessions gets no more', async t => {
+  if (!programOrSkip(t, 'openssh-server')) return
+  const { plane, run } = await startExecutor(t, { sshd: { maxSessions: 2 } })
+  const all = Array.from({ length: 12 }, () => run([command('sleep 0.2; echo $PPID')]))
+  for (const of of all) await plane.report('succeed-step', of)
+  t.equal(new Set(all.map(of => plane.text(of))).size, 2)
 })

@@ -1,4 +1,4 @@
-const SHORTEST = 4
+import { SHORTEST_SECRET } from './masker.ts'
 
 /**
  * The byte sequences in which a secret may show up in output: as it is, each of its lines, in base64 at any of the three
@@ -9,7 +9,7 @@ export function maskVariants(secrets: string[]): Buffer[] {
   const found = new Map<string, Buffer>()
   for (const part of secrets.flatMap(withLines)) {
     for (const variant of variantsOf(part)) {
-      if (variant.length >= SHORTEST) found.set(variant.toString('latin1'), variant)
+      if (variant.length >= SHORTEST_SECRET) found.set(variant.toString('latin1'), variant)
     }
   }
   return [...found.values()]
@@ -17,7 +17,9 @@ export function maskVariants(secrets: string[]): Buffer[] {
 
 function withLines(secret: string): string[] {
   const lines = secret.split(/\r?\n/).map(line => line.trim())
-  return [secret, secret.trim(), ...lines].filter(part => part.length >= SHORTEST && !/^-----[A-Z ]+-----$/.test(part))
+  return [secret, secret.trim(), ...lines].filter(
+    part => part.length >= SHORTEST_SECRET && !/^-----[A-Z ]+-----$/.test(part),
+  )
 }
 
 function variantsOf(text: string): Buffer[] {

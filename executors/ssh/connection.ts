@@ -29,6 +29,7 @@ export type ConnectTimeouts = { connectMs: number; handshakeMs: number; decision
 const defaultTimeouts: ConnectTimeouts = { connectMs: 10_000, handshakeMs: 15_000, decisionMs: 30_000, authMs: 20_000 }
 const KEEPALIVE_MS = 10_000
 const KEEPALIVE_MISSES = 3
+const CLOSE_MS = 2_000
 
 export type SshConnection = {
   /** What the server presented. */
@@ -200,6 +201,8 @@ function connectionOf(client: Client, hostKey: string, masks: MaskSet): SshConne
     end: () => {
       open = false
       client.end()
+      // A peer that went silent never closes its side, and nothing else would ever find out.
+      setTimeout(() => client.destroy(), CLOSE_MS).unref()
     },
     exec: (command, attach) => exec(client, command, attach, () => open),
   }

@@ -46,13 +46,21 @@ const BUSY_RETRIES = 3
 type Pooled = {
   connection: SshConnection
   used: number
-  capacity: number
+  /** Channels that the server has opened and that are still held. */
+  opened: number
   lastUsed: number
   /** Ends when the last of its channels is given back. */
   retired: boolean
   idle?: NodeJS.Timeout
 }
-type Place = { key: string; open: Pooled[]; opening: number; waiting: Array<() => void>; asking: number }
+type Place = {
+  key: string
+  open: Pooled[]
+  opening: number
+  waiting: Array<() => void>
+  asking: number
+  channels: number
+}
 
 /** A connection outside every pool and limit. The caller ends it. Rejects with SshFailure. */
 export function connectAside({ endpoint, ...options }: AcquireOptions): Promise<SshConnection> {
@@ -80,7 +88,7 @@ export class ConnectionPool {
       for (;;) {
         if (options.signal.aborted) throw new SshFailure('cancelled', 'given up')
         this.#retireOthers(place, options.knownHostKey)
-        const free = place.open.find(pooled => pooled.used < pooled.capacity)
+        const free = place.open.find(pooled => pooled.used < place.channels)
         if (free) return this.#lease(place, free)
         if (this.#mayOpen(place)) return await this.#open(place, options)
         await this.#turn(place, options.signal)
@@ -102,7 +110,8 @@ export class ConnectionPool {
 
   #place({ targetId, address, port, username, credentialId, version }: Endpoint): Place {
     const key = JSON.stringify([targetId, address, port, username, credentialId, version])
-    const place = this.#places.get(key) ?? { key, open: [], opening: 0, waiting: [], asking: 0 }
+    const channels = this.#limits.channelsPerConnection
+    const place = this.#places.get(key) ?? { key, open: [], opening: 0, waiting: [], asking: 0, channels }
     this.#places.set(key, place)
     return place
   }
@@ -114,7 +123,7 @@ export class ConnectionPool {
   }
 
   #mayOpen(place: Place): boolean {
-    const soonFree = place.opening * this.#limits.channelsPerConnection > place.waiting.length
+    const soonFree = place.opening * place.channels > place.waiting.length
     return !soonFree && place.open.length + place.opening < this.#limits.connectionsPerEndpoint
   }
 
@@ -124,8 +133,7 @@ export class ConnectionPool {
     this.#count += 1
     try {
       const connection = await this.#connect(options)
-      const capacity = this.#limits.channelsPerConnection
-      const pooled = { connection, used: 0, capacity, lastUsed: performance.now(), retired: false }
+      const pooled = { connection, used: 0, opened: 0, lastUsed: performance.now(), retired: false }
       place.open.push(pooled)
       void connection.closed.then(() => this.#gone(place, pooled))
       return this.#lease(place, pooled)
@@ -156,13 +164,17 @@ export class ConnectionPool {
     clearTimeout(pooled.idle)
     pooled.used += 1
     let released = false
+    let opened = false
     return {
       connection: pooled.connection,
       exec: async (command, attach) => {
         try {
-          return await pooled.connection.exec(command, attach)
+          const attached = await pooled.connection.exec(command, attach)
+          if (!opened) pooled.opened += 1
+          opened = true
+          return attached
         } catch (error) {
-          if (error instanceof ChannelRefused) pooled.capacity = Math.max(1, Math.min(pooled.capacity, pooled.used - 1))
+          if (error instanceof ChannelRefused) place.channels = Math.max(1, Math.min(place.channels, pooled.opened))
           throw error
         }
       },
@@ -170,6 +182,7 @@ export class ConnectionPool {
         if (released) return
         released = true
         pooled.used -= 1
+        if (opened) pooled.opened -= 1
         pooled.lastUsed = performance.now()
         this.#released(place, pooled)
       },

@@ -33,6 +33,8 @@ export class RemoteProcess {
   #linger: NodeJS.Timeout | undefined
   #finish: (end: ProcessEnd) => void = () => undefined
   #paused = false
+  #openParts = 3
+  #isDone = false
 
   constructor(channel: ClientChannel, token: string, output: ProcessOutput) {
     this.#channel = channel
@@ -67,7 +69,7 @@ export class RemoteProcess {
   /** Gives the channel up, whatever the command does. */
   abandon(): void {
     this.#channel.close()
-    this.#done(this.#exit ?? { kind: 'lost' })
+    this.#done()
   }
 
   #listen(): void {
@@ -79,11 +81,24 @@ export class RemoteProcess {
       this.#exit = code === null ? { kind: 'signalled', signal: nameOf(signal) } : { kind: 'exited', exitCode: code }
       this.#armLinger()
     })
-    for (const stream of [this.#channel, stderr]) stream.on('error', () => undefined)
-    this.#channel.on('close', () => this.#done(this.#exit ?? { kind: 'lost' }))
+    for (const stream of [this.#channel, stderr]) {
+      stream.on('error', () => undefined)
+      stream.on('end', () => this.#partEnded())
+    }
+    this.#channel.on('close', () => {
+      this.#partEnded()
+      this.#armLinger()
+    })
+  }
+
+  /** The channel may close while what it carried still waits to be read: both streams must have ended too. */
+  #partEnded(): void {
+    this.#openParts -= 1
+    if (this.#openParts === 0) this.#done()
   }
 
   #read(stream: Stream, bytes: Buffer): void {
+    if (this.#isDone) return
     this.#output.push(stream, bytes)
     if (this.#exit) this.#armLinger()
     if (this.#output.isBacklogged()) this.#pause()
@@ -108,10 +123,12 @@ export class RemoteProcess {
     this.#output.onRelief(ask)
   }
 
-  #done(end: ProcessEnd): void {
+  #done(): void {
+    if (this.#isDone) return
+    this.#isDone = true
     clearTimeout(this.#linger)
     this.#output.push('stdout', this.#filter.end())
-    this.#finish(end)
+    this.#finish(this.#exit ?? { kind: 'lost' })
   }
 }
 

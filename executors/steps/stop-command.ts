@@ -3,12 +3,14 @@ import { shellQuote } from './quote.ts'
 
 /**
  * TERM to the process group, KILL when some of it is left after the grace, then a look whether any is still alive.
- * Zombies do not count: they wait for their parent and do nothing. Where there is no /proc, `kill -0` tells.
+ * Zombies do not count: they wait for their parent and do nothing. Where there is no /proc, signal 0 tells. Not every
+ * shell's kill takes `--`, and some take `-TERM` for a process group only without it.
  * Arguments: group, grace in tenths of a second, the script's folder or nothing.
  */
 const STOP = `g=$1
+signal(){ kill -s "$1" -- "-$g" 2>/dev/null||kill -s "$1" "-$g" 2>/dev/null; }
 alive(){
-[ -r /proc/self/stat ]||{ kill -0 -- "-$g" 2>/dev/null;return; }
+[ -r /proc/self/stat ]||{ signal 0;return; }
 for f in /proc/[0-9]*/stat;do
 { IFS= read -r l <"$f"; } 2>/dev/null||continue
 set -- \${l##*) }
@@ -17,8 +19,8 @@ done
 return 1
 }
 wait_gone(){ i=0;while alive;do [ $i -ge $1 ]&&return 1;i=$((i+1));sleep 0.1 2>/dev/null||sleep 1;done; }
-kill -TERM -- "-$g" 2>/dev/null
-wait_gone "$2"||{ kill -KILL -- "-$g" 2>/dev/null;wait_gone 20; }
+signal TERM
+wait_gone "$2"||{ signal KILL;wait_gone 20; }
 r=$?
 [ -n "$3" ]&&rm -rf -- "$3"
 [ $r -eq 0 ]&&echo opsc-gone||echo opsc-alive`

@@ -6,6 +6,7 @@ import { releaseSignedText, verifySignature } from '../../infra/identity.ts'
 import { systemIds } from '../../infra/ids.ts'
 import {
   type Assignment,
+  type HeartbeatReply,
   heartbeat,
   type OutputChunk,
   outputBatch,
@@ -36,6 +37,8 @@ export type TestControlPlane = {
   /** Text of what one stream of a step printed. */
   text(of: Claim, stream?: 'stdout' | 'stderr'): string
   releases: ReleaseRequest[]
+  /** How often somebody asked for work. */
+  pulls: number
   heartbeats: Array<{ instanceId: string; active: Claim[] }>
   cancel(of: Claim): void
   /** Answers a report differently; undefined falls back to `recorded`, 'silence' gives none. */
@@ -45,6 +48,8 @@ export type TestControlPlane = {
   /** Stored output is acknowledged while this is true. */
   storesOutput: boolean
   answersHeartbeats: boolean
+  /** What a heartbeat is answered with instead of nothing to stop. */
+  onHeartbeat: (() => HeartbeatReply) | undefined
   /** Resolves when the condition holds, looked at after every message. */
   until(condition: () => boolean, what: string): Promise<void>
   bus: Bus
@@ -59,20 +64,29 @@ export async function startControlPlane(
   const bus = await connectBus({ url: options.url, name: 'spec', log: pino({ level: 'silent' }) })
   t.teardown(() => bus.close())
   const waiting: Assignment[] = []
-  const asking: Array<(reply: PullReply) => void> = []
+  // Only the newest request counts: whoever sent the one before has given it up or is no more.
+  let asking: ((reply: PullReply) => void) | undefined
   const listeners = new Set<() => void>()
   const changed = () => {
     for (const listener of [...listeners]) listener()
   }
   const give = () => {
-    while (waiting.length > 0 && asking.length > 0) {
-      const next = waiting.shift()
-      if (next) asking.shift()?.({ assignments: [next] })
-    }
+    const next = asking && waiting.shift()
+    if (next) asking?.({ assignments: [next] })
   }
   const self: TestControlPlane = {
-    ...{ reports: [], chunks: [], releases: [], heartbeats: [], storesOutput: true, answersHeartbeats: true, bus },
+    ...{
+      reports: [],
+      chunks: [],
+      releases: [],
+      pulls: 0,
+      heartbeats: [],
+      storesOutput: true,
+      answersHeartbeats: true,
+      bus,
+    },
     answer: () => undefined,
+    onHeartbeat: undefined,
     secret: () => options.secret,
     assign: assignment => {
       waiting.push(assignment)
@@ -91,7 +105,8 @@ export async function startControlPlane(
           .sort((a, b) => a.seq - b.seq)
           .map(chunk => Buffer.from(chunk.data, 'base64')),
       ).toString(),
-    cancel: of => bus.publish(subjects.control(options.executorId), JSON.stringify({ kind: 'cancel', ...of })),
+    cancel: ({ runId, n, epoch }) =>
+      bus.publish(subjects.control(options.executorId), JSON.stringify({ kind: 'cancel', runId, n, epoch })),
     until: async (condition, what) => {
       const stop = new AbortController()
       const holds = new Promise<'holds'>(resolve => {
@@ -109,14 +124,25 @@ export async function startControlPlane(
       }
     },
   }
-  subscribeJson(bus, subjects.pullAll, pullRequest, (_request, message) => {
-    asking.push(reply => message.reply(JSON.stringify(reply)))
+  let publicKey = ''
+  subscribeJson(bus, subjects.pullAll, pullRequest, (request, message) => {
+    publicKey = request.publicKey
+    self.pulls += 1
+    const answer = (reply: PullReply) => {
+      if (asking === answer) asking = undefined
+      clearTimeout(timer)
+      message.reply(JSON.stringify(reply))
+    }
+    const timer = setTimeout(() => answer({ assignments: [] }), request.waitMs).unref()
+    asking = answer
     give()
+    changed()
   })
   subscribeJson(bus, subjects.heartbeatAll, heartbeat, ({ instanceId, active }) => {
     self.heartbeats.push({ instanceId, active })
     changed()
-    return self.answersHeartbeats ? { cancel: [], forget: [] } : undefined
+    if (!self.answersHeartbeats) return undefined
+    return self.onHeartbeat?.() ?? { cancel: [], forget: [] }
   })
   subscribeJson(bus, subjects.reportAll, reportMessage, message => {
     const answer = self.answer(message)
@@ -137,7 +163,6 @@ export async function startControlPlane(
     changed()
     return { stored: chunks.length }
   })
-  let publicKey = ''
   subscribeJson(bus, subjects.vaultRelease, releaseRequest, async request => {
     self.releases.push(request)
     changed()
@@ -150,10 +175,6 @@ export async function startControlPlane(
     } catch (error) {
       return { error: 'revoked', detail: error instanceof Error ? error.message : 'refused' }
     }
-  })
-  subscribeJson(bus, subjects.pullAll, pullRequest, request => {
-    publicKey = request.publicKey
-    return undefined
   })
   await bus.flush()
   return self
@@ -171,7 +192,7 @@ export function assignmentOf(
 ): Assignment {
   const { target, username = 'nobody', ...rest } = of
   return {
-    ...{ runId: systemIds.next(), n: 0, epoch: 1, leaseSeconds: 15, attempts: {} },
+    ...{ runId: systemIds.next(), n: 0, epoch: 1, leaseSeconds: 5, attempts: {} },
     credential: { credentialId: systemIds.next(), version: 1, kind: 'ssh-key', username },
     ...rest,
     target: { targetId: systemIds.next(), name: 'web-1', hostKey: { policy: 'first-use' }, ...target },

@@ -36,6 +36,8 @@ export type Sshd = {
   restart(options?: { newHostKeys?: boolean }): Promise<void>
   /** Kills the server side of every open session, as a crash or a reboot would; the server goes on. */
   killSessions(): void
+  /** Stops the server side of every open session without a word, as a cut line does. */
+  pauseSessions(): { resume(): void }
 }
 
 type Test = { teardown(handler: () => Promise<void>): unknown }
@@ -64,6 +66,7 @@ export async function startSshd(t: Test, options: SshdOptions = {}): Promise<Ssh
     await Promise.all(servers.map(endTree))
     servers = []
   }
+  const sessions = () => servers.flatMap(server => childProcesses(server.pid ?? 0))
   t.teardown(async () => {
     await stop()
     rmSync(folder, { recursive: true, force: true })
@@ -89,7 +92,16 @@ export async function startSshd(t: Test, options: SshdOptions = {}): Promise<Ssh
       await start()
     },
     killSessions: () => {
-      for (const server of servers) for (const pid of childProcesses(server.pid ?? 0)) kill(pid, 'SIGKILL')
+      for (const pid of sessions()) kill(pid, 'SIGKILL')
+    },
+    pauseSessions: () => {
+      const paused = sessions()
+      for (const pid of paused) kill(pid, 'SIGSTOP')
+      return {
+        resume: () => {
+          for (const pid of paused) kill(pid, 'SIGCONT')
+        },
+      }
     },
   }
 }
