@@ -69,7 +69,7 @@ export class TargetRunWork {
       const result = await this.#perform(started)
       await this.#conclude(started, result)
       const goesOn = result.end.kind === 'succeeded' || (result.end.kind === 'failed' && step.continueOnError)
-      if (!goesOn) return
+      if (!goesOn || step === this.#assignment.steps.at(-1)) return
       // A step that is not recorded as over would make the next one come out of order.
       const answer = await within(this.#context.lease.remainingMs() + 1, this.#delivered)
       if (answer === undefined) return await this.#handBack('the outcome of a step could not be delivered')

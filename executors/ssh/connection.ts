@@ -65,6 +65,7 @@ type Stage = 'handshake' | 'host-key' | 'secret' | 'auth'
 class Login {
   readonly done: Promise<SshConnection>
   readonly #client: Client = new ssh2.Client()
+  readonly #socket: Socket
   readonly #options: ConnectOptions
   readonly #timeouts: ConnectTimeouts
   #settle: { resolve(connection: SshConnection): void; reject(failure: SshFailure): void } | undefined
@@ -74,6 +75,7 @@ class Login {
   #masks: MaskSet = maskSet([])
 
   constructor(socket: Socket, options: ConnectOptions, timeouts: ConnectTimeouts) {
+    this.#socket = socket
     this.#options = options
     this.#timeouts = timeouts
     this.done = new Promise((resolve, reject) => {
@@ -167,13 +169,13 @@ class Login {
     const settle = this.#release()
     if (!settle) return
     this.#masks.wipe()
-    this.#client.end()
-    this.#client.destroy()
+    // Not by ssh2: it leaves a socket alone that it has told to end, and a silent server never ends its side.
+    this.#socket.destroy()
     settle.reject(failure)
   }
 
   #ready(): void {
-    this.#release()?.resolve(connectionOf(this.#client, this.#hostKey, this.#masks))
+    this.#release()?.resolve(connectionOf(this.#client, this.#socket, this.#hostKey, this.#masks))
   }
 
   #release() {
@@ -185,7 +187,7 @@ class Login {
   }
 }
 
-function connectionOf(client: Client, hostKey: string, masks: MaskSet): SshConnection {
+function connectionOf(client: Client, socket: Socket, hostKey: string, masks: MaskSet): SshConnection {
   let open = true
   const closed = new Promise<void>(resolve => {
     client.once('close', () => {
@@ -202,7 +204,7 @@ function connectionOf(client: Client, hostKey: string, masks: MaskSet): SshConne
       open = false
       client.end()
       // A peer that went silent never closes its side, and nothing else would ever find out.
-      setTimeout(() => client.destroy(), CLOSE_MS).unref()
+      setTimeout(() => socket.destroy(), CLOSE_MS).unref()
     },
     exec: (command, attach) => exec(client, command, attach, () => open),
   }
