@@ -66,7 +66,7 @@ const stepRunView = (row: Record<string, unknown>) => ({
   stepId: row.step_id,
   attempt: row.attempt,
   status: row.status,
-  exitCode: row.exit_code,
+  exitCode: row.exit_code === null ? null : Number(row.exit_code),
   signal: row.signal,
   failure: row.failure,
   detail: row.detail,

@@ -70,7 +70,8 @@ export const stepRun = defineTable<StepRunRow>('step_run', ['runId', 'n', 'stepI
   stepId: 'text',
   attempt: 'int',
   status: 'text',
-  exitCode: 'int',
+  // Windows exit codes are unsigned.
+  exitCode: 'bigint',
   signal: 'text',
   failure: 'text',
   detail: 'text',
