@@ -82,10 +82,13 @@ async function verify(pool: Pool, beside: Beside) {
   }
 }
 
-/** Keeps the live projectors waiting at their checkpoint for the moment it takes to draw level and switch. */
+/**
+ * Keeps the live projectors waiting at their checkpoint for the moment it takes to draw level and switch. One that
+ * waited finds its checkpoint replaced, so that it writes nothing into the old tables and begins again with the new.
+ */
 async function switchOver(pool: Pool, beside: Beside): Promise<void> {
   await inTransaction(pool, async connection => {
-    await connection.query(`select 1 from ${LIVE}.checkpoint for update`)
+    await connection.query(`update ${LIVE}.checkpoint set replaced = true`)
     await beside.reach(await livePosition(connection, 'state'), 'state')
     await beside.reach(await livePosition(connection, 'audit'), 'audit')
     await switchReadModel(connection)

@@ -66,14 +66,14 @@ const ddl = [
   `create table checkpoint (
     projection text primary key,
     commit bigint not null, prepare bigint not null, time timestamptz not null, events bigint not null,
-    halted_by text);`,
-  `insert into checkpoint
-    select projection, -1, -1, '-infinity', 0, null from unnest(array['state', 'audit']) projection;`,
+    halted_by text, replaced boolean not null default false);`,
+  `insert into checkpoint (projection, commit, prepare, time, events)
+    select projection, -1, -1, '-infinity', 0 from unnest(array['state', 'audit']) projection;`,
   `create function move_checkpoint(who text, from_commit bigint, from_prepare bigint,
       to_commit bigint, to_prepare bigint, to_time timestamptz, more bigint) returns void language plpgsql as $$
     begin
       update checkpoint set commit = to_commit, prepare = to_prepare, time = to_time, events = events + more
-        where projection = who and commit = from_commit and prepare = from_prepare;
+        where projection = who and commit = from_commit and prepare = from_prepare and not replaced;
       if not found then
         raise exception 'the checkpoint of % was moved by somebody else', who using errcode = '${FENCED}';
       end if;
