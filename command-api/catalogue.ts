@@ -59,10 +59,15 @@ export function createCatalogue({ store, log }: { store: EventStore; log: Log })
     next ??= afterwards()
     return next
   }
-  const following = keepReading(current, stopped.signal, error => {
-    if (live) log.warn({ err: error }, 'the log cannot be read: what runs select from may be out of date')
-    live = false
-  })
+  // A follower waits for a broken event store without end; what is not read in time counts as unreadable all the same.
+  const following = keepReading(
+    () => withinPatience(current()),
+    stopped.signal,
+    error => {
+      if (live) log.warn({ err: error }, 'the log cannot be read: what runs select from may be out of date')
+      live = false
+    },
+  )
   return {
     get live() {
       return live
