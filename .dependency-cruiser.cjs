@@ -84,7 +84,6 @@ module.exports = {
     onePlace('nats', 'nats', ['^infra/bus(/|\\.ts$)']),
     onePlace('ssh2', 'ssh2', ['^executors/']),
     onePlace('fastify', 'fastify|@fastify/[^/]+', ['^(command-api|query-api)/', '^infra/http(/|\\.ts$)']),
-    onePlace('hpke', '@hpke/[^/]+', ['^infra/hpke(/|\\.ts$)']),
     onePlace('pino', 'pino', ['^infra/log\\.ts$'], { types: true }),
     onePlace('commander', 'commander', ['^cli/']),
     {

@@ -50,7 +50,7 @@ export function createVaultClient(bus: Bus): VaultClient {
 async function encrypt(publicKey: string, info: string, secret: SecretMaterial) {
   const plaintext = Buffer.from(JSON.stringify(secret))
   try {
-    return await hpkeSeal(publicKey, info, plaintext)
+    return hpkeSeal(publicKey, info, plaintext)
   } finally {
     plaintext.fill(0)
   }

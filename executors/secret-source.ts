@@ -37,7 +37,7 @@ export class SecretSource {
   }
 
   async #ask(of: ReleaseFor): Promise<{ secret?: SecretMaterial; again: boolean; why: string }> {
-    const pair = await newHpkeKeyPair()
+    const pair = newHpkeKeyPair()
     const { runId, n, epoch, credentialId, version } = of
     const facts = { runId, n, epoch, credentialId, version, ephemeralKey: pair.publicKey }
     const signature = this.#identity.sign(releaseSignedText(facts))
@@ -46,7 +46,7 @@ export class SecretSource {
       const reply = await requestJson(this.#bus, subjects.vaultRelease, releaseReply, request, { timeoutMs: ANSWER_MS })
       if ('error' in reply) return { again: reply.error === 'unavailable', why: `the vault: ${reply.detail}` }
       const info = releaseInfo({ ...facts, executorId: this.#executorId })
-      return { secret: parse(await hpkeOpen(pair, info, reply)), again: false, why: '' }
+      return { secret: parse(hpkeOpen(pair, info, reply)), again: false, why: '' }
     } catch (error) {
       if (error instanceof BusError) return { again: true, why: `the vault does not answer (${error.name})` }
       return { again: false, why: 'what the vault answered could not be opened' }

@@ -45,7 +45,7 @@ export async function loadOwnKeys(pool: Pool, keks: KekProvider, now: string): P
       await makeKeys(connection, keks, now)
     }
     const pair = await unwrapped(connection, keks, 'hpke', importHpkeKeyPair)
-    const fingerprintKey = await unwrapped(connection, keks, 'fingerprint', async key => Buffer.from(key))
+    const fingerprintKey = await unwrapped(connection, keks, 'fingerprint', key => Buffer.from(key))
     return {
       keyId: createHash('sha256').update(pair.publicKey).digest('hex').slice(0, 16),
       pair,
@@ -103,7 +103,7 @@ async function makeKeys(connection: Connection, keks: KekProvider, now: string):
       now,
     ])
   }
-  await keep('hpke', await exportHpkePrivateKey(await newHpkeKeyPair()))
+  await keep('hpke', exportHpkePrivateKey(newHpkeKeyPair()))
   await keep('fingerprint', randomBytes(32))
 }
 
@@ -111,7 +111,7 @@ async function unwrapped<T>(
   connection: Connection,
   keks: KekProvider,
   name: string,
-  use: (key: Buffer) => Promise<T>,
+  use: (key: Buffer) => T,
 ): Promise<T> {
   const { rows } = await connection.query<{ kek_id: string; wrapped: Buffer }>(
     'select kek_id, wrapped from vault.own_key where name = $1',
@@ -123,7 +123,7 @@ async function unwrapped<T>(
     throw err instanceof NotAuthentic ? new KekRefused(`the vault's own key ${name} is damaged`) : err
   })
   try {
-    return await use(key)
+    return use(key)
   } finally {
     key.fill(0)
   }

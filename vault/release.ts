@@ -28,7 +28,7 @@ export async function release(deps: ReleaseDeps, request: ReleaseRequest): Promi
   if ('denied' in verdict) return await deny(deps, request, verdict)
   let answer: HpkeSealed
   try {
-    answer = await hpkeSeal(request.ephemeralKey, releaseInfo(request), verdict.plaintext)
+    answer = hpkeSeal(request.ephemeralKey, releaseInfo(request), verdict.plaintext)
   } catch (err) {
     if (!(err instanceof HpkeKeyError)) throw err
     return { error: 'invalid-key', detail: 'the ephemeral key cannot be used' }

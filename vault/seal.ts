@@ -22,7 +22,7 @@ export async function seal(deps: SealDeps, request: SealRequest): Promise<Sealed
   if (request.keyId !== deps.own.keyId) return { error: 'unknown-key', detail: 'the vault has another public key' }
   let plaintext: Uint8Array | undefined
   try {
-    plaintext = await hpkeOpen(deps.own.pair, sealInfo(request.credentialId, request.version), request)
+    plaintext = hpkeOpen(deps.own.pair, sealInfo(request.credentialId, request.version), request)
     const secret = parse(plaintext)
     const problem = secret ? problemOf(secret, request) : 'not a password or an SSH key'
     if (!secret || problem) return { error: 'invalid-secret', detail: problem ?? '' }

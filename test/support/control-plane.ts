@@ -171,7 +171,7 @@ export async function startControlPlane(
     }
     try {
       const secret = Buffer.from(JSON.stringify(self.secret(request)))
-      return await hpkeSeal(request.ephemeralKey, releaseInfo(request), secret)
+      return hpkeSeal(request.ephemeralKey, releaseInfo(request), secret)
     } catch (error) {
       return { error: 'revoked', detail: error instanceof Error ? error.message : 'refused' }
     }

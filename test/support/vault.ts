@@ -91,7 +91,7 @@ function sides(store: EventStore, bus: Bus) {
     change: object = {},
   ) => {
     const key = await publicKey()
-    const sealed = await hpkeSeal(key.publicKey, sealInfo(of.credentialId, of.version), Buffer.from(content))
+    const sealed = hpkeSeal(key.publicKey, sealInfo(of.credentialId, of.version), Buffer.from(content))
     return await requestJson(
       bus,
       subjects.vaultSeal,
@@ -133,7 +133,7 @@ function sides(store: EventStore, bus: Bus) {
   const sendAsk = (request: ReleaseRequest) => requestJson(bus, subjects.vaultRelease, releaseReply, request, TIMEOUT)
   /** As an executor does it. Answers the opened secret, or the refusal. */
   const ask = async (of: Ask, executor: Identity, change: Partial<ReleaseRequest> = {}) => {
-    const pair = await newHpkeKeyPair()
+    const pair = newHpkeKeyPair()
     const asked = { ...of, ephemeralKey: pair.publicKey }
     const request = { ...asked, signature: executor.sign(releaseSignedText(asked)), ...change }
     const answer = await sendAsk(request)
@@ -141,7 +141,7 @@ function sides(store: EventStore, bus: Bus) {
     return {
       request,
       answer,
-      secret: JSON.parse(Buffer.from(await hpkeOpen(pair, releaseInfo(of), answer)).toString()),
+      secret: JSON.parse(Buffer.from(hpkeOpen(pair, releaseInfo(of), answer)).toString()),
     }
   }
   const released = async (of: { runId: string; n: number }) =>
