@@ -22,6 +22,7 @@ const catalogue = {
   stop: async () => {},
 }
 const vault = { seal: () => Promise.reject(new Error('not asked')) }
+const refusals = { record: async () => {}, flush: async () => {} }
 registerCommandApi(http, {
   store,
   dispatcher: createDispatcher({ store }),
@@ -30,6 +31,7 @@ registerCommandApi(http, {
   clock: systemClock,
   ids: systemIds,
   log,
+  refusals,
 })
 registerDocs(http)
 t.teardown(() => http.close())

@@ -3,8 +3,9 @@ import { AppendOutcomeUnknown, type EventStore } from '../infra/event-store/port
 import type { HttpAnswer } from '../infra/http/index.ts'
 import { systemIds } from '../infra/ids.ts'
 import { commands } from '../schemas/commands.ts'
-import { type AnyEvent, eventSchemas } from '../schemas/events.ts'
+import { type AnyEvent, eventSchemas, type Recorded } from '../schemas/events.ts'
 import { commandApi } from '../test/support/command-api.ts'
+import { until } from '../test/support/process.ts'
 import { vaultBench } from '../test/support/vault.ts'
 import { createVaultClient } from './vault-client.ts'
 
@@ -396,11 +397,11 @@ t.test('bad input gets its own answer', async t => {
   t.equal(get.statusCode, 405)
 })
 
-const bulk = (lines: string, authorization = 'Bearer ann') =>
+const bulk = (lines: string, headers: Record<string, string> = {}) =>
   http.inject({
     method: 'POST',
     url: '/v1/commands',
-    headers: { authorization, 'content-type': 'application/x-ndjson' },
+    headers: { authorization: 'Bearer ann', 'content-type': 'application/x-ndjson', ...headers },
     payload: lines,
   })
 const linesOf = (text: string) =>
@@ -408,6 +409,100 @@ const linesOf = (text: string) =>
     .trimEnd()
     .split('\n')
     .map(line => JSON.parse(line))
+
+/** What the log tells of refused commands, by the correlation id of the request. */
+async function toldOf(correlationId: string, type: AnyEvent['type'] = 'CommandRejected') {
+  const found: Recorded[] = []
+  const stop = new AbortController()
+  for await (const { events, caughtUp } of store.follow({
+    categories: ['command'],
+    after: undefined,
+    signal: stop.signal,
+  })) {
+    found.push(...events.filter(e => e.type === type && e.metadata.$correlationId === correlationId))
+    if (caughtUp) stop.abort()
+  }
+  return found
+}
+
+t.test('a refused command is history, whoever sent it and however', async t => {
+  const jobId = await create('define-job', { name: 'uptime', steps })
+  await ok(send('disable-job', { jobId, reason: 'review' }))
+  const missing = systemIds.next()
+  const cases: Array<[string, object, Record<string, string>, object]> = [
+    ['publish-job-version', { jobId: missing, steps }, {}, { code: 'job-not-found', stream: `job-${missing}` }],
+    ['trigger-run', { jobId }, {}, { code: 'job-disabled', detail: /./ }],
+    ['enable-job', { jobId }, { 'if-match': '"7"' }, { code: 'precondition-failed', stream: `job-${jobId}` }],
+    ['disable-job', { jobId, reason: 'x' }, { authorization: 'Bearer eve' }, { code: 'forbidden' }],
+    // A header that does not fit changes nothing about who was turned away.
+    ['enable-job', { jobId }, { authorization: 'Bearer eve', 'if-match': 'x' }, { code: 'forbidden' }],
+    ['trigger-run', { jobId: missing }, { 'idempotency-key': 'refused' }, { code: 'job-not-found' }],
+    ['trigger-run', { jobId }, { 'idempotency-key': 'refused' }, { code: 'idempotency-key-reused' }],
+  ]
+  for (const [command, data, headers, told] of cases) {
+    const correlationId = systemIds.next()
+    const answer = await send(command, data, { ...headers, 'x-correlation-id': correlationId })
+    t.ok(answer.statusCode >= 400, command)
+    const id = headers.authorization === undefined ? 'ann' : 'eve'
+    const metadata = { command, actor: { kind: 'api-key', id }, origin: { ip: '127.0.0.1' } }
+    t.match(await toldOf(correlationId), [{ data: { command, ...told }, metadata, revision: BigInt }], command)
+  }
+  const correlationId = systemIds.next()
+  const headers = { authorization: 'Bearer eve', 'x-correlation-id': correlationId }
+  t.equal((await bulk('{}', headers)).statusCode, 403)
+  t.match(await toldOf(correlationId), [{ data: { command: 'send-commands', code: 'forbidden' } }])
+  const malformed = systemIds.next()
+  await send('trigger-run', { jobId, surprise: 1 }, { 'x-correlation-id': malformed })
+  await send('trigger-run', { jobId }, { 'x-correlation-id': malformed, authorization: '' })
+  t.same(await toldOf(malformed), [], 'what is no command, and what nobody sent, is none')
+})
+
+t.test('a line of many that its sender may not send is history too', async t => {
+  const targetId = await create('create-target', target)
+  const line = JSON.stringify({ command: 'rename-target', data: { targetId, name: 'a' } })
+  const correlationId = systemIds.next()
+  const headers = { authorization: 'Bearer mallory', 'x-correlation-id': correlationId }
+  t.match(linesOf((await bulk(line, headers)).body), [{ status: 403, problem: { type: /forbidden/ } }])
+  t.match(await toldOf(correlationId), [{ data: { command: 'rename-target', code: 'forbidden' } }])
+  t.same(await typesOf(`target-${targetId}`), ['TargetRegistered'])
+})
+
+t.test('a flood of refusals is counted, and the count is history', async t => {
+  const correlationId = systemIds.next()
+  const headers = { authorization: 'Bearer flood', 'x-correlation-id': correlationId }
+  const flood = Array.from({ length: 80 }, () => send('enable-job', { jobId: systemIds.next() }, headers))
+  for (const answer of await Promise.all(flood)) t.equal(answer.statusCode, 404)
+  const singly = (await toldOf(correlationId)).length
+  t.ok(singly >= 30 && singly < 50, `${singly} of 80 told singly`)
+  await api.refusals.flush()
+  const counts = await toldOf(correlationId, 'CommandRefusalsCounted')
+  const count = 80 - singly
+  t.match(counts, [{ data: { count, codes: { 'job-not-found': count } }, metadata: { actor: { id: 'flood' } } }])
+  await api.refusals.flush()
+  t.equal((await toldOf(correlationId, 'CommandRefusalsCounted')).length, 1)
+  const other = systemIds.next()
+  await send('enable-job', { jobId: systemIds.next() }, { 'x-correlation-id': other })
+  t.equal((await toldOf(other)).length, 1, 'another principal is heard as before')
+})
+
+t.test('a refusal that cannot be recorded is still the answer, and is counted', async t => {
+  let broken = true
+  const failing: EventStore = {
+    ...store,
+    append: async (stream, events, expected) => {
+      if (broken && stream.startsWith('command-')) throw new Error('no more room')
+      return store.append(stream, events, expected)
+    },
+  }
+  const other = await commandApi(t, { store: failing, vault, summaryAfterMs: 20 })
+  const correlationId = systemIds.next()
+  const headers = { 'x-correlation-id': correlationId }
+  await refused(t, other.send('enable-job', { jobId: systemIds.next() }, headers), 404, 'job-not-found')
+  broken = false
+  await refused(t, other.send('enable-job', { jobId: systemIds.next() }, headers), 404, 'job-not-found')
+  await until('the count is told', async () => (await toldOf(correlationId, 'CommandRefusalsCounted')).length === 1)
+  t.equal((await toldOf(correlationId)).length, 1)
+})
 
 t.test('many commands at once are answered in order, one a line', async t => {
   const targetId = systemIds.next()
@@ -439,7 +534,7 @@ t.test('many commands at once are answered in order, one a line', async t => {
   ])
   const [first] = linesOf((await bulk(line('create-target', target, { idempotencyKey: 'bulk-1' }))).body)
   t.same(first.answer, linesOf(answer.body)[6].answer, 'keys count here too')
-  t.match(linesOf((await bulk(line('create-target', target), 'Bearer eve')).body), [{ status: 403 }])
+  t.match(linesOf((await bulk(line('create-target', target), { authorization: 'Bearer eve' })).body), [{ status: 403 }])
 })
 
 t.test('bulk is bounded', async t => {

@@ -1,12 +1,12 @@
 import { Readable } from 'node:stream'
-import { type HttpServer, ProblemError } from '../infra/http/index.ts'
+import { type HttpServer, ProblemError, type Reply, type Request } from '../infra/http/index.ts'
 import { type Category, commands } from '../schemas/commands.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
 import { commandAnswer, exampleAnswer } from './answer.ts'
 import { bulk, bulkAnswer, bulkExample, bulkLine } from './bulk.ts'
 import type { Answer } from './dispatch.ts'
-import { type CommandDeps, commandSpec, createExecutor } from './execute.ts'
-import { commandHeaders, envelopeOf } from './request-meta.ts'
+import { type CommandDeps, commandSpec, createExecutor, forbidden } from './execute.ts'
+import { commandHeaders, envelopeOf, whoAsks } from './request-meta.ts'
 
 /** The write side on an HTTP server: one route for each command of the schemas, one for many commands at once. */
 export function registerCommandApi(http: HttpServer, deps: CommandDeps): void {
@@ -27,7 +27,8 @@ export function registerCommandApi(http: HttpServer, deps: CommandDeps): void {
       },
       problems: [...commandProblems, ...problemsOf[category]],
     }
-    http.post(`/v1/commands/${name}`, { config: { permission, api } }, async (request, reply) => {
+    const options = { config: { permission, api }, onError: recordForbidden(deps, name) }
+    http.post(`/v1/commands/${name}`, options, async (request, reply) => {
       const answer = await execute(name, request.body, envelopeOf(request))
       reply.code(statusOf(name, answer)).header('etag', `"${answer.revision}"`)
       return answer
@@ -42,7 +43,7 @@ export function registerCommandApi(http: HttpServer, deps: CommandDeps): void {
       throw new ProblemError('not-found')
     },
   )
-  registerBulk(http, execute)
+  registerBulk(http, deps, execute)
 }
 
 /** 201 when something new exists under the answer's stream. */
@@ -50,7 +51,15 @@ function statusOf(name: string, answer: Answer): number {
   return commandSpec(name).creates && answer.events.length > 0 ? 201 : 200
 }
 
-function registerBulk(http: HttpServer, execute: ReturnType<typeof createExecutor>): void {
+/** A caller who is turned away at the door never reaches the executor; that they tried is history all the same. */
+function recordForbidden(deps: CommandDeps, command: string) {
+  return async (request: Request, _reply: Reply, error: Error): Promise<void> => {
+    const who = whoAsks(request)
+    if (who && error instanceof ProblemError && error.code === 'forbidden') await forbidden(deps, command, who)
+  }
+}
+
+function registerBulk(http: HttpServer, deps: CommandDeps, execute: ReturnType<typeof createExecutor>): void {
   const ndjson = 'application/x-ndjson'
   const api = {
     operationId: 'send-commands',
@@ -68,7 +77,7 @@ function registerBulk(http: HttpServer, execute: ReturnType<typeof createExecuto
     },
   }
   const config = { permission: 'command:send', consumes: ndjson, api } as const
-  http.post('/v1/commands', { config }, async (request, reply) => {
+  http.post('/v1/commands', { config, onError: recordForbidden(deps, api.operationId) }, async (request, reply) => {
     // The parser for NDJSON hands over the stream itself.
     const lines = request.body as AsyncIterable<Uint8Array>
     reply.type(ndjson)

@@ -69,7 +69,7 @@ const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(probl
 /** Records an outcome that left no event, so that a repeat gets the same answer even when the state has moved on. */
 export async function recordOutcome(
   { store, clock, ids }: Deps,
-  outcome: Exclude<CommandRecordEvent, { type: 'CommandReceived' }>,
+  outcome: Extract<CommandRecordEvent, { type: 'CommandChangedNothing' | 'CommandRejected' }>,
   meta: Meta,
 ): Promise<void> {
   const event = newEvent(ids, outcome, meta)

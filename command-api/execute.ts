@@ -11,9 +11,10 @@ import { bodyDigest, keyedCommandId, openRecord, recordOutcome } from './command
 import { type DecideDeps, decideCommand, type ParsedCommand } from './decide.ts'
 import { didYouMean } from './did-you-mean.ts'
 import type { Answer } from './dispatch.ts'
+import type { Refusals } from './refusals.ts'
 import type { Envelope } from './request-meta.ts'
 
-export type CommandDeps = DecideDeps & { store: EventStore; clock: Clock; ids: Ids; log: Log }
+export type CommandDeps = DecideDeps & { store: EventStore; clock: Clock; ids: Ids; log: Log; refusals: Refusals }
 export type Executor = (name: string, body: unknown, envelope: Envelope) => Promise<Answer>
 
 /** Takes a command as it came from outside all the way to its answer. Throws ProblemError. */
@@ -21,7 +22,7 @@ export function createExecutor(deps: CommandDeps): Executor {
   const inFlight = new Set<string>()
   return async (name, body, envelope) => {
     const spec = commandSpec(name)
-    if (!envelope.principal.permits(spec.permission)) throw new ProblemError('forbidden')
+    if (!envelope.principal.permits(spec.permission)) throw await forbidden(deps, name, envelope)
     const data = parseInput(spec.schema, body) as Record<string, unknown>
     const parsed: ParsedCommand = { category: spec.category, name, data }
     const run = envelope.idempotencyKey === undefined ? unkeyed : keyed
@@ -54,9 +55,17 @@ async function unkeyed({ deps, spec, parsed, envelope }: Work): Promise<Answer> 
   try {
     return await decideCommand(deps, { ...parsed, data }, { meta, expected: envelope.expected, isNew: minted })
   } catch (error) {
-    if (isRejection(error)) logRejection(deps, meta, error)
+    const about = minted ? undefined : `${spec.category}-${data[spec.idField]}`
+    if (isRejection(error)) await deps.refusals.record(meta, error, about)
     throw error
   }
+}
+
+/** Records that somebody tried what they may not; answers the problem to throw. */
+export async function forbidden(deps: CommandDeps, command: string, envelope: Envelope): Promise<ProblemError> {
+  const problem = new ProblemError('forbidden')
+  await deps.refusals.record(metaOf(deps, command, envelope, deps.ids.next()), problem)
+  return problem
 }
 
 async function keyed(work: Work): Promise<Answer> {
@@ -66,6 +75,12 @@ async function keyed(work: Work): Promise<Answer> {
   inFlight.add(commandId)
   try {
     return await recorded(work, commandId)
+  } catch (error) {
+    // The key's own record tells of another request; this one is told apart from it.
+    const { deps, parsed } = work
+    if (error instanceof ProblemError && error.code === 'idempotency-key-reused')
+      await deps.refusals.record(metaOf(deps, parsed.name, envelope, deps.ids.next()), error)
+    throw error
   } finally {
     inFlight.delete(commandId)
   }
@@ -94,10 +109,11 @@ async function recorded({ deps, spec, parsed, body, envelope }: Work, commandId:
   } catch (error) {
     if (isRejection(error)) {
       const { code, detail = '' } = error
-      logRejection(deps, meta, error)
+      const about = minted ? {} : { stream }
+      deps.log.info({ commandId, correlationId: meta.$correlationId, command: parsed.name, code }, 'command refused')
       await recordOutcome(
         deps,
-        { type: 'CommandRejected', data: { commandId, command: parsed.name, code, detail } },
+        { type: 'CommandRejected', data: { commandId, command: parsed.name, code, detail, ...about } },
         meta,
       )
     }
@@ -131,14 +147,6 @@ const passing = new Set<ProblemCode>(['conflict', 'vault-unavailable', 'event-st
 
 function isRejection(error: unknown): error is ProblemError {
   return error instanceof ProblemError && !passing.has(error.code)
-}
-
-function logRejection(
-  { log }: CommandDeps,
-  { commandId, $correlationId, command }: Meta,
-  { code }: ProblemError,
-): void {
-  log.info({ commandId, correlationId: $correlationId, command, code }, 'command refused')
 }
 
 function edgeError(error: unknown): unknown {

@@ -10,6 +10,7 @@ import type { Log } from '../infra/log.ts'
 import { registerCommandApi } from './app.ts'
 import { createCatalogue } from './catalogue.ts'
 import { createDispatcher } from './dispatch.ts'
+import { createRefusals } from './refusals.ts'
 import { createStateCache } from './state-cache.ts'
 import { createVaultClient } from './vault-client.ts'
 
@@ -23,9 +24,10 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
   const catalogue = createCatalogue({ store, log })
   const dispatcher = createDispatcher({ store, clock: systemClock, cache: createStateCache() })
   const vault = createVaultClient(bus)
+  const [clock, ids] = [systemClock, systemIds]
+  const refusals = createRefusals({ store, clock, ids, log })
   return {
-    register: http =>
-      registerCommandApi(http, { store, dispatcher, catalogue, vault, clock: systemClock, ids: systemIds, log }),
+    register: http => registerCommandApi(http, { store, dispatcher, catalogue, vault, clock, ids, log, refusals }),
     ready: () => [
       { name: 'event-store', ok: catalogue.live },
       { name: 'broker', ok: bus.status() === 'connected' },
@@ -33,7 +35,10 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
     close: {
       name: 'close the command side',
       deadlineMs: 5_000,
-      run: async () => void (await Promise.all([catalogue.stop(), bus.close(), store.close()])),
+      run: async () => {
+        await refusals.flush()
+        await Promise.all([catalogue.stop(), bus.close(), store.close()])
+      },
     },
   }
 }

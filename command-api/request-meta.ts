@@ -38,20 +38,24 @@ const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 /** @throws ProblemError invalid-input for a header that does not fit; an odd traceparent is left out, as its standard says. */
 export function envelopeOf(request: Request): Envelope {
-  const { principal } = request
-  if (!principal) throw new ProblemError('unauthenticated')
+  const who = whoAsks(request)
+  if (!who) throw new ProblemError('unauthenticated')
   const given = parseInput(commandHeaders, named(request.headers))
   const match = given['If-Match']?.replaceAll('"', '')
   return {
-    principal,
-    correlationId: request.id,
-    origin: originOf(request),
+    ...who,
     idempotencyKey: given['Idempotency-Key'],
     expected: match === undefined ? undefined : BigInt(match),
     justification: given['X-Justification'],
     ticket: given['X-Ticket'],
     traceparent: given.traceparent?.match(TRACEPARENT)?.[0],
   }
+}
+
+/** The part of the envelope that holds whatever else the request says; undefined without a valid API key. */
+export function whoAsks(request: Request): Pick<Envelope, 'principal' | 'correlationId' | 'origin'> | undefined {
+  const { principal, id: correlationId } = request
+  return principal && { principal, correlationId, origin: originOf(request) }
 }
 
 /** The headers above, by the names people know. Their bytes arrive as Latin-1; people write UTF-8. */

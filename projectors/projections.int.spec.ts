@@ -180,12 +180,28 @@ t.test('the ledger says who did what to which resource, and how it turned out', 
   history.add(streams.command(commandId), { type: 'CommandRejected', data: rejected })
   const received = { commandId, command: 'cancel-run', bodyDigest: 'd'.repeat(64), stream: streams.run(runId) }
   history.add(streams.command(commandId), { type: 'CommandReceived', data: received })
+  const about = {
+    ...rejected,
+    commandId: ids.job(8),
+    code: 'target-decommissioned',
+    stream: streams.target(ids.target(0)),
+  }
+  history.add(streams.command(about.commandId), { type: 'CommandRejected', data: about })
+  const more = { commandId: ids.job(9), since: '2026-03-01T12:00:00.000Z', count: 412, codes: { forbidden: 412 } }
+  history.add(streams.command(more.commandId), { type: 'CommandRefusalsCounted', data: more })
   await model.project(history.events)
   const { rows } = await model.pool.query(`select type, resource_type as kind, resource_id as id, resource_name as name,
     run_id as run, outcome, reason_code as code, before, after from read_model.audit order by commit desc`)
   const of = (type: string) => rows.find(row => row.type === type)
   t.match(of('CommandReceived'), { kind: 'run', id: runId, name: 'job-0', run: runId, outcome: 'success' })
-  t.match(of('CommandRejected'), { kind: 'command', id: commandId, outcome: 'denied', code: 'forbidden' })
+  t.match(
+    rows.filter(row => row.type === 'CommandRejected'),
+    [
+      { kind: 'target', id: ids.target(0), name: 'web-0', outcome: 'failure', code: 'target-decommissioned' },
+      { kind: 'command', id: commandId, outcome: 'denied', code: 'forbidden' },
+    ],
+  )
+  t.match(of('CommandRefusalsCounted'), { kind: 'command', id: more.commandId, outcome: 'denied' })
   t.match(of('CredentialReleaseDenied'), { kind: 'credential', name: 'deploy-0', run: runId, outcome: 'denied' })
   t.match(of('StepFailed'), { kind: 'target-run', id: `${runId}.0`, name: 'web-0', code: 'exit-nonzero' })
   t.same(of('TargetRunFailed')?.before, { status: 'running' })

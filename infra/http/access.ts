@@ -28,8 +28,9 @@ export function guardAccess(app: FastifyInstance, authenticate: Authenticate): v
     const key = presentedKey(request)
     const holder = key === undefined ? undefined : authenticate(key)
     if (!holder || key === undefined) throw new ProblemError('unauthenticated')
-    if (config.permission === undefined || !holder.permits(config.permission)) throw new ProblemError('forbidden')
+    // Known also when it is refused: the log line and the record of the refusal name it.
     request.principal = { ...holder, digestKey: () => digestKey(key) }
+    if (config.permission === undefined || !holder.permits(config.permission)) throw new ProblemError('forbidden')
   })
 }
 

@@ -20,6 +20,7 @@ const forbidden = new Set(['unauthenticated', 'forbidden'])
 export function outcomeOf({ type, data }: AnyEvent): { outcome: Outcome; reasonCode: string | null } {
   const reasonCode = reasonCodeOf(data)
   if (type === 'CommandRejected') return { outcome: forbidden.has(data.code) ? 'denied' : 'failure', reasonCode }
+  if (type === 'CommandRefusalsCounted') return { outcome: 'denied', reasonCode }
   if (type === 'CredentialReleaseDenied') return { outcome: 'denied', reasonCode }
   if (type === 'ReportRejectedStaleEpoch') return { outcome: 'denied', reasonCode: 'stale-epoch' }
   return { outcome: failures.has(type) ? 'failure' : 'success', reasonCode }

@@ -74,8 +74,8 @@ function targetRunSubject(event: TargetRunEvent): Subject {
 }
 
 function commandSubject(event: CommandRecordEvent): Subject {
-  if (event.type !== 'CommandReceived') return { type: 'command', id: event.data.commandId, runId: null }
-  const { stream } = event.data
+  const stream = 'stream' in event.data ? event.data.stream : undefined
+  if (stream === undefined) return { type: 'command', id: event.data.commandId, runId: null }
   const type = categoryOf(stream)
   const key = { type, id: stream.slice(type.length + 1) }
   return { ...key, runId: type === 'run' ? key.id : null, namedBy: key }

@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { registerCommandApi } from '../../command-api/app.ts'
 import { type Catalogue, createCatalogue } from '../../command-api/catalogue.ts'
 import { createDispatcher } from '../../command-api/dispatch.ts'
+import { createRefusals, type Refusals } from '../../command-api/refusals.ts'
 import { createStateCache } from '../../command-api/state-cache.ts'
 import type { VaultClient } from '../../command-api/vault-client.ts'
 import { systemClock } from '../../infra/clock.ts'
@@ -11,27 +12,38 @@ import { createHttpServer, type HttpAnswer, type HttpServer } from '../../infra/
 import { systemIds } from '../../infra/ids.ts'
 import type { Log } from '../../infra/log.ts'
 
+const permits = (key: string, permission: string) => (key === 'mallory' ? permission === 'command:send' : key !== 'eve')
+
 export type CommandApi = {
   http: HttpServer
   catalogue: Catalogue
+  refusals: Refusals
   /** Sends a command as JSON with the key `ann`. */
   send(name: string, data: unknown, headers?: Record<string, string>): Promise<HttpAnswer>
 }
 
-/** A command API in this process. The keys `ann` and `bob` may do everything, the key `eve` nothing. */
+/**
+ * A command API in this process. The keys `ann` and `bob` may do everything, the key `eve` nothing, the key `mallory`
+ * may send many commands at once but none of them.
+ */
 export async function commandApi(
   t: Test,
-  parts: { store: EventStore; vault: VaultClient; log?: Log; forget?: true },
+  parts: { store: EventStore; vault: VaultClient; log?: Log; forget?: true; summaryAfterMs?: number },
 ): Promise<CommandApi> {
   const { store, vault, log = pino({ level: 'silent' }) } = parts
   const catalogue = createCatalogue({ store, log })
   const dispatcher = createDispatcher({ store, ...(!parts.forget && { cache: createStateCache() }) })
   const http = await createHttpServer({
     log,
-    authenticate: key => ({ actor: { kind: 'api-key', id: key }, permits: () => key !== 'eve' }),
+    authenticate: key => ({ actor: { kind: 'api-key', id: key }, permits: permission => permits(key, permission) }),
     ready: () => [],
   })
-  registerCommandApi(http, { store, dispatcher, catalogue, vault, clock: systemClock, ids: systemIds, log })
+  const [clock, ids] = [systemClock, systemIds]
+  const refusals = createRefusals({
+    ...{ store, clock, ids, log },
+    ...(parts.summaryAfterMs !== undefined && { summaryAfterMs: parts.summaryAfterMs }),
+  })
+  registerCommandApi(http, { store, dispatcher, catalogue, vault, clock, ids, log, refusals })
   await http.ready()
   t.teardown(async () => {
     await http.close()
@@ -40,6 +52,7 @@ export async function commandApi(
   return {
     http,
     catalogue,
+    refusals,
     send: (name, data, headers = {}) =>
       http.inject({
         method: 'POST',
