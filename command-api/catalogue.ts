@@ -25,6 +25,9 @@ const CATEGORIES = ['target', 'credential'] as const
 const PATIENCE_MS = 5_000
 /** Between two readings nobody asked for. Reading in strides costs a fraction of being told of every event. */
 const STRIDE_MS = 500
+/** So many of them may be put off while the process is busy with commands: whoever needs the newest asks for it. */
+const PUT_OFF = 20
+const BUSY = 0.5
 
 export function createCatalogue({ store, log }: { store: EventStore; log: Log }): Catalogue {
   const content = createContent()
@@ -85,7 +88,15 @@ export function createCatalogue({ store, log }: { store: EventStore; log: Log })
 async function keepReading(read: () => Promise<void>, signal: AbortSignal, onError: (error: unknown) => void) {
   while (!signal.aborted) {
     await read().catch(onError)
+    await quietMoment(signal)
+  }
+}
+
+async function quietMoment(signal: AbortSignal): Promise<void> {
+  for (let strides = 0; strides < PUT_OFF && !signal.aborted; strides++) {
+    const before = performance.eventLoopUtilization()
     await delay(STRIDE_MS, undefined, { signal }).catch(() => {})
+    if (performance.eventLoopUtilization(before).utilization < BUSY) return
   }
 }
 

@@ -40,7 +40,7 @@ const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 export function envelopeOf(request: Request): Envelope {
   const who = whoAsks(request)
   if (!who) throw new ProblemError('unauthenticated')
-  const given = parseInput(commandHeaders, named(request.headers))
+  const given = headersOf(request.headers)
   const match = given['If-Match']?.replaceAll('"', '')
   return {
     ...who,
@@ -58,22 +58,25 @@ export function whoAsks(request: Request): Pick<Envelope, 'principal' | 'correla
   return principal && { principal, correlationId, origin: originOf(request) }
 }
 
-/** The headers above, by the names people know. Their bytes arrive as Latin-1; people write UTF-8. */
-function named(raw: Request['headers']): Record<string, unknown> {
-  const text = (value: string) => {
-    try {
-      return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1'))
-    } catch {
-      return value
-    }
+type CommandHeaders = z.output<typeof commandHeaders>
+const headerNames = Object.keys(commandHeaders.shape).map(name => [name, name.toLowerCase()] as const)
+const none: CommandHeaders = {}
+
+/** The headers above, by the names people know; most requests have none of them. */
+function headersOf(raw: Request['headers']): CommandHeaders {
+  const given = headerNames.filter(([, key]) => raw[key] !== undefined)
+  if (given.length === 0) return none
+  return parseInput(commandHeaders, Object.fromEntries(given.map(([name, key]) => [name, fromLatin1(raw[key])])))
+}
+
+/** Header bytes arrive as Latin-1; people write UTF-8. */
+function fromLatin1(value: unknown): unknown {
+  if (typeof value !== 'string') return value
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1'))
+  } catch {
+    return value
   }
-  const value = (name: string) => raw[name.toLowerCase()]
-  return Object.fromEntries(
-    Object.keys(commandHeaders.shape).map(name => {
-      const given = value(name)
-      return [name, typeof given === 'string' ? text(given) : given]
-    }),
-  )
 }
 
 function originOf(request: Request): Origin {

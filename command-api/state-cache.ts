@@ -18,25 +18,35 @@ export interface StateCache {
 /** Longer streams are read each time: remembering every command of theirs would cost more than it saves. */
 const MAX_LENGTH = 512
 
-/** Keeps the most recently used states; the oldest go first. What it holds may be out of date. */
-export function createStateCache(max = 2_000): StateCache {
-  const entries = new Map<string, Folded>()
+/**
+ * Keeps at least the `max` most recently used states and at most twice as many. What it holds may be out of date.
+ * Two generations instead of an order: what was not asked for while one filled up goes with it.
+ */
+export function createStateCache(max = 1_000): StateCache {
+  let young = new Map<string, Folded>()
+  let old = new Map<string, Folded>()
+  const keep = (stream: string, folded: Folded) => {
+    young.set(stream, folded)
+    if (young.size < max) return
+    old = young
+    young = new Map()
+  }
+  const forget = (stream: string) => {
+    young.delete(stream)
+    old.delete(stream)
+  }
   return {
     get(stream) {
-      const found = entries.get(stream)
-      if (found) {
-        entries.delete(stream)
-        entries.set(stream, found)
-      }
-      return found
+      const found = young.get(stream)
+      if (found) return found
+      const aged = old.get(stream)
+      if (aged) keep(stream, aged)
+      return aged
     },
     set(stream, folded) {
-      entries.delete(stream)
-      if (folded.length > MAX_LENGTH) return
-      entries.set(stream, folded)
-      const [oldest] = entries.keys()
-      if (entries.size > max && oldest !== undefined) entries.delete(oldest)
+      if (folded.length > MAX_LENGTH) forget(stream)
+      else keep(stream, folded)
     },
-    delete: stream => void entries.delete(stream),
+    delete: forget,
   }
 }

@@ -1,6 +1,6 @@
 import { type SystemOptions, startSystem } from '../../test/support/system.ts'
 
-type Ending = { teardown(fn: () => unknown): void; end(): Promise<void> }
+export type Ending = { teardown(fn: () => unknown): void; end(): Promise<void> }
 
 /** Ends what a bench started, newest first. */
 export function ending(): Ending {

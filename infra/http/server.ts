@@ -39,10 +39,11 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   const app = newServer(options)
   app.setErrorHandler(sendProblem)
   const headers = await securityHeaders()
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers).header('x-correlation-id', request.id)
+    done()
   })
-  logRequests(app)
+  logRequests(app, options.log)
   guardAccess(app, options.authenticate)
   restrictBodies(app)
   app.addHook('onRoute', checkConsumes)
@@ -96,9 +97,11 @@ function correlationId(given: string | string[] | undefined, ids: Ids): string {
   return typeof given === 'string' && validate(given) ? given.toLowerCase() : ids.next()
 }
 
-function logRequests(app: FastifyInstance): void {
-  app.addHook('onResponse', async (request, reply) => {
-    if (request.routeOptions.config.quiet) return
+function logRequests(app: FastifyInstance, log: Log): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    done()
+    const level = request.method === 'GET' && reply.statusCode < 400 ? 'debug' : 'info'
+    if (request.routeOptions.config.quiet || !log.isLevelEnabled(level)) return
     const fields = {
       method: request.method,
       // The pattern, not the URL: what is in a URL may be nobody's business.
@@ -107,8 +110,7 @@ function logRequests(app: FastifyInstance): void {
       ms: Math.round(reply.elapsedTime * 10) / 10,
       actor: request.principal?.actor.id,
     }
-    if (request.method === 'GET' && reply.statusCode < 400) request.log.debug(fields, 'request')
-    else request.log.info(fields, 'request')
+    request.log[level](fields, 'request')
   })
 }
 
