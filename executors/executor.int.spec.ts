@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
-import { stepSchema } from '../schemas/job.ts'
+import { stepSchema } from '../schemas/steps/index.ts'
 import { command, startExecutor } from '../test/support/executor.ts'
 import { programOrSkip } from '../test/support/packages.ts'
 

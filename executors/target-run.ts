@@ -1,5 +1,5 @@
 import type { Assignment, ReportReply } from '../schemas/bus.ts'
-import type { Step } from '../schemas/job.ts'
+import type { Step } from '../schemas/steps/index.ts'
 import { Attempt, type AttemptResult } from './attempt.ts'
 import type { ExecutorContext } from './context.ts'
 import type { ReportBody } from './control-plane.ts'

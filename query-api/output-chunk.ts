@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { stepId } from '../schemas/job.ts'
 import { instant } from '../schemas/kernel.ts'
 import { attempt, n, outputStream } from '../schemas/run.ts'
+import { stepId } from '../schemas/steps/base.ts'
 
 /** Output as it is given out: `data` is base64, `byteOffset` counts over both streams of the attempt. */
 export const outputChunk = z.object({

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { credentialKind, sealed, secretMaterial } from './credential.ts'
-import { stepId, stepSchema } from './job.ts'
 import { base64, id, instant, name } from './kernel.ts'
 import { attempt, epoch, executorId, hostKeyExpectation, n, outputStream, targetRunCommands } from './run.ts'
+import { stepRunId } from './steps/base.ts'
+import { renderedStep } from './steps/index.ts'
 import { address, port } from './target.ts'
 
 /** Subjects. Ids are checked before they become part of one (no dots, wildcards or blanks). */
@@ -45,9 +46,14 @@ export const assignment = z.strictObject({
   target: z.strictObject({ targetId: id, name, address, port, hostKey: hostKeyExpectation }),
   credential: z.strictObject({ credentialId: id, version: z.int().min(1), kind: credentialKind, username: z.string() }),
   /** What is left to do, in order: a target run that was taken over does not repeat the steps that are over. */
-  steps: z.array(stepSchema).min(1),
+  steps: z.array(renderedStep).min(1),
+  /** Asked first: whether this step, whose outcome nobody knows, took effect. */
+  verify: z.strictObject({ stepId: stepRunId, attempt, check: z.string().max(32_768) }).optional(),
+  connectSeconds: z.int().min(1).optional(),
+  /** What the safety checks are asked about the target. */
+  environment: z.string().max(100).optional(),
   /** The number the next attempt of a step carries; a step that is not named here was never started: 1. */
-  attempts: z.record(stepId, attempt).default({}),
+  attempts: z.record(stepRunId, attempt).default({}),
 })
 export const pullReply = z.strictObject({ assignments: z.array(assignment) })
 
@@ -61,7 +67,12 @@ export const heartbeatReply = z.strictObject({
   cancel: z.array(z.strictObject({ runId: id, n, epoch })),
   forget: z.array(z.strictObject({ runId: id, n, epoch })),
 })
-export const control = z.strictObject({ kind: z.literal('cancel'), runId: id, n, epoch })
+export const control = z.strictObject({
+  kind: z.enum(['cancel', 'cancel-step']),
+  runId: id,
+  n,
+  epoch,
+})
 
 const report = <T extends keyof typeof targetRunCommands>(type: T) =>
   z.strictObject({ type: z.literal(type), data: targetRunCommands[type] })
@@ -78,6 +89,7 @@ export const reportBody = z.discriminatedUnion('type', [
   report('report-cancelled'),
   report('hand-back-target-run'),
   report('report-output-gap'),
+  report('report-check'),
   z.strictObject({
     type: z.literal('observe-host-key'),
     data: z.strictObject({ runId: id, n, epoch, targetId: id, hostKey: z.string().max(2048) }),
@@ -109,7 +121,7 @@ export const reportReply = z.strictObject({
 export const outputChunk = z.strictObject({
   runId: id,
   n,
-  stepId,
+  stepId: stepRunId,
   attempt,
   epoch,
   seq: z.int().min(1),

@@ -1,52 +1,8 @@
 import { z } from 'zod'
-import { id, line, type MessageOf, name, reason, sha256 } from './kernel.ts'
+import { id, line, type MessageOf, name, reason, sha256, tagKey } from './kernel.ts'
 import { labelExpression } from './label-expression.ts'
-
-export const stepId = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/, 'lower-case letters, digits and -')
-
-const stepBase = {
-  id: stepId,
-  name: name.optional(),
-  /** Seconds from the first byte sent to the last byte received; the remote process group is killed after it. */
-  timeoutSeconds: z.int().min(1).max(86_400).default(3600),
-  continueOnError: z.boolean().default(false),
-  /** The author's word that running it twice does no harm: only then may an unknown outcome be tried again. */
-  idempotent: z.boolean().default(false),
-}
-const command = z
-  .string()
-  .min(1)
-  .max(32_768)
-  .refine(c => !c.includes('\0'), 'no NUL character')
-export const stepSchema = z.discriminatedUnion('uses', [
-  z.strictObject({ ...stepBase, uses: z.literal('ssh.command'), with: z.strictObject({ command }) }),
-  z.strictObject({
-    ...stepBase,
-    uses: z.literal('ssh.script'),
-    with: z.strictObject({
-      script: z
-        .string()
-        .min(1)
-        .max(262_144)
-        .refine(s => !s.includes('\0'), 'no NUL character'),
-      interpreter: z
-        .string()
-        .max(200)
-        .regex(/^\/[A-Za-z0-9._/-]+$/, 'an absolute path')
-        .default('/bin/sh'),
-      arguments: z
-        .array(
-          z
-            .string()
-            .max(4096)
-            .refine(a => !a.includes('\0'), 'no NUL character'),
-        )
-        .max(100)
-        .default([]),
-    }),
-  }),
-])
-export type Step = z.output<typeof stepSchema>
+import { parameterSpecs } from './parameters.ts'
+import { type Step, stepSchema } from './steps/index.ts'
 
 /** By id, by label expression, or both (the union of the two). Decommissioned targets never match. */
 export const selection = z
@@ -57,16 +13,55 @@ export const selection = z
   .refine(s => s.targetIds !== undefined || s.labels !== undefined, 'name targetIds, labels or both')
 export type Selection = z.output<typeof selection>
 
+/** So many targets, or so many hundredths of them, rounded up. */
+const amount = z.union([z.int().min(1).max(10_000), z.string().regex(/^(?:[1-9]\d?|100)%$/, 'such as 25%')])
+export type Amount = z.output<typeof amount>
+
+/** How a run goes over its targets. */
+export const strategySchema = z.strictObject({
+  /** `free`: each target at its own pace; `linear`: no target begins a step before all are over with the one before. */
+  pace: z.enum(['free', 'linear']).optional(),
+  /** One batch after the other; the last size is used again until every target had its turn. `[1, "10%", "50%"]`. */
+  batches: z.array(amount).min(1).max(20).optional(),
+  /** Once more target runs than this have failed, nothing new begins. Counted over the whole run. */
+  maxFailures: z.union([z.int().min(0).max(10_000), z.string().regex(/^(?:\d{1,2}|100)%$/, 'such as 10%')]).optional(),
+  /** Targets with the same value of this tag are worked on one after another. */
+  serialBy: tagKey.optional(),
+  order: z.enum(['as-selected', 'reversed', 'shuffled']).optional(),
+})
+export type Strategy = z.output<typeof strategySchema>
+
+export const poolName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'lower-case letters, digits and -')
+
+const uniqueIds = (steps: readonly Step[]) => new Set(steps.map(step => step.id)).size === steps.length
+
 const definition = {
-  steps: z
-    .array(stepSchema)
-    .min(1)
-    .max(100)
-    .refine(steps => new Set(steps.map(s => s.id)).size === steps.length, 'step ids must differ'),
+  steps: z.array(stepSchema).min(1).max(100).refine(uniqueIds, 'step ids must differ'),
+  /** Done on a target whose run failed, after what had succeeded was undone. */
+  onFailure: z.array(stepSchema).min(1).max(20).refine(uniqueIds, 'step ids must differ').optional(),
+  parameters: parameterSpecs.optional(),
   selection: selection.optional(),
   credentialId: id.optional(),
   maxParallel: z.int().min(1).max(10_000).optional(),
+  strategy: strategySchema.optional(),
+  /** What becomes of a run that is triggered while another of the same job has not ended. */
+  overlap: z.enum(['allow', 'queue', 'skip', 'cancel-previous']).optional(),
+  /** 0 goes first, 9 last; 5 when absent. Runs of the same priority take turns. */
+  priority: z.int().min(0).max(9).optional(),
+  /** Executors of this pool do the work; `default` when absent. */
+  pool: poolName.optional(),
+  /** `exclusive`, the default: no other run works on the target meanwhile. */
+  access: z.enum(['exclusive', 'shared']).optional(),
+  timeouts: z
+    .strictObject({
+      connectSeconds: z.int().min(1).max(600).optional(),
+      targetRunSeconds: z.int().min(1).max(604_800).optional(),
+      runSeconds: z.int().min(1).max(2_592_000).optional(),
+    })
+    .optional(),
 }
+/** The fields that make up a definition: two versions that agree in all of them are the same. */
+export const definitionFields = Object.keys(definition) as ReadonlyArray<keyof typeof definition>
 const version = z.int().min(1)
 
 export const jobCommands = {
@@ -92,9 +87,17 @@ export const jobRow = z.object({
   status: z.enum(['enabled', 'disabled', 'archived']),
   latestVersion: version,
   steps: z.array(stepSchema),
+  onFailure: z.array(stepSchema).nullable(),
+  parameters: parameterSpecs.nullable(),
   selection: selection.nullable(),
   credentialId: id.nullable(),
   maxParallel: z.int().nullable(),
+  strategy: strategySchema.nullable(),
+  overlap: definition.overlap.nullable(),
+  priority: definition.priority.nullable(),
+  pool: definition.pool.nullable(),
+  access: definition.access.nullable(),
+  timeouts: definition.timeouts.nullable(),
   digest: sha256,
 })
 

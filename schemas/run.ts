@@ -1,51 +1,39 @@
 import { z } from 'zod'
-import { selection, stepId } from './job.ts'
+import { identifier, outputValue } from './expression.ts'
+import { failureClass } from './failure.ts'
+import { poolName, selection, strategySchema } from './job.ts'
 import { actorSchema, id, instant, type MessageOf, name, reason, sha256 } from './kernel.ts'
+import { parameterValues } from './parameters.ts'
+import { retryPolicy, stepId, stepRunId } from './steps/base.ts'
 import { address, hostKey, hostKeyPolicy, port } from './target.ts'
 
 export const runStatus = z.enum([
   'queued',
+  'awaiting-approval',
   'running',
+  'paused',
   'cancelling',
+  'needs-attention',
   'succeeded',
   'partially-succeeded',
   'failed',
   'cancelled',
-  'needs-attention',
+  'timed-out',
+  'rejected',
 ])
 export const targetRunStatus = z.enum([
   'queued',
   'claimed',
   'running',
+  'waiting',
   'succeeded',
   'failed',
   'cancelled',
   'needs-attention',
 ])
-export const stepRunStatus = z.enum(['running', 'succeeded', 'failed', 'cancelled', 'skipped', 'unknown'])
+export const stepRunStatus = z.enum(['running', 'waiting', 'succeeded', 'failed', 'cancelled', 'skipped', 'unknown'])
 export type RunStatus = z.output<typeof runStatus>
 export type TargetRunStatus = z.output<typeof targetRunStatus>
-
-/** Why a step or a target run failed. Everything before `lost-after-start` happened before the effect. */
-export const failureClass = z.enum([
-  'dns',
-  'unreachable',
-  'refused',
-  'host-key-mismatch',
-  'host-key-unknown',
-  'auth-failed',
-  'credential-unavailable',
-  'channel-refused',
-  'lost-before-start',
-  'lost-after-start',
-  'timed-out',
-  'cancelled',
-  'command-not-found',
-  'exit-nonzero',
-  'killed-by-signal',
-  'internal',
-])
-export type FailureClass = z.output<typeof failureClass>
 
 /** Position of a target in the run's resolved set, from 0. */
 export const n = z.int().min(0).max(9_999)
@@ -54,7 +42,7 @@ export const attempt = z.int().min(1)
 export const executorId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and -')
 const detail = z.string().max(500)
 const targetRun = { runId: id, n }
-const stepRun = { ...targetRun, stepId, attempt, epoch }
+const stepRun = { ...targetRun, stepId: stepRunId, attempt, epoch }
 
 export const runCommands = {
   'trigger-run': z.strictObject({
@@ -62,10 +50,53 @@ export const runCommands = {
     jobId: id,
     version: z.int().min(1).optional(),
     selection: selection.optional(),
+    parameters: parameterValues.optional(),
+    /** `plan` shows what would happen and does nothing. */
+    mode: z.enum(['run', 'plan']).optional(),
+    /** The word that commands the safety checks want confirmed are meant. */
+    confirm: z.boolean().optional(),
+    reason: reason.optional(),
+  }),
+  /** The same job version, parameters and targets again, or only what did not succeed. */
+  rerun: z.strictObject({
+    runId: id.optional(),
+    of: id,
+    only: z.enum(['failed']).optional(),
+    /** Begins at this step on every target: those before it count as done. */
+    fromStep: stepId.optional(),
+    confirm: z.boolean().optional(),
     reason: reason.optional(),
   }),
   'cancel-run': z.strictObject({ runId: id, reason: reason.optional() }),
+  'pause-run': z.strictObject({ runId: id, reason: reason.optional() }),
+  'resume-run': z.strictObject({ runId: id, reason: reason.optional() }),
+  'grant-approval': z.strictObject({ runId: id, stepId, reason: reason.optional() }),
+  'deny-approval': z.strictObject({ runId: id, stepId, reason }),
 }
+
+/** On one target of a run. */
+export const targetRunPublicCommands = {
+  'cancel-target-run': z.strictObject({ ...targetRun, reason: reason.optional() }),
+  /** Stops the step that runs; it counts as failed. */
+  'cancel-step': z.strictObject({ ...targetRun, stepId: stepRunId, reason: reason.optional() }),
+  /** A person's word on a step of which nobody knows whether it took effect. */
+  'resolve-step': z.strictObject({
+    ...targetRun,
+    stepId: stepRunId,
+    as: z.enum(['succeeded', 'failed', 'retry']),
+    reason,
+  }),
+}
+
+/** One step of a run's plan. */
+export const plannedStep = z.object({
+  id: stepRunId,
+  /** Begins on no target before every target is over with the step before it. */
+  barrier: z.literal(true).optional(),
+  /** Is not done on targets but once for the run. */
+  gate: z.literal(true).optional(),
+})
+export type PlannedStep = z.output<typeof plannedStep>
 
 const counts = z.object({
   succeeded: z.int().min(0),
@@ -77,6 +108,26 @@ const counts = z.object({
 export const runInternalCommands = {
   'start-run': z.strictObject({ runId: id }),
   'finish-run': z.strictObject({ runId: id, counts }),
+  /** Nothing new begins: too many failures. */
+  'stop-run': z.strictObject({ runId: id, failed: z.int().min(1) }),
+  'time-out-run': z.strictObject({ runId: id }),
+  'reject-run': z.strictObject({ runId: id, why: z.enum(['overlap']), detail: z.string().max(500) }),
+  'report-attention': z.strictObject({ runId: id, counts }),
+  'open-gate': z.strictObject({
+    runId: id,
+    stepId,
+    gate: z.discriminatedUnion('kind', [
+      z.strictObject({
+        kind: z.literal('approval'),
+        prompt: z.string().max(2_000),
+        quorum: z.int().min(1),
+        expiresSeconds: z.int().min(1),
+      }),
+      z.strictObject({ kind: z.literal('job-run'), subRunId: id, jobId: id }),
+    ]),
+  }),
+  'expire-approval': z.strictObject({ runId: id, stepId }),
+  'close-sub-run': z.strictObject({ runId: id, stepId, subRunId: id, status: z.string().max(40) }),
 }
 
 export const runEvents = {
@@ -91,15 +142,60 @@ export const runEvents = {
     targets: z.int().min(1),
     initiator: actorSchema,
     reason: reason.optional(),
+    parameters: parameterValues.optional(),
+    strategy: strategySchema.optional(),
+    overlap: z.enum(['allow', 'queue', 'skip', 'cancel-previous']).optional(),
+    priority: z.int().min(0).max(9).optional(),
+    pool: poolName.optional(),
+    access: z.enum(['exclusive', 'shared']).optional(),
+    timeouts: z
+      .object({
+        connectSeconds: z.int().optional(),
+        targetRunSeconds: z.int().optional(),
+        runSeconds: z.int().optional(),
+      })
+      .optional(),
+    /** The steps each target goes through, in order, and what holds them up; loops are unrolled. */
+    plan: z.array(plannedStep).optional(),
+    rerunOf: id.optional(),
+    fromStep: stepId.optional(),
+    /** The run whose step triggered this one, and how many are above it. */
+    parent: z.object({ runId: id, stepId, depth: z.int().min(1) }).optional(),
+    /** Rules of the safety checks that were confirmed, with the digest of the rule set. */
+    confirmed: z.object({ rules: z.array(z.string()), rulesDigest: sha256 }).optional(),
   }),
   /** The resolved set in the order of `n`; a large set spans several events, `from` being the first `n`. */
   TargetsResolved: z.object({ runId: id, from: z.int().min(0), targetIds: z.array(id).min(1) }),
   RunStarted: z.object({ runId: id }),
+  RunPaused: z.object({ runId: id, reason: reason.optional() }),
+  RunResumed: z.object({ runId: id, reason: reason.optional() }),
+  /** More target runs failed than the strategy allows: those that have not begun never will. */
+  RunStopped: z.object({ runId: id, failed: z.int().min(1) }),
+  ApprovalRequested: z.object({
+    runId: id,
+    stepId,
+    prompt: z.string(),
+    quorum: z.int().min(1),
+    expiresAt: instant,
+  }),
+  ApprovalGranted: z.object({ runId: id, stepId, granted: z.int().min(1), reason: reason.optional() }),
+  ApprovalQuorumReached: z.object({ runId: id, stepId }),
+  ApprovalDenied: z.object({ runId: id, stepId, reason }),
+  ApprovalExpired: z.object({ runId: id, stepId }),
+  SubRunTriggered: z.object({ runId: id, stepId, subRunId: id, jobId: id }),
+  SubRunEnded: z.object({ runId: id, stepId, subRunId: id, status: z.string() }),
   RunCancellationRequested: z.object({ runId: id, reason: reason.optional() }),
   RunSucceeded: z.object({ runId: id, counts }),
   RunPartiallySucceeded: z.object({ runId: id, counts }),
   RunFailed: z.object({ runId: id, counts }),
   RunCancelled: z.object({ runId: id, counts }),
+  RunTimedOut: z.object({ runId: id, counts }),
+  RunRejected: z.object({
+    runId: id,
+    why: z.enum(['overlap', 'approval-denied', 'approval-expired']),
+    detail: z.string(),
+  }),
+  /** All that is left waits for a person; a step that is resolved lets the run go on. */
   RunNeedsAttention: z.object({ runId: id, counts }),
 }
 
@@ -107,7 +203,32 @@ export const outputStream = z.enum(['stdout', 'stderr'])
 const outputDigest = z.object({ bytes: z.int().min(0), chunks: z.int().min(0), sha256, truncated: z.boolean() })
 export type OutputDigest = z.output<typeof outputDigest>
 
+/** What a target run knows of a step it is to go through. */
+export const stepRule = z.object({
+  id: stepRunId,
+  idempotent: z.boolean(),
+  continueOnError: z.boolean(),
+  retry: retryPolicy.optional(),
+  /** There is a command that tells whether the step took effect. */
+  checkable: z.boolean().optional(),
+  /** What undoes it, as a step of its own: done only when the target run fails after this one succeeded. */
+  undo: stepRunId.optional(),
+  /** `undo` and `handler` are done only after a failure; absent: `main`. */
+  phase: z.enum(['main', 'undo', 'handler']).optional(),
+})
+export type StepRule = z.output<typeof stepRule>
+const skipWhy = z.enum([
+  'earlier-step-failed',
+  'cancelled',
+  'condition',
+  'not-selected',
+  'before-first-step',
+  'stopped',
+])
+const skippedStep = z.object({ stepId: stepRunId, why: skipWhy })
+
 const startedStep = { ...stepRun, at: instant }
+const stepOutputs = z.record(identifier, outputValue)
 const outcome = {
   ...stepRun,
   seq: z.int().min(1),
@@ -120,7 +241,11 @@ export const targetRunCommands = {
   'claim-target-run': z.strictObject({
     ...targetRun,
     targetId: id,
-    steps: z.array(z.strictObject({ id: stepId, idempotent: z.boolean(), continueOnError: z.boolean() })).min(1),
+    steps: z.array(stepRule).min(1),
+    /** What of it this claim is for, in order; absent: all that is left. */
+    due: z.array(stepRunId).optional(),
+    /** Steps before the last of these that are left out on this target. */
+    skip: z.array(skippedStep).optional(),
     executorId,
     executorKey: base64urlKey(),
     leaseSeconds: z.int().min(1),
@@ -128,7 +253,7 @@ export const targetRunCommands = {
     target: z.strictObject({ name, address, port }),
   }),
   'start-step': z.strictObject(startedStep),
-  'succeed-step': z.strictObject({ ...outcome, exitCode: z.int() }),
+  'succeed-step': z.strictObject({ ...outcome, exitCode: z.int(), outputs: stepOutputs.optional() }),
   'fail-step': z.strictObject({
     ...outcome,
     class: failureClass,
@@ -157,7 +282,7 @@ export const targetRunCommands = {
     epoch,
     seq: z.int().min(1),
     at: instant,
-    stepId: stepId.optional(),
+    stepId: stepRunId.optional(),
     attempt: attempt.optional(),
     termination: z.enum(['not-started', 'terminated', 'unconfirmed']),
     output: outputDigest.optional(),
@@ -168,7 +293,45 @@ export const targetRunCommands = {
   /** Keeps in the history that a report came for a claim that was over. */
   'record-stale-report': z.strictObject({ ...targetRun, epoch, report: z.string().max(60), seq: z.int() }),
   'expire-lease': z.strictObject({ ...targetRun, epoch }),
-  'cancel-target-run': z.strictObject({ ...targetRun, targetId: id }),
+  /** The target run is free and has not ended. */
+  'end-unclaimed-target-run': z.strictObject({
+    ...targetRun,
+    targetId: id,
+    why: z.enum(['cancelled', 'stopped', 'timed-out', 'gate-closed']),
+  }),
+  /** What the check command of a step of unknown outcome says. */
+  'report-check': z.strictObject({
+    ...stepRun,
+    seq: z.int().min(1),
+    at: instant,
+    verdict: z.enum(['happened', 'did-not-happen', 'unclear']),
+    detail,
+  }),
+  /** All that is left is left out: nothing needs an executor. */
+  'settle-target-run': z.strictObject({
+    ...targetRun,
+    targetId: id,
+    steps: z.array(stepRule).min(1),
+    skip: z.array(skippedStep).min(1),
+  }),
+  'begin-wait': z.strictObject({
+    ...targetRun,
+    targetId: id,
+    steps: z.array(stepRule).min(1),
+    skip: z.array(skippedStep).optional(),
+    stepId: stepRunId,
+    until: instant,
+  }),
+  'end-wait': z.strictObject({ ...targetRun, stepId: stepRunId }),
+  /** What is to be done cannot even be written down: an expression that fails, a command the safety checks deny. */
+  'fail-unclaimed-target-run': z.strictObject({
+    ...targetRun,
+    targetId: id,
+    steps: z.array(stepRule).min(1),
+    stepId: stepRunId,
+    class: failureClass,
+    detail,
+  }),
 }
 
 function base64urlKey() {
@@ -183,13 +346,32 @@ export const targetRunEvents = {
     executorId,
     executorKey: base64urlKey(),
     deadline: instant,
-    steps: z.array(z.object({ id: stepId, idempotent: z.boolean(), continueOnError: z.boolean() })),
+    steps: z.array(stepRule),
+    due: z.array(stepRunId).optional(),
     credential: z.object({ credentialId: id, version: z.int().min(1) }).optional(),
     target: z.object({ name, address, port }),
   }),
   TargetRunHandedBack: z.object({ ...targetRun, epoch, seq: z.int().min(1), detail }),
   StepStarted: z.object(startedStep),
-  StepSucceeded: z.object({ ...outcome, exitCode: z.int() }),
+  StepSucceeded: z.object({ ...outcome, exitCode: z.int(), outputs: stepOutputs.optional() }),
+  /** It failed, and there will be another attempt. */
+  StepAttemptFailed: z.object({
+    ...outcome,
+    class: failureClass,
+    exitCode: z.int().optional(),
+    signal: z.string().optional(),
+    detail,
+  }),
+  /** `started`: the attempt that failed had begun; else the target was not even reached. */
+  StepRetryScheduled: z.object({
+    ...stepRun,
+    started: z.boolean(),
+    class: failureClass,
+    detail,
+    notBefore: instant,
+  }),
+  StepWaitStarted: z.object({ ...targetRun, targetId: id, stepId: stepRunId, until: instant }),
+  StepWaitEnded: z.object({ ...targetRun, stepId: stepRunId }),
   StepFailed: z.object({
     ...outcome,
     class: failureClass,
@@ -197,7 +379,14 @@ export const targetRunEvents = {
     signal: z.string().optional(),
     detail,
   }),
-  StepSkipped: z.object({ ...targetRun, stepId, epoch, why: z.enum(['earlier-step-failed', 'cancelled']) }),
+  StepSkipped: z.object({ ...targetRun, stepId: stepRunId, epoch: z.int().min(0), why: skipWhy }),
+  StepChecked: z.object({ ...stepRun, verdict: z.enum(['happened', 'did-not-happen', 'unclear']), detail }),
+  StepResolved: z.object({ ...stepRun, as: z.enum(['succeeded', 'failed', 'retry']), reason }),
+  StepCancellationRequested: z.object({ ...targetRun, stepId: stepRunId, reason: reason.optional() }),
+  TargetRunCancellationRequested: z.object({ ...targetRun, reason: reason.optional() }),
+  /** The target run has failed; these are done before it ends: what undoes earlier steps, then failure handlers. */
+  CompensationStarted: z.object({ ...targetRun, steps: z.array(stepRunId).min(1), class: failureClass, detail }),
+  CompensationCompleted: z.object({ ...targetRun, failed: z.array(stepRunId) }),
   StepCancelled: z.object({ ...stepRun, seq: z.int().min(1), at: instant, output: outputDigest.optional(), detail }),
   StepOutcomeUnknown: z.object({
     ...stepRun,
@@ -219,7 +408,7 @@ export const targetRunEvents = {
   TargetRunSucceeded: z.object({ ...targetRun, targetId: id }),
   TargetRunFailed: z.object({ ...targetRun, targetId: id, class: failureClass, detail }),
   TargetRunCancelled: z.object({ ...targetRun, targetId: id, detail }),
-  TargetRunNeedsAttention: z.object({ ...targetRun, targetId: id, stepId: stepId.optional(), detail }),
+  TargetRunNeedsAttention: z.object({ ...targetRun, targetId: id, stepId: stepRunId.optional(), detail }),
 }
 
 export const runRow = z.object({
@@ -253,7 +442,7 @@ export const targetRunRow = z.object({
 export const stepRunRow = z.object({
   runId: id,
   n,
-  stepId,
+  stepId: stepRunId,
   attempt,
   status: stepRunStatus,
   exitCode: z.int().nullable(),
@@ -270,7 +459,7 @@ export const hostKeyExpectation = z.strictObject({ policy: hostKeyPolicy, key: h
 
 export type RunCommand = MessageOf<typeof runCommands & typeof runInternalCommands>
 export type RunEvent = MessageOf<typeof runEvents>
-export type TargetRunCommand = MessageOf<typeof targetRunCommands>
+export type TargetRunCommand = MessageOf<typeof targetRunCommands & typeof targetRunPublicCommands>
 export type TargetRunEvent = MessageOf<typeof targetRunEvents>
 export type RunRow = z.output<typeof runRow>
 export type TargetRunRow = z.output<typeof targetRunRow>

@@ -1,4 +1,4 @@
-import type { FailureClass } from '../../schemas/run.ts'
+import type { FailureClass } from '../../schemas/failure.ts'
 
 /** Why a target could not be reached, logged in to or told to begin: nothing has happened on it. */
 export class SshFailure extends Error {

@@ -1,4 +1,4 @@
-import type { Step } from '../../schemas/job.ts'
+import type { Step } from '../../schemas/steps/index.ts'
 import { sshCommand } from './ssh-command.ts'
 import { sshScript } from './ssh-script.ts'
 import type { RemoteCommand } from './wrapper.ts'

@@ -1,4 +1,4 @@
-import type { Step } from '../../schemas/job.ts'
+import type { Step } from '../../schemas/steps/index.ts'
 import { scriptCommand } from './ssh-script.ts'
 import { announce, type RemoteCommand, wrap } from './wrapper.ts'
 

@@ -1,4 +1,4 @@
-import type { Step } from '../../schemas/job.ts'
+import type { Step } from '../../schemas/steps/index.ts'
 import { announce, type RemoteCommand, wrap } from './wrapper.ts'
 
 type ScriptStep = Extract<Step, { uses: 'ssh.script' }>

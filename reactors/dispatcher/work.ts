@@ -1,7 +1,8 @@
 import type { Credential, Job, Target } from '../../command-api/domain/index.ts'
 import type { Assignment } from '../../schemas/bus.ts'
-import type { JobVersion, Step } from '../../schemas/job.ts'
-import type { FailureClass } from '../../schemas/run.ts'
+import type { FailureClass } from '../../schemas/failure.ts'
+import type { JobVersion } from '../../schemas/job.ts'
+import type { Step } from '../../schemas/steps/index.ts'
 
 /** What a target run needs, as it is when it is claimed and not as it was when the run was triggered. */
 export type Work = {
