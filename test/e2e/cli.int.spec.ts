@@ -285,6 +285,12 @@ t.test('the command line, as its user knows it', async t => {
     await refused(t, 5, /matches no active target/, 'run', 'create', 'hello', '--labels', 'env=none')
     const told = /http:\/\/127\.0\.0\.1:1 does not answer[\s\S]*npm start[\s\S]*--url/
     await refused(t, 1, told, '--url', 'http://127.0.0.1:1', 'target', 'list')
+    for (const tool of ['admin-key', 'projections']) {
+      const { code, out, err } = await startCli([tool, '--lable', 'x'], { env: { OPSCONDUCTOR_DATA_DIR: dataDir } })
+        .ended
+      t.match({ code, out, err }, { code: 2, out: '', err: /^Unknown option '--lable'/ }, tool)
+      t.notMatch(err, / {4}at /)
+    }
     t.match(await opsconductor('--help'), { code: 0, out: /Examples:[\s\S]*Exit codes: 0 ok, 1 failed, 2 usage/ })
     t.match(await opsconductor('run', 'create', '--help'), { code: 0, out: /--follow/ })
   })
