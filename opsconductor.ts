@@ -65,10 +65,16 @@ async function plainly<T>(act: () => Promise<T>): Promise<T> {
   try {
     return await act()
   } catch (error) {
-    if (!(error instanceof Error) || !['ConfigError', 'CannotStart'].includes(error.name)) throw error
+    if (!(error instanceof Error) || !isMistake(error)) throw error
     console.error(error.message)
     process.exit(2)
   }
+}
+
+function isMistake(error: Error): boolean {
+  // What util.parseArgs refuses: an unknown option, one without its value.
+  const isArgument = 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_')
+  return isArgument || ['ConfigError', 'CannotStart'].includes(error.name)
 }
 
 const script = process.argv[1]

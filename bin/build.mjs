@@ -7,21 +7,28 @@ import { PlainError } from './plain-error.mjs'
 
 const NOT_SOURCES = new Set(['node_modules', 'build', 'ui'])
 
-/** Compiles the sources when one was changed, added or removed since the last build. */
-export async function buildIfNeeded(root, say, requireWritable) {
+/**
+ * Compiles the sources when one was changed, added or removed since the last build. `alone(why, work)` runs work that
+ * writes to the checkout.
+ */
+export async function buildIfNeeded(root, say, alone) {
   const output = path.join(root, 'build')
   const stamp = path.join(output, '.stamp')
   const sources = find(root, name => name.endsWith('.ts'))
   const identity = createHash('sha256').update(sources.join('\n')).digest('hex')
   const watched = [...sources, 'tsconfig.json', 'package-lock.json'].map(file => path.join(root, file))
-  if (existsSync(stamp) && upToDate(stamp, identity, watched)) return
-  requireWritable('the program must be built in it')
-  say('Building …')
-  const started = Date.now()
-  removeOrphans(output, new Set(sources))
-  await compile(root)
-  writeFileSync(stamp, identity)
-  say(`Built in ${((Date.now() - started) / 1000).toFixed(1)} s.`)
+  const isBuilt = () => existsSync(stamp) && upToDate(stamp, identity, watched)
+  if (isBuilt()) return
+  await alone('the program must be built in it', async () => {
+    // Another command may have done it meanwhile.
+    if (isBuilt()) return
+    say('Building …')
+    const started = Date.now()
+    removeOrphans(output, new Set(sources))
+    await compile(root)
+    writeFileSync(stamp, identity)
+    say(`Built in ${((Date.now() - started) / 1000).toFixed(1)} s.`)
+  })
 }
 
 function upToDate(stamp, identity, watched) {

@@ -8,11 +8,20 @@ const NETWORK_TROUBLE =
   /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT|network/
 const PROGRESS_EVERY_MS = 3_000
 
-/** Runs the lock-file install unless node_modules already holds exactly what the lock file asks for. */
-export async function installIfNeeded(root, say, requireWritable) {
+/**
+ * Runs the lock-file install unless node_modules already holds exactly what the lock file asks for. `alone(why, work)`
+ * runs work that writes to the checkout.
+ */
+export async function installIfNeeded(root, say, alone) {
   const wanted = lockedPackages(path.join(root, 'package-lock.json'))
   if (installed(root, wanted)) return
-  requireWritable('the packages it needs must be installed in it')
+  await alone('the packages it needs must be installed in it', async () => {
+    // Another command may have done it meanwhile.
+    if (!installed(root, wanted)) await install(root, wanted, say)
+  })
+}
+
+async function install(root, wanted, say) {
   const required = Object.keys(wanted).filter(folder => !wanted[folder].optional)
   say(`Installing ${required.length} packages (once; needs the network) …`)
   const started = Date.now()

@@ -3,6 +3,7 @@ import path from 'node:path'
 import process from 'node:process'
 import { buildIfNeeded } from './build.mjs'
 import { installIfNeeded } from './install.mjs'
+import { withLock } from './lock.mjs'
 import { PlainError } from './plain-error.mjs'
 
 const root = path.dirname(import.meta.dirname)
@@ -19,8 +20,8 @@ const CHECKOUT_COMMANDS = {
 /** Installs and builds what is missing or out of date, then hands over to the command. */
 export async function run([command = 'up', ...rest]) {
   const managed = isLink(path.join(root, 'node_modules'))
-  if (!managed) await installIfNeeded(root, say, requireWritable)
-  await buildIfNeeded(root, say, requireWritable)
+  if (!managed) await installIfNeeded(root, say, alone)
+  await buildIfNeeded(root, say, alone)
   const checkoutCommand = CHECKOUT_COMMANDS[command]
   const entry = path.join(root, 'build', checkoutCommand ?? 'opsconductor.js')
   if (!existsSync(entry)) throw new PlainError(`"${command}" is not part of this version.`)
@@ -34,6 +35,12 @@ function say(line) {
 
 function isLink(file) {
   return lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true
+}
+
+// Two first commands in one fresh clone, say the program and its tests, must not install over each other.
+async function alone(why, work) {
+  requireWritable(why)
+  await withLock(path.join(root, '.preparing'), say, work)
 }
 
 function requireWritable(why) {

@@ -8,7 +8,22 @@ export type Context = { client: Client; settings: Settings }
 /** What every subcommand works with: resolved settings and a client of the public API. */
 export function contextOf(command: Command): Context {
   const settings = resolveSettings(command.optsWithGlobals<Flags>(), process.env, process.stdout.isTTY === true)
-  return { settings, client: createClient(settings.url, settings.apiKey) }
+  return { settings, client: readingItsWrites(createClient(settings.url, settings.apiKey)) }
+}
+
+/** Waits after each command until it can be seen, so that the next line of a script finds by name what this one made. */
+function readingItsWrites(client: Client): Client {
+  return {
+    ...client,
+    async command(name, data) {
+      const answer = await client.command(name, data)
+      const list = `/v1/${answer.stream.slice(0, answer.stream.indexOf('-'))}s`
+      // Whether it is seen yet, or may be seen with this key, changes nothing about what was done.
+      if (answer.events.length > 0)
+        await client.get(list, { limit: '1', minPosition: answer.position }).catch(() => undefined)
+      return answer
+    },
+  }
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i

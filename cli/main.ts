@@ -54,7 +54,8 @@ function build(): Command {
 /** Runs one command line (without `node` and the script); answers the exit code. */
 export async function main(argv: string[]): Promise<number> {
   process.on('SIGINT', interrupted)
-  process.stdout.on('error', leaveQuietly)
+  // For good: what was written last may fail only after we are done here.
+  if (!process.stdout.listeners('error').includes(leaveQuietly)) process.stdout.on('error', leaveQuietly)
   const program = build()
   for (const command of everyCommand(program)) command.exitOverride()
   try {
@@ -65,7 +66,6 @@ export async function main(argv: string[]): Promise<number> {
     return explain(error)
   } finally {
     process.off('SIGINT', interrupted)
-    process.stdout.off('error', leaveQuietly)
   }
 }
 

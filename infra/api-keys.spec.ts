@@ -2,7 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { said } from '../test/support/cli.ts'
 import { apiKeyCheck, apiKeyId, createApiKey, hasApiKeys, listApiKeys, removeApiKey } from './api-keys.ts'
+import { adminKey } from './operator/admin-key.ts'
 
 const now = '2030-01-01T00:00:00.000Z'
 const dir = mkdtempSync(join(tmpdir(), 'opsc-keys-'))
@@ -35,4 +37,37 @@ t.test('a removed or expired key is refused at the next request', async t => {
   t.ok(removeApiKey(file, apiKeyId(other) ?? ''))
   t.notOk(check(other), 'removed')
   t.notOk(removeApiKey(file, 'nobody'))
+})
+
+t.test('whoever owns the key file makes, lists and removes keys', async t => {
+  const before = process.env.OPSCONDUCTOR_API_KEYS_FILE
+  const own = join(dir, 'operator', 'api-keys.json')
+  process.env.OPSCONDUCTOR_API_KEYS_FILE = own
+  t.teardown(() => {
+    if (before === undefined) delete process.env.OPSCONDUCTOR_API_KEYS_FILE
+    else process.env.OPSCONDUCTOR_API_KEYS_FILE = before
+  })
+  const run = (...argv: string[]) => said(() => adminKey(argv))
+  const check = apiKeyCheck(own, () => new Date().toISOString())
+  const plain = await run('create')
+  t.match(plain, { code: 0, out: /^opsc_[\w-]+\n$/, err: '' })
+  t.match(check(plain.out.trim()), { label: 'administrator' })
+  const brief = JSON.parse((await run('create', '--label', 'for a day', '--ttl', '86400', '--json')).out)
+  t.match(check(brief.key), { id: brief.id, label: 'for a day' })
+  const { code, out } = await run('list')
+  t.equal(code, 0)
+  const id = apiKeyId(plain.out.trim())
+  t.match(
+    out,
+    new RegExp(`^${id} {2}\\S+Z {2}no expiry {2}administrator\n${brief.id} {2}\\S+ {2}until \\S+Z {2}for a day\n$`),
+  )
+  t.notOk(out.includes(brief.key) || out.includes(plain.out.trim()), 'a key is shown once')
+  t.match(await run('remove', brief.id), { code: 0, out: '', err: '' })
+  t.equal(check(brief.key), undefined)
+  t.match(await run('remove', brief.id), { code: 4, err: /there is no key \w+; see opsconductor admin-key list/ })
+  for (const ttl of ['0', '-1', 'soon', '1.5'])
+    t.match(await run('create', `--ttl=${ttl}`), { code: 2, out: '', err: '--ttl takes a number of seconds\n' }, ttl)
+  for (const wrong of [[], ['remove'], ['rename', 'x']])
+    t.match(await run(...wrong), { code: 2, out: '', err: /admin-key create \[--label <text>\]/ }, wrong.join(' '))
+  t.equal(listApiKeys(own).length, 1, 'and nothing else was made')
 })

@@ -1,7 +1,7 @@
 import { isUnavailable, type Pipelined } from '../infra/postgres.ts'
 import type { LogPosition, Recorded } from '../schemas/events.ts'
-import { applyBatch, type Committed, park } from './apply.ts'
-import { type Checkpoint, moveCheckpoint, readCheckpoint } from './checkpoint.ts'
+import { applyBatch, type Committed, park, type Standing, standing } from './apply.ts'
+import { type Checkpoint, moveCheckpoint } from './checkpoint.ts'
 import { PoisonEvent, type Projection } from './projection.ts'
 import { FENCED, parkedStream } from './schema.ts'
 import { insertRows } from './table.ts'
@@ -15,7 +15,7 @@ export class Fenced extends Error {
 export class Applier {
   readonly projection: Projection
   readonly #db: Pipelined
-  #checkpoint: Checkpoint | undefined
+  #standing: Standing | undefined
 
   constructor(projection: Projection, db: Pipelined) {
     this.projection = projection
@@ -24,8 +24,12 @@ export class Applier {
 
   /** Reads the checkpoint: after a start, and after anything that failed. */
   async load(): Promise<Checkpoint> {
-    this.#checkpoint = await readCheckpoint(this.#db, this.projection.name)
-    return this.#checkpoint
+    return (await this.#load()).checkpoint
+  }
+
+  async #load(): Promise<Standing> {
+    this.#standing = await standing(this.#db, this.projection)
+    return this.#standing
   }
 
   /**
@@ -33,11 +37,11 @@ export class Applier {
    * projection that halts on it), and what the database threw when it is not reachable.
    */
   async apply(events: readonly Recorded[], position?: LogPosition): Promise<Committed> {
-    const from = this.#checkpoint ?? (await this.load())
+    const from = this.#standing ?? (await this.#load())
     try {
-      const committed = await applyBatch(this.#db, this.projection, from, events, position)
-      this.#checkpoint = committed.checkpoint
-      return committed
+      const applied = await applyBatch(this.#db, from, events, position)
+      this.#standing = applied.standing
+      return applied.committed
     } catch (error) {
       await this.#forget()
       if (isFenced(error)) throw new Fenced(`another ${this.projection.name} projector is at work`)
@@ -65,13 +69,13 @@ export class Applier {
   async #poisoned(poison: PoisonEvent, position: LogPosition = poison.event.position): Promise<Committed> {
     const { projection } = this
     if (projection.onPoison === 'halt') throw poison
-    const from = await this.load()
+    const { checkpoint: from } = await this.#load()
     const { recordedAt } = poison.event
     const checkpoint = { position, time: recordedAt > from.time ? recordedAt : from.time }
     const parked = [park(projection, poison)]
     const move = moveCheckpoint(projection.name, from, checkpoint, 1)
     await this.#db.batch([{ text: 'begin' }, move, ...insertRows(parkedStream, parked), { text: 'commit' }])
-    this.#checkpoint = checkpoint
+    this.#standing = undefined
     return { checkpoint, events: 1, runIds: [], parked }
   }
 
@@ -82,7 +86,7 @@ export class Applier {
   }
 
   async #forget(): Promise<void> {
-    this.#checkpoint = undefined
+    this.#standing = undefined
     await this.#db.query({ text: 'rollback' }).catch(() => this.#db.reset())
   }
 }

@@ -1,38 +1,54 @@
 import type { Pipelined, Statement } from '../infra/postgres.ts'
 import type { LogPosition, Recorded } from '../schemas/events.ts'
 import { comparePositions } from '../schemas/position.ts'
-import { type Checkpoint, moveCheckpoint } from './checkpoint.ts'
-import { type Fact, PoisonEvent, type Projection, type Read } from './projection.ts'
+import { type Checkpoint, moveCheckpoint, readCheckpoint } from './checkpoint.ts'
+import { type Applied, type Apply, type Fact, PoisonEvent, type Projection, type Read } from './projection.ts'
 import { type ParkedStream, parkedStream } from './schema.ts'
 import { insertRows } from './table.ts'
 
 export type Committed = { checkpoint: Checkpoint; events: number; runIds: string[]; parked: ParkedStream[] }
 
+/** Where a projection stands and what it knows; no longer true once somebody else moves the checkpoint. */
+export type Standing = {
+  projection: Projection
+  checkpoint: Checkpoint
+  /** The streams that are left out. */
+  parked: ReadonlySet<string>
+  apply: Apply
+}
+
+export async function standing(db: Pipelined, projection: Projection): Promise<Standing> {
+  // The checkpoint comes first: whoever moves it before the streams are read is found out when it is to be moved.
+  const checkpoint = readCheckpoint(db, projection.name)
+  const { rows } = await db.query<{ stream: string }>({
+    text: 'select stream from parked_stream where projection = $1',
+    values: [projection.name],
+  })
+  const parked = new Set(rows.map(row => row.stream))
+  return { projection, checkpoint: await checkpoint, parked, apply: projection.begin() }
+}
+
 /**
- * Applies events and moves the checkpoint in one transaction of two round trips. A stream that is parked, or becomes
- * so by a PoisonEvent, is left out; a projection that halts on poison throws it.
+ * Applies events and moves the checkpoint in one transaction, after one round trip for the rows that are not known yet.
+ * A stream that is parked, or becomes so by a PoisonEvent, is left out; a projection that halts on poison throws it.
  */
 export async function applyBatch(
   db: Pipelined,
-  projection: Projection,
-  from: Checkpoint,
+  from: Standing,
   events: readonly Recorded[],
   reached?: LogPosition,
-): Promise<Committed> {
-  const facts = timed(events, from.time)
+): Promise<{ committed: Committed; standing: Standing }> {
+  const facts = timed(events, from.checkpoint.time)
   const position = latest(events.at(-1)?.position, reached)
-  const checkpoint = { position, time: facts.at(-1)?.time ?? from.time }
-  const move = moveCheckpoint(projection.name, from, checkpoint, events.length)
-  if (facts.length === 0) {
-    await db.batch([{ text: 'begin' }, move, { text: 'commit' }])
-    return { checkpoint, events: 0, runIds: [], parked: [] }
-  }
-  const begun = db.query({ text: 'begin' })
+  const checkpoint = { position, time: facts.at(-1)?.time ?? from.checkpoint.time }
+  const move = moveCheckpoint(from.projection.name, from.checkpoint, checkpoint, events.length)
   const read: Read = async <Row>(statement: Statement) => (await db.query(statement)).rows as Row[]
-  const [parked] = await Promise.all([alreadyParked(projection, facts, read), begun])
-  const { statements, runIds, poisoned } = await applyHealthy(projection, facts, parked, read)
-  await db.batch([move, ...statements, ...insertRows(parkedStream, poisoned), { text: 'commit' }])
-  return { checkpoint, events: events.length, runIds, parked: poisoned }
+  const { applied, poisoned, parked } = await applyHealthy(from, facts, read)
+  const { statements, runIds, keep } = applied
+  await db.batch([{ text: 'begin' }, move, ...statements, ...insertRows(parkedStream, poisoned), { text: 'commit' }])
+  keep()
+  const committed = { checkpoint, events: events.length, runIds, parked: poisoned }
+  return { committed, standing: { ...from, checkpoint, parked } }
 }
 
 function latest(a: LogPosition | undefined, b: LogPosition | undefined): LogPosition | undefined {
@@ -49,26 +65,21 @@ function timed(events: readonly Recorded[], start: string): Fact[] {
   })
 }
 
-async function alreadyParked(projection: Projection, facts: readonly Fact[], read: Read): Promise<Set<string>> {
-  if (projection.onPoison === 'halt') return new Set()
-  const rows = await read<{ stream: string }>({
-    text: 'select stream from parked_stream where projection = $1 and stream = any($2)',
-    values: [projection.name, [...new Set(facts.map(fact => fact.event.stream))]],
-  })
-  return new Set(rows.map(row => row.stream))
-}
+type Healthy = { applied: Applied; poisoned: ParkedStream[]; parked: ReadonlySet<string> }
 
 /** Starts over without a stream as often as one turns out to be poisoned: rare, and each time for good. */
-async function applyHealthy(projection: Projection, facts: readonly Fact[], parked: Set<string>, read: Read) {
+async function applyHealthy(from: Standing, facts: readonly Fact[], read: Read): Promise<Healthy> {
   const poisoned: ParkedStream[] = []
+  let { parked } = from
   for (;;) {
-    const healthy = facts.filter(({ event }) => !parked.has(event.stream) || before(event, poisoned))
+    const healthy =
+      parked.size === 0 ? facts : facts.filter(({ event }) => !parked.has(event.stream) || before(event, poisoned))
     try {
-      return { ...(await projection.apply(healthy, read)), poisoned }
+      return { applied: await from.apply(healthy, read), poisoned, parked }
     } catch (error) {
-      if (!(error instanceof PoisonEvent) || projection.onPoison === 'halt') throw error
-      parked.add(error.event.stream)
-      poisoned.push(park(projection, error))
+      if (!(error instanceof PoisonEvent) || from.projection.onPoison === 'halt') throw error
+      parked = new Set([...parked, error.event.stream])
+      poisoned.push(park(from.projection, error))
     }
   }
 }

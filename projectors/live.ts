@@ -20,6 +20,10 @@ export type LiveOptions = {
 }
 
 const RETRY_MS = 500
+/** A transaction for each event as it comes costs many times what one for all of them does: they are let gather. */
+const GATHER_MS = 20
+/** So many at once gain nothing by waiting for more. */
+const MANY = 64
 
 /**
  * Keeps a projection up to date until the signal aborts, pulled batch by batch. Whatever fails (database, event store,
@@ -44,10 +48,17 @@ async function fromCheckpoint({ applier, store, log, signal, onCommitted }: Live
   await applier.halted(null)
   for await (const batch of store.follow({ categories, after: position, signal })) {
     if (batch.position === undefined) continue
+    const began = performance.now()
     const committed = await applier.apply(batch.events, batch.position)
     for (const parked of committed.parked) log.error({ parked }, 'a stream is parked: an event cannot be applied')
     onCommitted(committed)
+    // After a batch and not before: what comes when nothing else does is applied at once.
+    if (batch.events.length < MANY) await gather(GATHER_MS - (performance.now() - began), signal)
   }
+}
+
+async function gather(ms: number, signal: AbortSignal): Promise<void> {
+  if (ms >= 1) await delay(ms, undefined, { signal }).catch(() => undefined)
 }
 
 const mustHalt = (error: unknown): error is Error => error instanceof PoisonEvent || error instanceof UnreadableEvent

@@ -5,10 +5,21 @@ import type { Recorded } from '../schemas/events.ts'
 export type Fact = { event: Recorded; time: string }
 
 /** What a batch comes to: statements to run in its transaction, and the runs whose rows it touched. */
-export type Applied = { statements: Statement[]; runIds: string[] }
+export type Applied = {
+  statements: Statement[]
+  runIds: string[]
+  /** To be called once the statements are committed: the next batch goes on from these rows without reading them. */
+  keep(): void
+}
 
-/** Reads the projection's own tables inside the batch's transaction; several reads at once cost one round trip. */
+/**
+ * Reads the projection's own tables; several reads at once cost one round trip. No transaction is needed: whoever
+ * changes a row moves the checkpoint, and then nothing of the batch is written.
+ */
 export type Read = <Row>(statement: Statement) => Promise<Row[]>
+
+/** Throws PoisonEvent for an event that can never be applied. */
+export type Apply = (facts: readonly Fact[], read: Read) => Promise<Applied>
 
 /**
  * Turns events into rows: no clock, no randomness, no sequence, no tables of others, so that the rows depend on the
@@ -18,8 +29,8 @@ export interface Projection {
   readonly name: 'state' | 'audit'
   /** What an event that cannot be applied does: its stream is set aside, or everything stops and says so. */
   readonly onPoison: 'park' | 'halt'
-  /** Throws PoisonEvent for an event that can never be applied. */
-  apply(facts: readonly Fact[], read: Read): Promise<Applied>
+  /** Begins at a checkpoint, knowing nothing; what it comes to know holds while nobody else moves the checkpoint. */
+  begin(): Apply
 }
 
 /** This event, not the database, is why the batch failed. */

@@ -34,24 +34,28 @@ export function createTable(table: Table<never>): string {
   return `create table ${table.name} (${columns.join(', ')}, primary key (${names(columnsOf(table, table.key))}));`
 }
 
-/** One parameter per column instead of one per value: a batch is one statement of constant text. */
+/**
+ * The rows as a select: one parameter per column instead of one per value, so that a batch is one statement of constant
+ * text. Several `unnest` in the list of a select run side by side (manual, section 36.5.9) and are not stored in between
+ * as those of a `from` are.
+ */
 function unnested(columns: readonly Column[], rows: readonly object[]): Required<Statement> {
-  const typed = columns.map(({ type }, i) =>
+  const lists = columns.map(({ name, type }, i) =>
     type === 'json' || type === 'jsonb'
-      ? `string_to_array($${i + 1}, ${JSON_SEPARATOR}, '')::${type}[]`
-      : `$${i + 1}::${type}[]`,
+      ? `unnest(string_to_array($${i + 1}, ${JSON_SEPARATOR}, ''))::${type} as ${name}`
+      : `unnest($${i + 1}::${type}[]) as ${name}`,
   )
   const values = columns.map(({ property, type }) => {
     const column = rows.map(row => Reflect.get(row, property) as unknown)
     return type === 'json' || type === 'jsonb' ? jsonList(column) : arrayLiteral(type, column)
   })
-  return { text: `unnest(${typed.join(', ')}) as u(${names(columns)})`, values }
+  return { text: `select ${lists.join(', ')}`, values }
 }
 
 export function insertRows<Row extends object>(table: Table<Row>, rows: readonly Row[]): Statement[] {
   if (rows.length === 0) return []
   const { text, values } = unnested(table.columns, rows)
-  return [{ text: `insert into ${table.name} (${names(table.columns)}) select * from ${text}`, values }]
+  return [{ text: `insert into ${table.name} (${names(table.columns)}) ${text}`, values }]
 }
 
 export function upsertRows<Row extends object>(table: Table<Row>, rows: readonly Row[]): Statement[] {
@@ -73,20 +77,20 @@ export function updateRows<Row extends object>(
   const changed = columnsOf(table, properties)
   const { text, values } = unnested([...key, ...changed], rows)
   const set = changed.map(({ name }) => `${name} = u.${name}`)
-  return [{ text: `update ${table.name} t set ${set.join(', ')} from ${text} where ${same(key)}`, values }]
+  return [{ text: `update ${table.name} t set ${set.join(', ')} from (${text}) u where ${same(key)}`, values }]
 }
 
 /** Rows whose `by` columns equal one of the keys; `where` narrows further. */
 export function selectRows<Row extends object, B extends keyof Row & string>(
   table: Table<Row>,
   by: readonly B[],
-  keys: ReadonlyArray<Pick<Row, B>>,
+  keys: ReadonlyArray<Partial<Pick<Row, B>>>,
   where = 'true',
 ): Statement {
   const columns = columnsOf(table, by)
   const { text, values } = unnested(columns, keys)
   return {
-    text: `select ${table.aliased} from ${table.name} t join ${text} on ${same(columns)} where ${where}`,
+    text: `select ${table.aliased} from ${table.name} t join (${text}) u on ${same(columns)} where ${where}`,
     values,
   }
 }

@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import {
   chmodSync,
   cpSync,
@@ -16,7 +17,7 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t, { type Test } from 'tap'
-import { asOrdinaryUser } from './support/process.ts'
+import { asOrdinaryUser, until } from './support/process.ts'
 
 const root = process.cwd()
 const tools = realpathSync(path.join(root, 'node_modules'))
@@ -94,6 +95,56 @@ t.test('it builds what is missing or changed, and only that', async t => {
   t.match(boot(folder, { args: ['check'] }), { status: 1, stderr: /"check" is not part of this version/ })
 })
 
+/** The bootstrap as `boot` runs it, without waiting for its end. */
+function booting(folder: string) {
+  const child = spawn(process.execPath, ['bin/bootstrap.mjs', 'up'], { cwd: folder })
+  const said = { stdout: '', stderr: '' }
+  child.stdout.on('data', text => {
+    said.stdout += text
+  })
+  child.stderr.on('data', text => {
+    said.stderr += text
+  })
+  return { said, ended: once(child, 'close').then(([status]) => ({ status, ...said })) }
+}
+
+t.test('two first commands at the same time do the work once', async t => {
+  const folder = checkout(t)
+  installed(folder)
+  const both = await Promise.all([booting(folder).ended, booting(folder).ended, booting(folder).ended])
+  for (const each of both) t.match(each, { status: 0, stdout: 'ran up\n' })
+  t.equal(both.filter(({ stderr }) => /^Building/m.test(stderr)).length, 1)
+  t.notOk(existsSync(path.join(folder, '.preparing')))
+})
+
+t.test('a command that finds another one at work says so and waits, but not for one that is gone', async t => {
+  const folder = checkout(t)
+  installed(folder)
+  const lock = path.join(folder, '.preparing')
+  const stat = readFileSync(`/proc/${process.pid}/stat`, 'utf8')
+  const started = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  writeFileSync(lock, `${process.pid} ${started}`)
+  const { said, ended } = booting(folder)
+  await until('it says that it waits', () => said.stderr.includes('waiting'))
+  t.equal(said.stderr, `Another command (process ${process.pid}) is installing or building, waiting for it …\n`)
+  rmSync(lock)
+  t.match(await ended, { status: 0, stdout: 'ran up\n', stderr: /Built in/ })
+
+  const gone = spawnSync(process.execPath, ['-e', '']).pid
+  for (const [what, content] of [
+    ['a process that is gone', `${gone} 12345`],
+    ['another process of the same number', `${process.pid} 1`],
+    ['nobody, long ago', ''],
+  ] as const) {
+    rmSync(path.join(folder, 'build'), { recursive: true })
+    writeFileSync(lock, content)
+    utimesSync(lock, new Date(0), new Date(0))
+    const { status, stderr } = boot(folder)
+    t.match({ status, stderr }, { status: 0, stderr: /^Building/ }, what)
+    t.notOk(existsSync(lock))
+  }
+})
+
 t.test('a build that fails is not taken for one that is done', async t => {
   const folder = checkout(t)
   installed(folder)
@@ -134,14 +185,15 @@ t.test('an old Node is told so', async t => {
   }
 })
 
-type Install = (root: string, say: (line: string) => void, requireWritable: (why: string) => void) => Promise<void>
+type Alone = (why: string, work: () => Promise<void>) => Promise<void>
+type Install = (root: string, say: (line: string) => void, alone: Alone) => Promise<void>
 
 async function install(folder: string): Promise<string[]> {
   // The bootstrap is plain JavaScript and has no types.
   const { installIfNeeded }: { installIfNeeded: Install } = await import(path.join(root, 'bin/install.mjs'))
   const said: string[] = []
   const remember = (line: string) => line.startsWith(' ') || said.push(line)
-  await installIfNeeded(folder, remember, () => {})
+  await installIfNeeded(folder, remember, (_why, work) => work())
   return said
 }
 

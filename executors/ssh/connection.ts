@@ -2,11 +2,11 @@ import type { Socket } from 'node:net'
 import ssh2, { type Algorithms, type Client, type ClientChannel } from 'ssh2'
 import type { SecretMaterial } from '../../schemas/credential.ts'
 import type { Limit } from '../limit.ts'
-import { maskVariants } from '../output/mask-variants.ts'
 import { type MaskSet, maskSet } from '../output/masker.ts'
+import { secretMasks } from '../output/secret-masks.ts'
 import { ChannelRefused, SshFailure, SshLost } from './failure.ts'
 import { describeHostKey, hostKeyAlgorithms } from './host-key.ts'
-import { authHandler, authMethods } from './login.ts'
+import { authHandler, loginWith } from './login.ts'
 import { openSocket } from './socket.ts'
 
 export type ConnectOptions = {
@@ -73,6 +73,7 @@ class Login {
   #timer: NodeJS.Timeout | undefined
   #hostKey = ''
   #masks: MaskSet = maskSet([])
+  #forget: () => void = () => undefined
 
   constructor(socket: Socket, options: ConnectOptions, timeouts: ConnectTimeouts) {
     this.#socket = socket
@@ -120,9 +121,13 @@ class Login {
   async #methods() {
     this.#enter('secret')
     const secret = await this.#options.secret()
-    this.#masks = maskSet(maskVariants(secretTexts(secret)))
+    // The login may have been given up while the vault was asked: what is taken now, nobody would give back.
+    if (!this.#settle) throw new SshFailure('cancelled', 'given up')
+    this.#masks = secretMasks(secret)
     this.#enter('auth')
-    return authMethods(this.#options.username, secret)
+    const { methods, release } = loginWith(this.#options.username, secret)
+    this.#forget = release
+    return methods
   }
 
   #enter(stage: Stage): void {
@@ -183,6 +188,7 @@ class Login {
     this.#options.signal.removeEventListener('abort', this.#onAbort)
     const settle = this.#settle
     this.#settle = undefined
+    this.#forget()
     return settle
   }
 }
@@ -248,15 +254,6 @@ function algorithmsFor(knownHostKey: string | undefined): Algorithms {
     hmac: ['hmac-sha2-256-etm@openssh.com', 'hmac-sha2-512-etm@openssh.com', 'hmac-sha2-256', 'hmac-sha2-512'],
     serverHostKey: hostKeyAlgorithms(knownHostKey),
     compress: ['none'],
-  }
-}
-
-function secretTexts(secret: SecretMaterial): string[] {
-  switch (secret.kind) {
-    case 'password':
-      return [secret.password]
-    case 'ssh-key':
-      return [secret.privateKey, ...(secret.passphrase === undefined ? [] : [secret.passphrase])]
   }
 }
 

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -211,7 +211,12 @@ t.test('secrets', async t => {
     if (name === 'nats') t.match(containerNatsConfig(), /^include "..\/..\/run\/secrets\/nats_passwords"/)
     else t.same(used.map(([, value]) => value).sort(), mounted.sort(), `${name} has the secrets it uses`)
   }
-  makeSecrets({ folder: other })
+  const prepare = (...args: string[]) =>
+    spawnSync(process.execPath, ['build/infra/docker/prepare.js', ...args], { cwd: root })
+  t.match(prepare('secrets', other), { status: 0 })
+  t.same(readdirSync(other).sort(), made)
+  t.equal(prepare('nats-config').stdout.toString(), containerNatsConfig())
+  t.match(prepare('secrets'), { status: 2 })
   const password = (where: string) => readFileSync(join(where, 'postgres_password'), 'utf8').trim()
   t.match(password(folder), /^[\w-]{32}$/)
   t.not(password(folder), password(other), 'two installations share nothing')

@@ -1,11 +1,12 @@
 import type { Recorded } from '../../schemas/events.ts'
 import { diff } from '../diff.ts'
-import { type Fact, PoisonEvent, type Projection, type Read } from '../projection.ts'
+import { type Fact, PoisonEvent, type Projection } from '../projection.ts'
 import { reasonOf } from '../reason.ts'
-import { insertRows, selectRows, upsertRows } from '../table.ts'
-import { WorkingRows } from '../working-rows.ts'
+import { Recent } from '../recent.ts'
+import { insertRows, upsertRows } from '../table.ts'
+import { loadWanted, WorkingRows } from '../working-rows.ts'
 import { outcomeOf } from './outcome.ts'
-import { type Subject, type SubjectKey, subjectOf } from './subject.ts'
+import { type Subject, subjectOf } from './subject.ts'
 import { type AuditRow, type AuditSubject, audit, auditSubject } from './tables.ts'
 
 /**
@@ -15,31 +16,31 @@ import { type AuditRow, type AuditSubject, audit, auditSubject } from './tables.
 export const auditProjection: Projection = {
   name: 'audit',
   onPoison: 'halt',
-  async apply(facts, read) {
-    const subjects = facts.map(fact => described(fact.event))
-    const known = await load(subjects, read)
-    const rows = facts.map((fact, i) => row(fact, subjects[i] ?? subjectOf(fact.event), known))
-    return { statements: [...insertRows(audit, rows), ...upsertRows(auditSubject, known.changed())], runIds: [] }
+  begin() {
+    const recent = new Recent<AuditSubject>()
+    return async (facts, read) => {
+      const known = new WorkingRows<AuditSubject>(auditSubject.key, recent)
+      const described = facts.map(fact => ({ fact, subject: describe(fact.event, known) }))
+      await loadWanted(known, auditSubject, read)
+      const rows = described.map(({ fact, subject }) => row(fact, subject, known))
+      const statements = [...insertRows(audit, rows), ...upsertRows(auditSubject, known.changed())]
+      return { statements, runIds: [], keep: () => known.keep() }
+    }
   },
 }
 
-function described(event: Recorded): Subject {
+/** What an event is about, asking for what is known of that; a stream's first event makes it. */
+function describe(event: Recorded, known: WorkingRows<AuditSubject>): Subject {
   try {
-    return subjectOf(event)
+    const subject = subjectOf(event)
+    const { type, id, evolve, namedBy } = subject
+    if (evolve && event.revision === 0n) known.created({ type, id })
+    else if (evolve) known.want({ type, id })
+    if (namedBy) known.want(namedBy)
+    return subject
   } catch (error) {
     throw new PoisonEvent(event, error)
   }
-}
-
-async function load(subjects: readonly Subject[], read: Read): Promise<WorkingRows<AuditSubject>> {
-  const keys = new WorkingRows<SubjectKey>(['type', 'id'])
-  for (const { type, id, evolve, namedBy } of subjects) {
-    if (evolve) keys.put({ type, id })
-    if (namedBy) keys.put(namedBy)
-  }
-  const known = new WorkingRows<AuditSubject>(['type', 'id'])
-  if (keys.all().length > 0) known.loaded(await read(selectRows(auditSubject, ['type', 'id'], keys.all())))
-  return known
 }
 
 function row({ event, time }: Fact, subject: Subject, known: WorkingRows<AuditSubject>): AuditRow {

@@ -1,35 +1,57 @@
 import type { Statement } from '../../infra/postgres.ts'
+import type { Recorded } from '../../schemas/events.ts'
 import type { JobEvent } from '../../schemas/job.ts'
 import { diff } from '../diff.ts'
 import type { Fact, Read } from '../projection.ts'
 import { reasonOf } from '../reason.ts'
+import { Recent } from '../recent.ts'
 import { insertRows, selectRows, updateRows } from '../table.ts'
+import { WorkingRows } from '../working-rows.ts'
 import { evolveResource, isVisible, type ResourceKind, resourceId, resourceKind } from './evolve.ts'
 import { jobVersion, type PublishedJobVersion, type ResourceVersion, resourceVersion } from './tables.ts'
 
 type Key = { kind: ResourceKind; id: string }
-const keyOf = ({ kind, id }: Key) => `${kind} ${id}`
+const byResource: ReadonlyArray<keyof Key> = ['kind', 'id']
+
+/** The versions that count now, as earlier batches left them. */
+export class KnownResources extends Recent<ResourceVersion> {}
 
 /** The versions of targets, credentials and jobs that a batch of events makes. */
 export class Resources {
-  readonly #current = new Map<string, ResourceVersion>()
+  readonly #current
   readonly #ended: ResourceVersion[] = []
   readonly #made = new Set<ResourceVersion>()
   readonly #published: PublishedJobVersion[] = []
 
-  static async load(facts: readonly Fact[], read: Read): Promise<Resources> {
-    const keys = new Map(facts.flatMap(touched).map(key => [keyOf(key), key]))
-    const resources = new Resources()
-    if (keys.size === 0) return resources
-    const wanted = [...keys.values()]
-    const rows = await read<ResourceVersion>(selectRows(resourceVersion, ['kind', 'id'], wanted, 't.valid_to is null'))
-    for (const row of rows) resources.#current.set(keyOf(row), row)
+  private constructor(known: KnownResources) {
+    this.#current = new WorkingRows<ResourceVersion>(byResource, known)
+  }
+
+  static async load(facts: readonly Fact[], read: Read, known: KnownResources): Promise<Resources> {
+    const resources = new Resources(known)
+    for (const { event } of facts) resources.#touch(event)
+    const wanted = resources.#current.wanted()
+    if (wanted.length > 0) {
+      resources.#current.loaded(await read(selectRows(resourceVersion, byResource, wanted, 't.valid_to is null')))
+    }
     return resources
+  }
+
+  /** Asks for what an event changes, or names; a stream's first event makes it. */
+  #touch(event: Recorded): void {
+    if (event.type === 'TargetsResolved') {
+      for (const id of event.data.targetIds) this.#current.want({ kind: 'target', id })
+    }
+    const kind = resourceKind(event)
+    if (!kind) return
+    const touched = { kind, id: resourceId(kind, event.stream) }
+    if (event.revision === 0n) this.#current.created(touched)
+    else this.#current.want(touched)
   }
 
   /** Name and address of a target at this point of the log. */
   target(id: string): { name: string; address: string } | undefined {
-    const state = this.#current.get(keyOf({ kind: 'target', id }))?.state
+    const state = this.#current.get({ kind: 'target', id })?.state
     return state && { name: String(state.name), address: String(state.address) }
   }
 
@@ -37,7 +59,7 @@ export class Resources {
     const kind = resourceKind(event)
     if (!kind) return
     const key = { kind, id: resourceId(kind, event.stream) }
-    const before = this.#current.get(keyOf(key))
+    const before = this.#current.get(key)
     const state = evolveResource(kind, before?.state, event)
     const commit = event.position.commit.toString()
     const version: ResourceVersion = {
@@ -56,15 +78,15 @@ export class Resources {
       changed: diff(before?.state, state).paths,
     }
     if (before) this.#end(before, commit, time)
-    this.#current.set(keyOf(key), version)
+    this.#current.put(version)
     this.#made.add(version)
     if (event.type === 'JobVersionPublished') this.#publish(event.data, version)
   }
 
-  #end(version: ResourceVersion, commit: string, time: string): void {
-    version.validTo = commit
-    version.validToTime = time
-    if (!this.#made.has(version)) this.#ended.push(version)
+  /** One of an earlier batch is left as it was: this batch may fail. */
+  #end(version: ResourceVersion, validTo: string, validToTime: string): void {
+    if (this.#made.has(version)) Object.assign(version, { validTo, validToTime })
+    else this.#ended.push({ ...version, validTo, validToTime })
   }
 
   #publish(data: Extract<JobEvent, { type: 'JobVersionPublished' }>['data'], from: ResourceVersion): void {
@@ -81,6 +103,10 @@ export class Resources {
     })
   }
 
+  keep(): void {
+    this.#current.keep()
+  }
+
   statements(): Statement[] {
     return [
       ...updateRows(resourceVersion, ['validTo', 'validToTime'], this.#ended),
@@ -88,10 +114,4 @@ export class Resources {
       ...insertRows(jobVersion, this.#published),
     ]
   }
-}
-
-function touched({ event }: Fact): Key[] {
-  if (event.type === 'TargetsResolved') return event.data.targetIds.map(id => ({ kind: 'target', id }))
-  const kind = resourceKind(event)
-  return kind ? [{ kind, id: resourceId(kind, event.stream) }] : []
 }

@@ -3,10 +3,11 @@ import { categoryOf, type Recorded } from '../../schemas/events.ts'
 import type { RunEvent, StepRunRow, TargetRunEvent, TargetRunRow } from '../../schemas/run.ts'
 import type { State } from '../diff.ts'
 import type { Fact, Read } from '../projection.ts'
+import { Recent } from '../recent.ts'
 import { required } from '../resources/required.ts'
 import type { Resources } from '../resources/resources.ts'
 import { insertRows, selectRows, upsertRows } from '../table.ts'
-import { WorkingRows } from '../working-rows.ts'
+import { loadWanted, WorkingRows } from '../working-rows.ts'
 import { counterOf, isTerminal, runStatusAfter, targetRunStatusAfter } from './status.ts'
 import { evolveStep, isStepEvent, stepKey } from './step.ts'
 import { type RunEventRow, type RunState, run, runEvent, stepRun, targetRun } from './tables.ts'
@@ -15,27 +16,62 @@ type Of<E extends { type: string; data: unknown }> = Recorded<E>
 const isRunEvent = (event: Recorded): event is Of<RunEvent> => categoryOf(event.stream) === 'run'
 const isTargetRunEvent = (event: Recorded): event is Of<TargetRunEvent> => categoryOf(event.stream) === 'targetrun'
 
+/** What earlier batches left of their rows. */
+export class KnownRuns {
+  readonly runs = new Recent<RunState>()
+  readonly targets = new Recent<TargetRunRow>()
+  readonly steps = new Recent<StepRunRow>()
+}
+
 /** The rows of runs, target runs and step runs that a batch of events touches. */
 export class Runs {
-  readonly #runs = new WorkingRows<RunState>(['runId'])
-  readonly #targets = new WorkingRows<TargetRunRow>(['runId', 'n'])
-  readonly #steps = new WorkingRows<StepRunRow>(['runId', 'n', 'stepId', 'attempt'])
+  readonly #runs
+  readonly #targets
+  readonly #steps
+  readonly #ending = new WorkingRows<{ runId: string }>(['runId'])
   readonly #timeline: RunEventRow[] = []
 
-  static async load(facts: readonly Fact[], read: Read): Promise<Runs> {
-    const runs = new Runs()
-    const keys = touched(facts.map(fact => fact.event))
-    if (keys.runs.length === 0) return runs
-    const [known, targets, open, steps] = await Promise.all([
-      read<RunState>(selectRows(run, ['runId'], keys.runs)),
-      read<TargetRunRow>(selectRows(targetRun, ['runId', 'n'], keys.targets)),
-      read<TargetRunRow>(selectRows(targetRun, ['runId'], keys.ending, `t.status = 'queued'`)),
-      read<StepRunRow>(selectRows(stepRun, ['runId', 'n', 'stepId', 'attempt'], keys.steps)),
+  private constructor(known: KnownRuns) {
+    this.#runs = new WorkingRows<RunState>(run.key, known.runs)
+    this.#targets = new WorkingRows<TargetRunRow>(targetRun.key, known.targets)
+    this.#steps = new WorkingRows<StepRunRow>(stepRun.key, known.steps)
+  }
+
+  static async load(facts: readonly Fact[], read: Read, known: KnownRuns): Promise<Runs> {
+    const runs = new Runs(known)
+    for (const { event } of facts) runs.#touch(event)
+    await Promise.all([
+      loadWanted(runs.#runs, run, read),
+      loadWanted(runs.#targets, targetRun, read),
+      loadWanted(runs.#steps, stepRun, read),
+      runs.#loadOpen(read),
     ])
-    runs.#runs.loaded(known)
-    runs.#targets.loaded([...targets, ...open])
-    runs.#steps.loaded(steps)
     return runs
+  }
+
+  /** Asks for the rows an event goes on from; a first event makes them. */
+  #touch(event: Recorded): void {
+    if (isRunEvent(event)) {
+      const { runId } = event.data
+      if (event.revision === 0n) this.#runs.created({ runId })
+      else this.#runs.want({ runId })
+      if (event.type === 'TargetsResolved') {
+        for (const index of event.data.targetIds.keys()) this.#targets.created({ runId, n: event.data.from + index })
+      }
+      if (isTerminal(runStatusAfter(event) ?? 'queued')) this.#ending.put({ runId })
+    } else if (isTargetRunEvent(event)) {
+      this.#runs.want(event.data)
+      this.#targets.want(event.data)
+      if (event.type === 'StepStarted') this.#steps.created(event.data)
+      else if (isStepEvent(event)) this.#steps.want(stepKey(event))
+    }
+  }
+
+  /** The target runs that end with their run, however long ago they were resolved. */
+  async #loadOpen(read: Read): Promise<void> {
+    const ending = this.#ending.changed()
+    if (ending.length === 0) return
+    this.#targets.loaded(await read(selectRows(targetRun, ['runId'], ending, `t.status = 'queued'`)))
   }
 
   apply({ event }: Fact, resources: Resources): void {
@@ -111,6 +147,12 @@ export class Runs {
     const state = required(this.#runs.get({ runId: after.runId }))
     if (from === to || isTerminal(state.status)) return undefined
     return { ...state, [from]: state[from] - 1, [to]: state[to] + 1 }
+  }
+
+  keep(): void {
+    this.#runs.keep()
+    this.#targets.keep()
+    this.#steps.keep()
   }
 
   runIds(): string[] {
@@ -200,22 +242,4 @@ function timelineData(event: Recorded): State {
   if (event.type !== 'TargetsResolved') return event.data
   const { runId, from, targetIds } = event.data
   return { runId, from, targets: targetIds.length }
-}
-
-function touched(events: readonly Recorded[]) {
-  const runs = new WorkingRows<{ runId: string }>(['runId'])
-  const targets = new WorkingRows<{ runId: string; n: number }>(['runId', 'n'])
-  const steps = new WorkingRows<ReturnType<typeof stepKey>>(['runId', 'n', 'stepId', 'attempt'])
-  const ending = new WorkingRows<{ runId: string }>(['runId'])
-  for (const event of events) {
-    if (isRunEvent(event)) {
-      runs.put({ runId: event.data.runId })
-      if (isTerminal(runStatusAfter(event) ?? 'queued')) ending.put({ runId: event.data.runId })
-    } else if (isTargetRunEvent(event)) {
-      runs.put({ runId: event.data.runId })
-      targets.put({ runId: event.data.runId, n: event.data.n })
-      if (isStepEvent(event)) steps.put(stepKey(event))
-    }
-  }
-  return { runs: runs.all(), targets: targets.all(), steps: steps.all(), ending: ending.all() }
 }

@@ -14,11 +14,13 @@ type Parked = {
   timer: NodeJS.Timeout
   /** It has waited as long as it wanted to. */
   late: boolean
+  /** The same process asked again meanwhile: it no longer waits for the answer to this one. */
+  next: Parked | undefined
 }
 type Options = {
-  commands: Commands
+  commands: Pick<Commands, 'known'>
   runs: ActiveRuns
-  claims: Claims
+  claims: Pick<Claims, 'claim'>
   log: Log
   /** A place that was taken for a claim is free again. */
   onRelease(run: ActiveRun): void
@@ -33,6 +35,8 @@ const RELEASE_AFTER_FAILURE_MS = 500
 export class Dispatcher {
   readonly #options: Options
   readonly #parked = new Set<Parked>()
+  /** What each process asked last, as long as it is not answered. */
+  readonly #newest = new Map<string, Parked>()
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #serving = new Set<Promise<void>>()
   #stopped = false
@@ -41,16 +45,30 @@ export class Dispatcher {
     this.#options = options
   }
 
-  /** An executor asks. It is answered once: when there is work for it, or with none after `waitMs`. */
+  /**
+   * An executor asks. It is answered once: when there is work for it, or with none after `waitMs`. A process asks one
+   * question at a time, so when it asks anew (it lost the connection, or patience) the older question gets no work.
+   */
   pull(request: PullRequest, message: Pick<BusMessage, 'reply'>): void {
     const answer: Parked['answer'] = assignments => message.reply(JSON.stringify({ assignments }))
     const timer = setTimeout(() => {
       parked.late = true
       if (this.#parked.has(parked)) this.#answer(parked, [])
     }, request.waitMs)
-    const parked: Parked = { request, answer, timer, late: false }
+    const parked: Parked = { request, answer, timer, late: false, next: undefined }
+    const older = this.#newest.get(processOf(request))
+    this.#newest.set(processOf(request), parked)
+    if (older && !this.#succeed(older, parked)) return
     this.#park(parked)
     this.wake()
+  }
+
+  /** False when work is being claimed for the older question: that will be the answer to the newer one. */
+  #succeed(older: Parked, newer: Parked): boolean {
+    older.next = newer
+    if (!this.#parked.has(older)) return false
+    this.#answer(older, [])
+    return true
   }
 
   /** There may be work or room for it. */
@@ -80,6 +98,8 @@ export class Dispatcher {
   #answer(parked: Parked, assignments: PullReply['assignments']): void {
     clearTimeout(parked.timer)
     this.#parked.delete(parked)
+    const asker = processOf(parked.request)
+    if (this.#newest.get(asker) === parked) this.#newest.delete(asker)
     parked.answer(assignments)
   }
 
@@ -97,9 +117,16 @@ export class Dispatcher {
       return this.#claim(reservation, parked.request, work)
     })
     const assignments = (await Promise.all(claiming)).filter(each => each !== undefined)
-    if (assignments.length > 0) this.#answer(parked, assignments)
-    else this.#park(parked)
+    const asking = this.#stillAsking(parked)
+    if (assignments.length > 0) this.#answer(asking, assignments)
+    else this.#park(asking)
     this.wake()
+  }
+
+  #stillAsking(parked: Parked): Parked {
+    let asking = parked
+    for (; asking.next; asking = asking.next) this.#answer(asking, [])
+    return asking
   }
 
   async #prepare(reservation: Reservation): Promise<Prepared | undefined> {
@@ -143,3 +170,5 @@ export class Dispatcher {
     this.#options.onRelease(reservation.run)
   }
 }
+
+const processOf = ({ executorId, instanceId }: PullRequest) => `${executorId} ${instanceId}`

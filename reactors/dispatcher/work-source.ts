@@ -17,7 +17,7 @@ export type Prepared = {
 const ENVELOPE_BYTES = 4_000
 
 /** Looks up what a target run needs, as it is now. Throws EventStoreUnavailable. */
-export async function prepare(commands: Commands, { run, n }: Reservation): Promise<Prepared> {
+export async function prepare(commands: Pick<Commands, 'known'>, { run, n }: Reservation): Promise<Prepared> {
   const targetId = run.targetIds[n] ?? ''
   const { jobId, jobVersion, credentialId: ofJob } = run.request
   const [job, target] = await Promise.all([
@@ -37,7 +37,7 @@ export async function prepare(commands: Commands, { run, n }: Reservation): Prom
   }
 }
 
-async function credential(commands: Commands, credentialId: string | undefined) {
+async function credential(commands: Pick<Commands, 'known'>, credentialId: string | undefined) {
   if (credentialId === undefined) {
     return { class: 'credential-unavailable', detail: 'neither the job nor the target names a credential' } as const
   }

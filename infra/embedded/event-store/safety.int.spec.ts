@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { binaryEvent, EventStoreDBClient } from '@eventstore/db-client'
 import t, { type Test } from 'tap'
+import { said } from '../../../test/support/cli.ts'
 import { startEventStore } from '../../../test/support/event-store.ts'
+import { eventStore } from './command.ts'
 import { collect, fact, facts, refusal, revisionsOf } from './contract/support.ts'
+import { appendLoad, readAllLoad } from './load.ts'
 import { runEventStoreNode } from './main.ts'
 import { backup, stats, verify } from './maintenance.ts'
 import { openTables } from './store/tables.ts'
@@ -138,6 +141,38 @@ t.test('a backup of a running node is whole and can be run', async t => {
   t.equal((await collect(fromCopy.readStream('order-1'))).length, 100)
   await fromCopy.appendToStream('order-1', fact('Next'), { expectedRevision: 99n })
   t.match(await stats(destination), { events: report.events + 1, first: /^20/, latest: /^20/ })
+})
+
+t.test('its operator counts, checks and copies it, while it runs and after', async t => {
+  const folder = temporary(t)
+  const before = process.env.OPSCONDUCTOR_DATA_DIR
+  process.env.OPSCONDUCTOR_DATA_DIR = folder
+  t.teardown(() => {
+    if (before === undefined) delete process.env.OPSCONDUCTOR_DATA_DIR
+    else process.env.OPSCONDUCTOR_DATA_DIR = before
+  })
+  const run = (...argv: string[]) => said(() => eventStore(argv))
+  t.match(await run('stats'), { code: 1, err: /^there is no event store in \S+event-store\n$/ })
+  const dataDir = join(folder, 'event-store')
+  const node = await startEventStore(t, { dataDir })
+  await appendLoad(node.connectionString, { writers: 3, appends: 30, payloadBytes: 40 })
+  t.ok((await readAllLoad(node.connectionString)) > 0)
+  const counted = await run('stats')
+  t.match(counted, { code: 0, out: /^events +31\nstreams +4\n/ })
+  t.match(counted.out, new RegExp(`^usedByPid +${node.pid}$`, 'm'))
+  const whole = /^events +31\nstreams +4\nend +\d+\nthe store is whole\n$/
+  t.match(await run('verify'), { code: 0, out: whole, err: '' })
+  const copy = join(folder, 'copies', 'event-store')
+  t.match(await run('backup', copy), { code: 0, out: whole })
+  t.match(await verify(copy), { ok: true, events: 31 })
+  t.match(await run('backup', copy), { code: 1, out: '', err: `${copy} is not empty\n` })
+  await node.stop()
+  t.match((await run('stats')).out, /^usedByPid +-$/m)
+  process.env.OPSCONDUCTOR_DATA_DIR = join(folder, 'copies')
+  flip(join(copy, 'data.mdb'), readFileSync(join(copy, 'data.mdb')).indexOf('xxxxxxxx'))
+  t.match(await run('verify'), { code: 1, out: /the store is damaged: \d+ problem\(s\)\n$/, err: /./ })
+  for (const wrong of [[], ['backup'], ['repair']])
+    t.match(await run(...wrong), { code: 2, out: '', err: /eventstore stats[\s\S]*eventstore backup <folder>/ })
 })
 
 t.test('kill -9 under 64 writers loses no acknowledged append', { timeout: 120_000 }, async t => {

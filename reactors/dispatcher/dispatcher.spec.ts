@@ -1,0 +1,123 @@
+import pino from 'pino'
+import t, { type Test } from 'tap'
+import { derivedId } from '../../infra/ids.ts'
+import type { Assignment, PullRequest } from '../../schemas/bus.ts'
+import { History } from '../../test/support/history.ts'
+import { ActiveRuns, type Reservation } from '../runs/active-runs.ts'
+import { Dispatcher } from './dispatcher.ts'
+
+const runId = derivedId('run', 'nightly')
+const target = { targetId: derivedId('target', 0), name: 'web-1', address: '10.0.0.1', port: 22 }
+const step = { id: 'uptime', timeoutSeconds: 60, continueOnError: false, idempotent: false }
+
+const assignmentOf = ({ run, n }: Reservation): Assignment => ({
+  ...{ runId: run.runId, n, epoch: 1, leaseSeconds: 15 },
+  target: { ...target, hostKey: { policy: 'first-use' } },
+  credential: { credentialId: derivedId('credential', 0), version: 1, kind: 'password', username: 'deploy' },
+  steps: [{ ...step, uses: 'ssh.command', with: { command: 'uptime' } }],
+  attempts: {},
+})
+
+/** A dispatcher whose claims are made when the test says so. */
+function dispatching(t: Test) {
+  const runs = new ActiveRuns(undefined)
+  const claiming: Array<(granted: boolean) => void> = []
+  const dispatcher = new Dispatcher({
+    // What is looked up only passes through to the claim.
+    commands: { known: async () => ({ status: 'absent' }) as never },
+    claims: {
+      claim: reservation =>
+        new Promise(resolve => {
+          claiming.push(granted => resolve(granted ? assignmentOf(reservation) : undefined))
+        }),
+    },
+    ...{ runs, log: pino({ level: 'silent' }), onRelease: () => undefined },
+  })
+  t.teardown(() => dispatcher.stop())
+  const answers: Array<[question: string, assignments: number]> = []
+  const pull = (question: string, { instance = 'first', waitMs = 10_000, slots = 4 } = {}) => {
+    const executor = { executorId: 'east-1', instanceId: derivedId('instance', instance), publicKey: 'k'.repeat(43) }
+    const request: PullRequest = { ...executor, slots, waitMs, labels: {} }
+    const reply = (data: string | Uint8Array) => {
+      answers.push([question, JSON.parse(String(data)).assignments.length])
+    }
+    dispatcher.pull(request, { reply })
+  }
+  const trigger = (targets: number) => {
+    const history = new History()
+    const targetIds = Array.from({ length: targets }, (_, n) => derivedId('target', n))
+    const job = { jobId: derivedId('job', 'uptime'), jobVersion: 1, jobName: 'uptime', selection: { targetIds } }
+    const initiator = { kind: 'user', id: 'anna' } as const
+    for (const event of [
+      { type: 'RunRequested', data: { runId, ...job, targets, initiator, maxParallel: targets } },
+      { type: 'TargetsResolved', data: { runId, from: 0, targetIds } },
+      { type: 'RunStarted', data: { runId } },
+    ] as const) {
+      runs.apply(history.record(event))
+    }
+    dispatcher.wake()
+  }
+  /** Looking work up takes a few turns of the loop; then that many claims are under way. */
+  const claims = async (count: number) => {
+    while (claiming.length < count) await new Promise(resolve => setImmediate(resolve))
+    return claiming.splice(0)
+  }
+  return { dispatcher, answers, pull, trigger, claims }
+}
+
+const settled = () => new Promise(resolve => setImmediate(resolve))
+
+t.test('a process that asks anew is answered there and not where it asked before', async t => {
+  const { answers, pull, trigger, claims } = dispatching(t)
+  pull('before the connection was lost')
+  pull('after')
+  t.same(answers, [['before the connection was lost', 0]])
+  trigger(1)
+  for (const settle of await claims(1)) settle(true)
+  await settled()
+  t.same(answers.slice(1), [['after', 1]])
+})
+
+t.test('what was being claimed for the older question is the answer to the newest', async t => {
+  const { answers, pull, trigger, claims } = dispatching(t)
+  pull('first')
+  trigger(2)
+  const under = await claims(2)
+  pull('second')
+  pull('third', { slots: 3 })
+  t.same(answers, [], 'nobody is sent away while there may be work')
+  for (const settle of under) settle(true)
+  await settled()
+  t.same(answers, [
+    ['first', 0],
+    ['second', 0],
+    ['third', 2],
+  ])
+  pull('fourth')
+  t.equal(answers.length, 3, 'the next question waits for work of its own')
+})
+
+t.test('when nothing came of the claim the newer question waits on', async t => {
+  const { dispatcher, answers, pull, trigger, claims } = dispatching(t)
+  pull('first')
+  trigger(1)
+  const under = await claims(1)
+  pull('second')
+  for (const settle of under) settle(false)
+  await settled()
+  t.same(answers, [['first', 0]])
+  await dispatcher.stop()
+  t.same(answers.slice(1), [['second', 0]])
+})
+
+t.test('another process of the same executor is another asker', async t => {
+  const { answers, pull, dispatcher } = dispatching(t)
+  pull('one')
+  pull('another', { instance: 'second' })
+  t.same(answers, [])
+  await dispatcher.stop()
+  t.same(answers, [
+    ['one', 0],
+    ['another', 0],
+  ])
+})
