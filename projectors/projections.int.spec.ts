@@ -3,6 +3,7 @@ import pino from 'pino'
 import t from 'tap'
 import { streams } from '../schemas/events.ts'
 import { History, ids, variedHistory } from '../test/support/made-up-log.ts'
+import { eventfulRun, onTarget, runsThatEndEarly } from '../test/support/made-up-runs.ts'
 import { freshReadModel } from '../test/support/read-model.ts'
 import { Applier, Fenced } from './applier.ts'
 import { projectorConnection } from './connection.ts'
@@ -90,6 +91,129 @@ t.test('counters follow each target run while a run is under way', async t => {
   t.same(await after(() => log.add(stream, { type: 'TargetRunNeedsAttention', data: attention })), [1, 0, 0, 1])
   const [row] = (await model.pool.query('select status, detail from read_model.step_run')).rows
   t.same(row, { status: 'unknown', detail: 'no heartbeat' })
+})
+
+t.test('a run goes through everything a run can go through', async t => {
+  const model = await freshReadModel(t)
+  const log = new History()
+  log.job(0)
+  const runId = eventfulRun(log, 0, [0, 1, 2])
+  const seen: string[][] = []
+  for (const event of log.events) {
+    await model.project([event])
+    const [row] = (
+      await model.pool.query(
+        'select status, queued, waiting, running, succeeded, failed, needs_attention as attention from read_model.run',
+      )
+    ).rows
+    const { status, ...counted } = row ?? {}
+    if (!row || event.type === 'TargetsResolved') continue
+    const sum = Object.values<number>(counted).reduce((a, b) => a + b, 0)
+    t.equal(sum, event.type === 'RunRequested' ? 0 : 3, `${event.type}: every target run is counted once`)
+    if (seen.at(-1)?.[1] !== status) seen.push([event.type, status])
+  }
+  t.same(seen, [
+    ['RunRequested', 'queued'],
+    ['RunStarted', 'running'],
+    ['RunPaused', 'paused'],
+    ['RunResumed', 'running'],
+    ['ApprovalRequested', 'awaiting-approval'],
+    ['ApprovalQuorumReached', 'running'],
+    ['RunNeedsAttention', 'needs-attention'],
+    ['StepResolved', 'running'],
+    ['RunPartiallySucceeded', 'partially-succeeded'],
+  ])
+  const steps = await model.pool.query(
+    'select n, step_id, attempt, status, detail, outputs, retry_at, waits_until from read_model.step_run order by n, started_at, step_id, attempt',
+  )
+  const later = '2026-01-02T00:00:00.000Z'
+  const version = { version: '1.2' }
+  t.match(steps.rows, [
+    { n: 0, step_id: 'install', attempt: 1, status: 'failed', retry_at: later, outputs: null },
+    { n: 0, step_id: 'install', attempt: 2, status: 'succeeded', retry_at: null, outputs: version },
+    { n: 0, step_id: 'rest', attempt: 1, status: 'succeeded', waits_until: later },
+    { n: 1, step_id: 'check', attempt: 1, status: 'failed', detail: 'exit code 3' },
+    { n: 1, step_id: 'install', attempt: 1, status: 'succeeded' },
+    { n: 1, step_id: 'install.undo', attempt: 1, status: 'succeeded' },
+    { n: 2, step_id: 'install', attempt: 1, status: 'succeeded', detail: 'resolved, succeeded: looked at it' },
+  ])
+  const gates = await model.pool.query('select * from read_model.run_gate order by opened_commit')
+  t.match(gates.rows, [
+    { run_id: runId, step_id: 'go', kind: 'approval', status: 'passed', quorum: 2, granted: 2, job_name: 'job-0' },
+    { run_id: runId, step_id: 'other', kind: 'job-run', status: 'passed', sub_run_id: ids.run(900) },
+  ])
+  t.match(gates.rows[0].decisions, [
+    { by: { id: 'ada' }, granted: true, reason: 'seen' },
+    { by: { id: 'ada' }, granted: true, reason: 'seen' },
+  ])
+  const targets = await model.pool.query(
+    'select status, step_id, cancel_requested, failure from read_model.target_run order by n',
+  )
+  t.same(targets.rows, [
+    { status: 'succeeded', step_id: null, cancel_requested: false, failure: null },
+    { status: 'failed', step_id: null, cancel_requested: false, failure: 'exit-nonzero' },
+    { status: 'succeeded', step_id: null, cancel_requested: true, failure: null },
+  ])
+  const { rows: audit } = await model.pool.query(
+    'select type, before, after, outcome, justification from read_model.audit order by commit',
+  )
+  const of = (type: string) => audit.find(row => row.type === type)
+  t.match(of('RunPaused'), {
+    before: { status: 'running' },
+    after: { status: 'paused', paused: true },
+    justification: 'lunch',
+  })
+  t.match(of('ApprovalGranted'), { before: { granted: null }, after: { granted: 1 } })
+  t.match(of('ApprovalRequested'), {
+    before: { awaiting: null },
+    after: { awaiting: 'go', status: 'awaiting-approval' },
+  })
+  t.match(of('StepRetryScheduled'), { before: { status: 'running' }, after: { status: 'waiting' } })
+  t.match(of('StepResolved'), {
+    before: { status: 'needs-attention' },
+    after: { status: 'queued' },
+    justification: 'looked at it',
+  })
+})
+
+t.test('a target run that did its part of the steps is free until it goes on', async t => {
+  const model = await freshReadModel(t)
+  const log = new History()
+  log.request(0, 0, [0])
+  const target = onTarget(log, 0, 0, 0)
+  const statuses: string[] = []
+  let done = 0
+  const after = async (act: () => unknown) => {
+    act()
+    await model.project(log.events.slice(done))
+    done = log.events.length
+    statuses.push((await model.pool.query('select status from read_model.target_run')).rows[0].status)
+  }
+  await after(() => target.claim(['a', 'b', 'c'], ['a', 'b']))
+  await after(() => target.start('a'))
+  await after(() => target.succeed('a'))
+  await after(() => target.start('b'))
+  await after(() => target.succeed('b'))
+  await after(() => target.claim(['a', 'b', 'c'], ['c'], 2))
+  t.same(statuses, ['claimed', 'running', 'running', 'running', 'queued', 'claimed'])
+})
+
+t.test('what has not ended ends with its run', async t => {
+  const model = await freshReadModel(t)
+  const log = new History()
+  runsThatEndEarly(log, 0, [0, 1])
+  await model.project(log.events, 3)
+  const runs = await model.pool.query(
+    'select status, queued, waiting, cancelled, stopped, awaiting from read_model.run order by requested_commit',
+  )
+  t.same(runs.rows, [
+    { status: 'rejected', queued: 0, waiting: 0, cancelled: 2, stopped: false, awaiting: null },
+    { status: 'timed-out', queued: 0, waiting: 0, cancelled: 2, stopped: true, awaiting: null },
+  ])
+  const targets = await model.pool.query('select distinct status from read_model.target_run')
+  t.same(targets.rows, [{ status: 'cancelled' }])
+  const gates = await model.pool.query('select status from read_model.run_gate order by opened_commit')
+  t.same(gates.rows, [{ status: 'denied' }, { status: 'withdrawn' }])
 })
 
 t.test('two projectors at once: the slower one is fenced and nothing is doubled', async t => {

@@ -2,7 +2,7 @@ import { sha256Hex } from '../infra/ids.ts'
 import { type Connection, inTransaction, type Pool } from '../infra/postgres.ts'
 import { audit, auditIndexes, auditSubject } from './audit/tables.ts'
 import { jobVersion, resourceColumns, resourceIndexes, resourceVersion } from './resources/tables.ts'
-import { run, runEvent, runIndexes, stepRun, targetRun } from './runs/tables.ts'
+import { run, runEvent, runGate, runIndexes, runRequest, stepRun, targetRun } from './runs/tables.ts'
 import { createTable, defineTable, type Table } from './table.ts'
 
 /** The schema that is read, the one being built beside it, and the one before, kept until it is dropped. */
@@ -41,6 +41,8 @@ export const comparedTables: readonly AnyTable[] = [
   resourceVersion,
   jobVersion,
   run,
+  runRequest,
+  runGate,
   targetRun,
   stepRun,
   runEvent,
@@ -57,6 +59,8 @@ const ddl = [
   createTable(jobVersion),
   resourceColumns,
   createTable(run),
+  createTable(runRequest),
+  createTable(runGate),
   createTable(targetRun),
   createTable(stepRun),
   createTable(runEvent),

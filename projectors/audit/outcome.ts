@@ -2,12 +2,16 @@ import type { AnyEvent } from '../../schemas/events.ts'
 import type { Outcome } from './tables.ts'
 
 const failures: ReadonlySet<AnyEvent['type']> = new Set<AnyEvent['type']>([
+  'ApprovalExpired',
   'HostKeyMismatchDetected',
   'LeaseExpired',
   'OutputGapDetected',
   'RunFailed',
   'RunNeedsAttention',
   'RunPartiallySucceeded',
+  'RunStopped',
+  'RunTimedOut',
+  'StepAttemptFailed',
   'StepFailed',
   'StepOutcomeUnknown',
   'TargetRunFailed',
@@ -22,6 +26,8 @@ export function outcomeOf({ type, data }: AnyEvent): { outcome: Outcome; reasonC
   if (type === 'CommandRejected') return { outcome: forbidden.has(data.code) ? 'denied' : 'failure', reasonCode }
   if (type === 'CommandRefusalsCounted') return { outcome: 'denied', reasonCode }
   if (type === 'CredentialReleaseDenied') return { outcome: 'denied', reasonCode }
+  if (type === 'ApprovalDenied') return { outcome: 'denied', reasonCode: 'approval-denied' }
+  if (type === 'RunRejected') return { outcome: data.why === 'approval-denied' ? 'denied' : 'failure', reasonCode }
   if (type === 'ReportRejectedStaleEpoch') return { outcome: 'denied', reasonCode: 'stale-epoch' }
   return { outcome: failures.has(type) ? 'failure' : 'success', reasonCode }
 }

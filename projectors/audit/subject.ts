@@ -4,7 +4,8 @@ import { categoryOf, type Recorded } from '../../schemas/events.ts'
 import type { RunEvent, TargetRunEvent } from '../../schemas/run.ts'
 import type { State } from '../diff.ts'
 import { evolveResource, resourceId, resourceKind } from '../resources/evolve.ts'
-import { runStatusAfter, targetRunStatusAfter } from '../runs/status.ts'
+import { evolveLife, type RunLife, unborn } from '../runs/life.ts'
+import { targetRunStatusAfter } from '../runs/status.ts'
 import type { AuditSubject } from './tables.ts'
 
 export type SubjectKey = { type: string; id: string }
@@ -52,10 +53,14 @@ function runSubject(event: RunEvent): Subject {
     runId,
     evolve: before => ({
       name: event.type === 'RunRequested' ? event.data.jobName : (before?.name ?? null),
-      state: { status: runStatusAfter(event) ?? before?.state.status ?? null },
+      state: said(evolveLife({ ...unborn, ...before?.state }, event)),
     }),
   }
 }
+
+/** Only what is so, in order that a change reads as one. */
+const said = (life: RunLife): State =>
+  Object.fromEntries(Object.entries(life).filter(([, value]) => value !== false && value !== null && value !== 0))
 
 function targetRunSubject(event: TargetRunEvent): Subject {
   const { runId, n } = event.data

@@ -1,39 +1,55 @@
 import type { Statement } from '../../infra/postgres.ts'
-import { categoryOf, type Recorded } from '../../schemas/events.ts'
-import type { RunEvent, StepRunRow, TargetRunEvent, TargetRunRow } from '../../schemas/run.ts'
-import type { State } from '../diff.ts'
+import type { Recorded } from '../../schemas/events.ts'
+import type { RunEvent, StepRunRow, TargetRunEvent } from '../../schemas/run.ts'
 import type { Fact, Read } from '../projection.ts'
 import { Recent } from '../recent.ts'
 import { required } from '../resources/required.ts'
 import type { Resources } from '../resources/resources.ts'
 import { insertRows, selectRows, upsertRows } from '../table.ts'
 import { loadWanted, WorkingRows } from '../working-rows.ts'
-import { counterOf, isTerminal, runStatusAfter, targetRunStatusAfter } from './status.ts'
+import { evolveGate, isGateEvent, opensGate } from './gate.ts'
+import { attended, endedAs, evolveLife, isTerminal } from './life.ts'
+import { queuedTargetRun, requestedRun, requestOf } from './requested.ts'
+import { counterOf } from './status.ts'
 import { evolveStep, isStepEvent, stepKey } from './step.ts'
-import { type RunEventRow, type RunState, run, runEvent, stepRun, targetRun } from './tables.ts'
-
-type Of<E extends { type: string; data: unknown }> = Recorded<E>
-const isRunEvent = (event: Recorded): event is Of<RunEvent> => categoryOf(event.stream) === 'run'
-const isTargetRunEvent = (event: Recorded): event is Of<TargetRunEvent> => categoryOf(event.stream) === 'targetrun'
+import {
+  type GateState,
+  type RunEventRow,
+  type RunRequest,
+  type RunState,
+  run,
+  runEvent,
+  runGate,
+  runRequest,
+  stepRun,
+  type TargetRunState,
+  targetRun,
+} from './tables.ts'
+import { evolveTargetRun } from './target-run.ts'
+import { isRunEvent, isTargetRunEvent, type Of, timelineRow } from './timeline.ts'
 
 /** What earlier batches left of their rows. */
 export class KnownRuns {
   readonly runs = new Recent<RunState>()
-  readonly targets = new Recent<TargetRunRow>()
+  readonly gates = new Recent<GateState>()
+  readonly targets = new Recent<TargetRunState>()
   readonly steps = new Recent<StepRunRow>()
 }
 
 /** The rows of runs, target runs and step runs that a batch of events touches. */
 export class Runs {
   readonly #runs
+  readonly #gates
   readonly #targets
   readonly #steps
   readonly #ending = new WorkingRows<{ runId: string }>(['runId'])
+  readonly #requests: RunRequest[] = []
   readonly #timeline: RunEventRow[] = []
 
   private constructor(known: KnownRuns) {
     this.#runs = new WorkingRows<RunState>(run.key, known.runs)
-    this.#targets = new WorkingRows<TargetRunRow>(targetRun.key, known.targets)
+    this.#gates = new WorkingRows<GateState>(runGate.key, known.gates)
+    this.#targets = new WorkingRows<TargetRunState>(targetRun.key, known.targets)
     this.#steps = new WorkingRows<StepRunRow>(stepRun.key, known.steps)
   }
 
@@ -42,6 +58,7 @@ export class Runs {
     for (const { event } of facts) runs.#touch(event)
     await Promise.all([
       loadWanted(runs.#runs, run, read),
+      loadWanted(runs.#gates, runGate, read),
       loadWanted(runs.#targets, targetRun, read),
       loadWanted(runs.#steps, stepRun, read),
       runs.#loadOpen(read),
@@ -51,106 +68,120 @@ export class Runs {
 
   /** Asks for the rows an event goes on from; a first event makes them. */
   #touch(event: Recorded): void {
-    if (isRunEvent(event)) {
-      const { runId } = event.data
-      if (event.revision === 0n) this.#runs.created({ runId })
-      else this.#runs.want({ runId })
-      if (event.type === 'TargetsResolved') {
-        for (const index of event.data.targetIds.keys()) this.#targets.created({ runId, n: event.data.from + index })
-      }
-      if (isTerminal(runStatusAfter(event) ?? 'queued')) this.#ending.put({ runId })
-    } else if (isTargetRunEvent(event)) {
-      this.#runs.want(event.data)
-      this.#targets.want(event.data)
-      if (event.type === 'StepStarted') this.#steps.created(event.data)
+    if (isRunEvent(event)) this.#touchRun(event)
+    else if (isTargetRunEvent(event)) {
+      const { runId, n } = event.data
+      this.#runs.want({ runId })
+      this.#targets.want({ runId, n })
+      if (event.type === 'StepStarted') this.#steps.created(stepKey(event))
       else if (isStepEvent(event)) this.#steps.want(stepKey(event))
     }
   }
 
-  /** The target runs that end with their run, however long ago they were resolved. */
+  #touchRun(event: Of<RunEvent>): void {
+    const { runId } = event.data
+    if (event.revision === 0n) this.#runs.created({ runId })
+    else this.#runs.want({ runId })
+    if (event.type === 'TargetsResolved') {
+      for (const index of event.data.targetIds.keys()) this.#targets.created({ runId, n: event.data.from + index })
+    }
+    if (isGateEvent(event)) {
+      const { stepId } = event.data
+      if (opensGate(event)) this.#gates.created({ runId, stepId })
+      else this.#gates.want({ runId, stepId })
+    }
+    if (endedAs(event)) this.#ending.put({ runId })
+  }
+
+  /** The target runs and gates that end with their run, however long ago they came to be. */
   async #loadOpen(read: Read): Promise<void> {
     const ending = this.#ending.changed()
     if (ending.length === 0) return
-    this.#targets.loaded(await read(selectRows(targetRun, ['runId'], ending, `t.status = 'queued'`)))
+    const [targets, gates] = await Promise.all([
+      read<TargetRunState>(selectRows(targetRun, ['runId'], ending, `t.status in ('queued', 'waiting')`)),
+      read<GateState>(selectRows(runGate, ['runId'], ending, `t.status = 'pending'`)),
+    ])
+    this.#targets.loaded(targets)
+    this.#gates.loaded(gates)
   }
 
   apply({ event }: Fact, resources: Resources): void {
     if (isRunEvent(event)) this.#applyToRun(event, resources)
     else if (isTargetRunEvent(event)) this.#applyToTarget(event)
-    const about = runOf(event)
-    if (about) this.#timeline.push(timelineRow(event, about))
+    const shown = timelineRow(event)
+    if (shown) this.#timeline.push(shown)
   }
 
   #applyToRun(event: Of<RunEvent>, resources: Resources): void {
     if (event.type === 'RunRequested') {
-      this.#runs.put(requested(event))
+      this.#runs.put(requestedRun(event))
+      this.#requests.push(requestOf(event))
       return
     }
-    const before = required(this.#runs.get({ runId: event.data.runId }))
-    const status = runStatusAfter(event) ?? before.status
-    const next: RunState = { ...before, status, revision: event.revision.toString() }
+    const { runId } = event.data
+    const before = required(this.#runs.get({ runId }))
+    const next: RunState = { ...before, ...evolveLife(before, event), revision: event.revision.toString() }
     if (event.type === 'RunStarted') next.startedAt = event.metadata.at
     if (event.type === 'TargetsResolved') this.#resolve(event, next, resources)
-    if (isTerminal(status)) this.#finish(event, next)
+    if (isGateEvent(event)) {
+      const { stepId } = event.data
+      this.#gates.put(evolveGate(this.#gates.get({ runId, stepId }), event, next))
+    }
+    if (endedAs(event)) this.#finish(event, next)
     this.#runs.put(next)
   }
 
   #resolve({ data }: Extract<Of<RunEvent>, { type: 'TargetsResolved' }>, state: RunState, resources: Resources): void {
     for (const [index, targetId] of data.targetIds.entries()) {
-      const target = resources.target(targetId)
-      this.#targets.put({
-        runId: data.runId,
-        n: data.from + index,
-        targetId,
-        targetName: target?.name ?? null,
-        address: target?.address ?? null,
-        status: 'queued',
-        executorId: null,
-        epoch: null,
-        failure: null,
-        detail: null,
-        startedAt: null,
-        finishedAt: null,
-      })
+      const place = { runId: data.runId, n: data.from + index, targetId }
+      this.#targets.put(queuedTargetRun(place, resources.target(targetId)))
     }
     state.queued += data.targetIds.length
   }
 
-  /** Target runs nobody ever claimed have no stream: the end of the run is their end too. */
+  /** Target runs nobody ever claimed have no stream: the end of the run is their end too, as it is of open gates. */
   #finish(event: Of<RunEvent>, state: RunState): void {
     const finishedAt = event.metadata.at
     for (const row of this.#targets.all()) {
-      if (row.runId !== state.runId || row.status !== 'queued') continue
-      this.#targets.put({ ...row, status: 'cancelled', detail: 'the run ended before it was claimed', finishedAt })
+      if (row.runId !== state.runId || (row.status !== 'queued' && row.status !== 'waiting')) continue
+      const detail = 'the run ended before it was claimed'
+      this.#targets.put({ ...row, status: 'cancelled', stepId: null, due: null, detail, finishedAt })
+      state[row.status] -= 1
+      state.cancelled += 1
     }
-    if ('counts' in event.data) Object.assign(state, event.data.counts, { queued: 0, running: 0 })
+    for (const gate of this.#gates.all()) {
+      if (gate.runId !== state.runId || gate.status !== 'pending') continue
+      this.#gates.put({ ...gate, status: 'withdrawn', closedAt: finishedAt })
+    }
+    if ('counts' in event.data) Object.assign(state, event.data.counts, { queued: 0, waiting: 0, running: 0 })
     state.finishedAt = finishedAt
   }
 
   #applyToTarget(event: Of<TargetRunEvent>): void {
-    const before = required(this.#targets.get(event.data))
+    const { runId, n } = event.data
+    const before = required(this.#targets.get({ runId, n }))
     const { at } = event.metadata
-    const status = targetRunStatusAfter(event) ?? before.status
-    const next: TargetRunRow = { ...before, status, ...targetRunFields(event, before, at) }
-    if (isTargetRunOver(status)) next.finishedAt = at
+    const next = evolveTargetRun(before, event, at)
     const step = isStepEvent(event) ? evolveStep(this.#steps.get(stepKey(event)), event, at) : undefined
-    const counted = this.#counted(before, next)
+    const state = required(this.#runs.get({ runId }))
+    const after = event.type === 'StepResolved' ? { ...state, ...attended(state) } : state
+    const counted = this.#counted(after, before, next)
     // Written only once nothing can fail any more: an event is applied as a whole or not at all.
     this.#targets.put(next)
     if (step) this.#steps.put(step)
-    if (counted) this.#runs.put(counted)
+    if (counted !== state) this.#runs.put(counted)
   }
 
-  #counted(before: TargetRunRow, after: TargetRunRow): RunState | undefined {
+  #counted(state: RunState, before: TargetRunState, after: TargetRunState): RunState {
     const from = counterOf(before.status)
     const to = counterOf(after.status)
-    const state = required(this.#runs.get({ runId: after.runId }))
-    if (from === to || isTerminal(state.status)) return undefined
+    if (from === to || isTerminal(state.status)) return state
     return { ...state, [from]: state[from] - 1, [to]: state[to] + 1 }
   }
 
   keep(): void {
     this.#runs.keep()
+    this.#gates.keep()
     this.#targets.keep()
     this.#steps.keep()
   }
@@ -162,84 +193,11 @@ export class Runs {
   statements(): Statement[] {
     return [
       ...upsertRows(run, this.#runs.changed()),
+      ...insertRows(runRequest, this.#requests),
+      ...upsertRows(runGate, this.#gates.changed()),
       ...upsertRows(targetRun, this.#targets.changed()),
       ...upsertRows(stepRun, this.#steps.changed()),
       ...insertRows(runEvent, this.#timeline),
     ]
   }
-}
-
-function requested(event: Extract<Of<RunEvent>, { type: 'RunRequested' }>): RunState {
-  const { runId, jobId, jobName, jobVersion, initiator, reason, targets } = event.data
-  return {
-    runId,
-    revision: event.revision.toString(),
-    jobId,
-    jobName,
-    jobVersion,
-    status: 'queued',
-    initiator,
-    reason: reason ?? null,
-    targets,
-    ...{ queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0, needsAttention: 0 },
-    requestedAt: event.metadata.at,
-    startedAt: null,
-    finishedAt: null,
-    requestedCommit: event.position.commit.toString(),
-  }
-}
-
-/** What an event says about its target run beside the status. */
-function targetRunFields(event: TargetRunEvent, before: TargetRunRow, at: string): Partial<TargetRunRow> {
-  switch (event.type) {
-    case 'TargetRunClaimed': {
-      const { executorId, epoch, target } = event.data
-      return { executorId, epoch, targetName: target.name, address: target.address, startedAt: before.startedAt ?? at }
-    }
-    case 'TargetRunHandedBack':
-    case 'LeaseExpired':
-    case 'StepOutcomeUnknown':
-      return { executorId: null }
-    case 'TargetRunFailed':
-      return { failure: event.data.class, detail: event.data.detail }
-    case 'TargetRunCancelled':
-    case 'TargetRunNeedsAttention':
-      return { detail: event.data.detail }
-    case 'StepStarted':
-    case 'StepSucceeded':
-    case 'StepFailed':
-    case 'StepSkipped':
-    case 'StepCancelled':
-    case 'OutputSealed':
-    case 'OutputGapDetected':
-    case 'RemoteProcessTerminated':
-    case 'TerminationUnconfirmed':
-    case 'ReportRejectedStaleEpoch':
-    case 'TargetRunSucceeded':
-      return {}
-  }
-}
-
-const isTargetRunOver = (status: TargetRunRow['status']) => !['queued', 'running'].includes(counterOf(status))
-
-/** The run, and the target run if any, that an event is part of. */
-function runOf(event: Recorded): { runId: string; n: number | null } | undefined {
-  if (isRunEvent(event)) return { runId: event.data.runId, n: null }
-  if (isTargetRunEvent(event)) return { runId: event.data.runId, n: event.data.n }
-  if (categoryOf(event.stream) !== 'release') return undefined
-  const { runId, n } = event.data as { runId: string; n: number }
-  return { runId, n }
-}
-
-function timelineRow(event: Recorded, { runId, n }: { runId: string; n: number | null }): RunEventRow {
-  const { commit, prepare } = event.position
-  const position = { commit: commit.toString(), prepare: prepare.toString() }
-  return { runId, ...position, type: event.type, n, at: event.metadata.at, data: timelineData(event) }
-}
-
-/** A resolved set may hold thousands of ids, which the target runs list as well. */
-function timelineData(event: Recorded): State {
-  if (event.type !== 'TargetsResolved') return event.data
-  const { runId, from, targetIds } = event.data
-  return { runId, from, targets: targetIds.length }
 }

@@ -1,30 +1,6 @@
-import type { RunEvent, RunStatus, TargetRunEvent, TargetRunStatus } from '../../schemas/run.ts'
+import type { TargetRunEvent, TargetRunStatus } from '../../schemas/run.ts'
 
-/** What a run's event makes of its status; undefined leaves it. */
-export function runStatusAfter(event: RunEvent): RunStatus | undefined {
-  switch (event.type) {
-    case 'RunRequested':
-      return 'queued'
-    case 'TargetsResolved':
-      return undefined
-    case 'RunStarted':
-      return 'running'
-    case 'RunCancellationRequested':
-      return 'cancelling'
-    case 'RunSucceeded':
-      return 'succeeded'
-    case 'RunPartiallySucceeded':
-      return 'partially-succeeded'
-    case 'RunFailed':
-      return 'failed'
-    case 'RunCancelled':
-      return 'cancelled'
-    case 'RunNeedsAttention':
-      return 'needs-attention'
-  }
-}
-
-/** What an event makes of a target run's status; undefined leaves it. A target run nobody holds is queued again. */
+/** What an event by itself makes of a target run's status; undefined leaves it. One that nobody holds is queued again. */
 export function targetRunStatusAfter(event: TargetRunEvent): TargetRunStatus | undefined {
   switch (event.type) {
     case 'TargetRunClaimed':
@@ -34,7 +10,13 @@ export function targetRunStatusAfter(event: TargetRunEvent): TargetRunStatus | u
     case 'TargetRunHandedBack':
     case 'LeaseExpired':
     case 'StepOutcomeUnknown':
+    case 'StepWaitEnded':
+    case 'StepResolved':
+    case 'CompensationStarted':
       return 'queued'
+    case 'StepRetryScheduled':
+    case 'StepWaitStarted':
+      return 'waiting'
     case 'TargetRunSucceeded':
       return 'succeeded'
     case 'TargetRunFailed':
@@ -45,8 +27,13 @@ export function targetRunStatusAfter(event: TargetRunEvent): TargetRunStatus | u
       return 'needs-attention'
     case 'StepSucceeded':
     case 'StepFailed':
+    case 'StepAttemptFailed':
     case 'StepSkipped':
+    case 'StepChecked':
     case 'StepCancelled':
+    case 'StepCancellationRequested':
+    case 'TargetRunCancellationRequested':
+    case 'CompensationCompleted':
     case 'OutputSealed':
     case 'OutputGapDetected':
     case 'RemoteProcessTerminated':
@@ -56,29 +43,74 @@ export function targetRunStatusAfter(event: TargetRunEvent): TargetRunStatus | u
   }
 }
 
-const terminal: ReadonlySet<string> = new Set<RunStatus>([
-  'succeeded',
-  'partially-succeeded',
-  'failed',
-  'cancelled',
-  'needs-attention',
-])
-export const isTerminal = (status: RunStatus): boolean => terminal.has(status)
+/** The step that is over with this event, whatever came of it. */
+export function endedStep(event: TargetRunEvent): string | undefined {
+  switch (event.type) {
+    case 'StepSucceeded':
+    case 'StepFailed':
+    case 'StepSkipped':
+    case 'StepCancelled':
+    case 'StepWaitEnded':
+      return event.data.stepId
+    case 'StepChecked':
+      return event.data.verdict === 'happened' ? event.data.stepId : undefined
+    case 'StepResolved':
+      return event.data.as === 'retry' ? undefined : event.data.stepId
+    case 'TargetRunClaimed':
+    case 'TargetRunHandedBack':
+    case 'StepStarted':
+    case 'StepAttemptFailed':
+    case 'StepRetryScheduled':
+    case 'StepWaitStarted':
+    case 'StepCancellationRequested':
+    case 'TargetRunCancellationRequested':
+    case 'CompensationStarted':
+    case 'CompensationCompleted':
+    case 'StepOutcomeUnknown':
+    case 'OutputSealed':
+    case 'OutputGapDetected':
+    case 'RemoteProcessTerminated':
+    case 'TerminationUnconfirmed':
+    case 'LeaseExpired':
+    case 'ReportRejectedStaleEpoch':
+    case 'TargetRunSucceeded':
+    case 'TargetRunFailed':
+    case 'TargetRunCancelled':
+    case 'TargetRunNeedsAttention':
+      return undefined
+  }
+}
 
-export type Counter = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'needsAttention'
+export type Counter = 'queued' | 'waiting' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'needsAttention'
 /** The counter of a run in which a target run of this status is counted. */
 export function counterOf(status: TargetRunStatus): Counter {
   switch (status) {
-    case 'queued':
-      return 'queued'
     case 'claimed':
     case 'running':
       return 'running'
+    case 'queued':
+    case 'waiting':
     case 'succeeded':
     case 'failed':
     case 'cancelled':
       return status
     case 'needs-attention':
       return 'needsAttention'
+  }
+}
+
+/** Terminal is terminal; one that needs attention goes on when it is resolved. */
+export function isTargetRunOver(status: TargetRunStatus): boolean {
+  switch (status) {
+    case 'succeeded':
+    case 'failed':
+    case 'cancelled':
+      return true
+    case 'queued':
+    case 'claimed':
+    case 'running':
+    case 'waiting':
+    case 'needs-attention':
+      return false
   }
 }

@@ -15,7 +15,14 @@ const CHUNKS_AT_ONCE = 64
 const MAX_WAITING_CHUNKS = 2_000
 /** Hints get lost when the broker is away: then it is this long until they are missed. */
 const LOOK_AGAIN_MS = 1_000
-const ended = new Set(['RunSucceeded', 'RunPartiallySucceeded', 'RunFailed', 'RunCancelled', 'RunNeedsAttention'])
+const ended = new Set([
+  'RunSucceeded',
+  'RunPartiallySucceeded',
+  'RunFailed',
+  'RunCancelled',
+  'RunTimedOut',
+  'RunRejected',
+])
 
 /**
  * Sends a run as it happens: its events as they are projected, its output as it is stored. Subscribes first and reads

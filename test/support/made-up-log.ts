@@ -2,6 +2,7 @@ import type { NewEvent } from '../../infra/event-store/port.ts'
 import { derivedId } from '../../infra/ids.ts'
 import { type AnyEvent, type Recorded, streams } from '../../schemas/events.ts'
 import type { EventMetadata } from '../../schemas/kernel.ts'
+import { eventfulRun, runsThatEndEarly } from './made-up-runs.ts'
 
 const START = Date.UTC(2026, 0, 1)
 const digest = (text: string) => derivedId(text).replaceAll('-', '').repeat(2)
@@ -168,7 +169,9 @@ function anotherRound(history: History, round: number): void {
   const targets = [n, (n + 1) % 20, (n + 7) % 20]
   if (round % 3 === 0) history.publish(round % 3, 2 + Math.floor(round / 3), `uptime ${round}`)
   if (round % 5 === 4) cancelled(history, round, targets)
+  else if (round % 5 === 3) eventfulRun(history, round, [n, (n + 1) % 20, (n + 7) % 20])
   else history.run(round, round % 3, targets, round % 4)
+  if (round % 7 === 6) runsThatEndEarly(history, 10_000 + 2 * round, [n, (n + 1) % 20])
   const received = { commandId: ids.run(round), command: 'tag-target', bodyDigest: digest('b'), stream }
   history.add(streams.command(received.commandId), { type: 'CommandReceived', data: received })
 }

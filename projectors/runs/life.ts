@@ -1,0 +1,127 @@
+import type { RunEvent, RunStatus } from '../../schemas/run.ts'
+
+/** What decides in which status a run is. */
+export type RunLife = {
+  status: RunStatus
+  started: boolean
+  paused: boolean
+  cancelling: boolean
+  /** All that is left waits for a person, until a step is resolved. */
+  attention: boolean
+  stopped: boolean
+  /** The approval that is asked for, and how many have granted it. */
+  awaiting: string | null
+  granted: number
+}
+
+export const unborn: RunLife = {
+  status: 'queued',
+  started: false,
+  paused: false,
+  cancelling: false,
+  attention: false,
+  stopped: false,
+  awaiting: null,
+  granted: 0,
+}
+
+const terminal: ReadonlySet<string> = new Set<RunStatus>([
+  'succeeded',
+  'partially-succeeded',
+  'failed',
+  'cancelled',
+  'timed-out',
+  'rejected',
+])
+export const isTerminal = (status: RunStatus): boolean => terminal.has(status)
+
+/** The status with which an event ends its run. */
+export function endedAs(event: RunEvent): RunStatus | undefined {
+  switch (event.type) {
+    case 'RunSucceeded':
+      return 'succeeded'
+    case 'RunPartiallySucceeded':
+      return 'partially-succeeded'
+    case 'RunFailed':
+      return 'failed'
+    case 'RunCancelled':
+      return 'cancelled'
+    case 'RunTimedOut':
+      return 'timed-out'
+    case 'RunRejected':
+      return 'rejected'
+    case 'RunRequested':
+    case 'TargetsResolved':
+    case 'RunStarted':
+    case 'RunPaused':
+    case 'RunResumed':
+    case 'RunStopped':
+    case 'ApprovalRequested':
+    case 'ApprovalGranted':
+    case 'ApprovalQuorumReached':
+    case 'ApprovalDenied':
+    case 'ApprovalExpired':
+    case 'SubRunTriggered':
+    case 'SubRunEnded':
+    case 'RunCancellationRequested':
+    case 'RunNeedsAttention':
+      return undefined
+  }
+}
+
+export function evolveLife(before: RunLife, event: RunEvent): RunLife {
+  const status = endedAs(event)
+  if (status) return { ...before, status, attention: false, awaiting: null, granted: 0 }
+  return withStatus({ ...before, ...changed(event) })
+}
+
+/** A person has said what became of a step: the run goes on. */
+export const attended = (before: RunLife): RunLife => withStatus({ ...before, attention: false })
+
+function changed(event: RunEvent): Partial<RunLife> {
+  switch (event.type) {
+    case 'RunStarted':
+      return { started: true }
+    case 'RunPaused':
+      return { paused: true }
+    case 'RunResumed':
+      return { paused: false }
+    case 'RunStopped':
+      return { stopped: true }
+    case 'RunCancellationRequested':
+      return { cancelling: true }
+    case 'RunNeedsAttention':
+      return { attention: true }
+    case 'ApprovalRequested':
+      return { awaiting: event.data.stepId, granted: 0 }
+    case 'ApprovalGranted':
+      return { granted: event.data.granted }
+    case 'ApprovalQuorumReached':
+    case 'ApprovalDenied':
+    case 'ApprovalExpired':
+      return { awaiting: null, granted: 0 }
+    case 'RunRequested':
+    case 'TargetsResolved':
+    case 'SubRunTriggered':
+    case 'SubRunEnded':
+    case 'RunSucceeded':
+    case 'RunPartiallySucceeded':
+    case 'RunFailed':
+    case 'RunCancelled':
+    case 'RunTimedOut':
+    case 'RunRejected':
+      return {}
+  }
+}
+
+function withStatus(life: RunLife): RunLife {
+  return isTerminal(life.status) ? life : { ...life, status: openStatus(life) }
+}
+
+function openStatus({ started, paused, cancelling, attention, awaiting }: RunLife): RunStatus {
+  if (cancelling) return 'cancelling'
+  if (paused) return 'paused'
+  if (attention) return 'needs-attention'
+  if (awaiting !== null) return 'awaiting-approval'
+  return started ? 'running' : 'queued'
+}
