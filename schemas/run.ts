@@ -184,7 +184,11 @@ export const runEvents = {
   ApprovalExpired: z.object({ runId: id, stepId }),
   SubRunTriggered: z.object({ runId: id, stepId, subRunId: id, jobId: id }),
   SubRunEnded: z.object({ runId: id, stepId, subRunId: id, status: z.string() }),
-  RunCancellationRequested: z.object({ runId: id, reason: reason.optional() }),
+  RunCancellationRequested: z.object({
+    runId: id,
+    reason: reason.optional(),
+    cause: z.enum(['timed-out']).optional(),
+  }),
   RunSucceeded: z.object({ runId: id, counts }),
   RunPartiallySucceeded: z.object({ runId: id, counts }),
   RunFailed: z.object({ runId: id, counts }),
@@ -194,6 +198,7 @@ export const runEvents = {
     runId: id,
     why: z.enum(['overlap', 'approval-denied', 'approval-expired']),
     detail: z.string(),
+    counts: counts.optional(),
   }),
   /** All that is left waits for a person; a step that is resolved lets the run go on. */
   RunNeedsAttention: z.object({ runId: id, counts }),
@@ -370,7 +375,7 @@ export const targetRunEvents = {
     detail,
     notBefore: instant,
   }),
-  StepWaitStarted: z.object({ ...targetRun, targetId: id, stepId: stepRunId, until: instant }),
+  StepWaitStarted: z.object({ ...targetRun, targetId: id, steps: z.array(stepRule), stepId: stepRunId, until: instant }),
   StepWaitEnded: z.object({ ...targetRun, stepId: stepRunId }),
   StepFailed: z.object({
     ...outcome,
