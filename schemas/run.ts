@@ -178,7 +178,14 @@ export const runEvents = {
     quorum: z.int().min(1),
     expiresAt: instant,
   }),
-  ApprovalGranted: z.object({ runId: id, stepId, granted: z.int().min(1), reason: reason.optional() }),
+  /** `by` names the person; `granted` counts the people so far. */
+  ApprovalGranted: z.object({
+    runId: id,
+    stepId,
+    by: z.string(),
+    granted: z.int().min(1),
+    reason: reason.optional(),
+  }),
   ApprovalQuorumReached: z.object({ runId: id, stepId }),
   ApprovalDenied: z.object({ runId: id, stepId, reason }),
   ApprovalExpired: z.object({ runId: id, stepId }),
@@ -375,7 +382,13 @@ export const targetRunEvents = {
     detail,
     notBefore: instant,
   }),
-  StepWaitStarted: z.object({ ...targetRun, targetId: id, steps: z.array(stepRule), stepId: stepRunId, until: instant }),
+  StepWaitStarted: z.object({
+    ...targetRun,
+    targetId: id,
+    steps: z.array(stepRule),
+    stepId: stepRunId,
+    until: instant,
+  }),
   StepWaitEnded: z.object({ ...targetRun, stepId: stepRunId }),
   StepFailed: z.object({
     ...outcome,

@@ -40,7 +40,8 @@ export type TargetRun =
   | { status: 'absent' }
   /** Free: between two claims. Not to be claimed again before `notBefore`. */
   | (Progress & { status: 'claimable'; notBefore: string | undefined })
-  | (Progress & { status: 'claimed' | TerminalStatus })
+  | (Progress & { status: 'claimed' })
+  | (Progress & { status: TerminalStatus })
   | (Progress & { status: 'running'; stepId: string; attempt: number })
   | (Progress & { status: 'waiting'; stepId: string; until: string })
   /** Not an end: a person's word lets it go on. */
