@@ -7,9 +7,17 @@ import { targetRun } from './target-run.ts'
 export type { Credential, CredentialFacts } from './credential.ts'
 export { type Decider, DomainError, fold, type Message } from './decider.ts'
 export { type Job, type JobFacts, job } from './job.ts'
-export { chosenSelection, type Run, type RunFacts, type SelectedTarget } from './run.ts'
+export { chosenSelection, type RunFacts, type SelectedTarget } from './run-request.ts'
+export { isFinished, type KnownRun, type Run } from './run-state.ts'
 export { type Target, target } from './target.ts'
-export { isTargetRunFinished, nextAttempt, type Progress, remainingSteps, type TargetRun } from './target-run-state.ts'
+export {
+  dueSteps,
+  isTargetRunFinished,
+  nextAttempt,
+  type Progress,
+  remainingSteps,
+  type TargetRun,
+} from './target-run-state.ts'
 
 /** Every decider by its name, which is what `dispatch` is asked by. */
 export const deciders = { target, credential, job, run, targetRun } as const

@@ -2,7 +2,9 @@ import t from 'tap'
 import { specFor, specMeta } from '../../test/support/decider-spec.ts'
 import { fold } from './decider.ts'
 import type { Job } from './job.ts'
-import { isFinished, type RunFacts, run } from './run.ts'
+import { run } from './run.ts'
+import type { RunFacts } from './run-request.ts'
+import { isFinished } from './run-state.ts'
 
 const idOf = (n: number) => `0192d3c4-5e6f-7a8b-9c0d-${String(n).padStart(12, '0')}`
 const runId = idOf(1)

@@ -1,8 +1,19 @@
-import type { TargetRunEvent } from '../../schemas/run.ts'
+import type { OutputValue } from '../../schemas/expression.ts'
+import type { FailureClass } from '../../schemas/failure.ts'
+import type { StepRule, TargetRunEvent } from '../../schemas/run.ts'
 
-type Claimed = Extract<TargetRunEvent, { type: 'TargetRunClaimed' }>['data']
-export type StepRule = Claimed['steps'][number]
+type DataOf<T extends TargetRunEvent['type']> = Extract<TargetRunEvent, { type: T }>['data']
+type Claimed = DataOf<'TargetRunClaimed'>
 export type StepOutcome = 'succeeded' | 'failed' | 'skipped' | 'cancelled'
+/** How a step ended; `attempt` is 0 for one that never started. */
+export type EndedStep = {
+  attempt: number
+  outcome: StepOutcome
+  exitCode?: number | undefined
+  outputs?: Record<string, OutputValue> | undefined
+}
+/** What is done after a failure: what undoes earlier steps and the failure handlers, in this order. */
+export type Recovery = { steps: readonly string[]; class: FailureClass; detail: string; failedStep: string | undefined }
 
 /** What a target run has come to, whoever works on it. */
 export type Progress = {
@@ -11,18 +22,30 @@ export type Progress = {
   epoch: number
   /** The newest claim, which holds only in the states `claimed` and `running`. */
   claim: Claimed | undefined
+  /** Everything the target may go through, in order. */
   steps: readonly StepRule[]
-  /** How often each step was started. */
+  /** How often each step was tried. */
   attempts: Readonly<Record<string, number>>
-  /** Steps that are over, with the attempt that ended them (0 for one that never started). */
-  ended: Readonly<Record<string, { attempt: number; outcome: StepOutcome }>>
+  /** Steps that are over. */
+  ended: Readonly<Record<string, EndedStep>>
+  recovery: Recovery | undefined
+  /** Of this step nobody knows yet whether it took effect, and its check is to be asked. */
+  verify: { stepId: string; attempt: number } | undefined
+  cancelRequested: boolean
+  /** The step somebody wants stopped. */
+  stepCancel: string | undefined
 }
-export type TerminalStatus = 'succeeded' | 'failed' | 'cancelled' | 'needs-attention'
+export type TerminalStatus = 'succeeded' | 'failed' | 'cancelled'
 export type TargetRun =
   | { status: 'absent' }
-  /** `claimable`: handed back, or its lease is over and nothing of unknown outcome was started. */
-  | (Progress & { status: 'claimable' | 'claimed' | TerminalStatus })
+  /** Free: between two claims. Not to be claimed again before `notBefore`. */
+  | (Progress & { status: 'claimable'; notBefore: string | undefined })
+  | (Progress & { status: 'claimed' })
+  | (Progress & { status: TerminalStatus })
   | (Progress & { status: 'running'; stepId: string; attempt: number })
+  | (Progress & { status: 'waiting'; stepId: string; until: string })
+  /** Not an end: a person's word lets it go on. */
+  | (Progress & { status: 'needs-attention'; stepId: string | undefined; attempt: number })
 export type KnownTargetRun = Exclude<TargetRun, { status: 'absent' }>
 
 /** A step declared idempotent is tried again after an unknown outcome, but not for ever. */
@@ -34,33 +57,63 @@ export function isTargetRunFinished(state: TargetRun): boolean {
     case 'claimable':
     case 'claimed':
     case 'running':
+    case 'waiting':
+    case 'needs-attention':
       return false
     case 'succeeded':
     case 'failed':
     case 'cancelled':
-    case 'needs-attention':
       return true
   }
 }
 
+type Plan = Pick<Progress, 'steps' | 'ended' | 'recovery'>
+
 /** The steps that are not over yet, the one that is due first. */
-export const remainingSteps = (state: Pick<Progress, 'steps' | 'ended'>): StepRule[] =>
-  state.steps.filter(step => !Object.hasOwn(state.ended, step.id))
+export function remainingSteps({ steps, ended, recovery }: Plan): StepRule[] {
+  const wanted = recovery
+    ? recovery.steps.map(id => steps.find(step => step.id === id) ?? bareRule(id))
+    : steps.filter(step => isMain(step))
+  return wanted.filter(step => !Object.hasOwn(ended, step.id))
+}
+
+/** Of what remains, what the newest claim is for. */
+export function dueSteps(state: Plan & Pick<Progress, 'claim'>): StepRule[] {
+  const due = state.claim?.due
+  const remaining = remainingSteps(state)
+  return due ? remaining.filter(step => due.includes(step.id)) : remaining
+}
+
+export const isMain = ({ phase = 'main' }: StepRule): boolean => phase === 'main'
+const bareRule = (id: string): StepRule => ({ id, idempotent: false, continueOnError: true, phase: 'handler' })
 
 /** The attempt number the next start of a step carries. */
 export const nextAttempt = (state: Pick<Progress, 'attempts'>, stepId: string): number =>
   (Object.hasOwn(state.attempts, stepId) ? (state.attempts[stepId] ?? 0) : 0) + 1
 
+export const ruleOf = (state: Pick<Progress, 'steps'>, stepId: string): StepRule | undefined =>
+  state.steps.find(step => step.id === stepId)
+
 /** Whether a step whose outcome nobody knows may be started once more. */
 export const mayRepeat = (state: Pick<Progress, 'steps' | 'attempts'>, stepId: string): boolean =>
-  state.steps.some(step => step.id === stepId && step.idempotent) && nextAttempt(state, stepId) <= MAX_ATTEMPTS
+  ruleOf(state, stepId)?.idempotent === true && nextAttempt(state, stepId) <= MAX_ATTEMPTS
+
+/** Whether its check may tell what became of it. */
+export const mayVerify = (state: Pick<Progress, 'steps' | 'attempts'>, stepId: string): boolean =>
+  ruleOf(state, stepId)?.checkable === true && nextAttempt(state, stepId) <= MAX_ATTEMPTS
 
 export function evolveTargetRun(state: TargetRun, event: TargetRunEvent): TargetRun {
   if (event.type === 'TargetRunClaimed') return claimed(state, event.data)
-  if (state.status === 'absent')
-    return event.type === 'TargetRunCancelled' ? { ...unclaimed(event.data.targetId), status: 'cancelled' } : state
+  if (event.type === 'StepWaitStarted') return waiting(state, event.data)
+  if (state.status === 'absent') return worked(neverClaimed(event), event)
   return worked(state, event)
 }
+
+const neverClaimed = (event: TargetRunEvent): KnownTargetRun => ({
+  ...unclaimed('targetId' in event.data ? event.data.targetId : ''),
+  status: 'claimable',
+  notBefore: undefined,
+})
 
 const unclaimed = (targetId: string): Progress => ({
   targetId,
@@ -69,60 +122,145 @@ const unclaimed = (targetId: string): Progress => ({
   steps: [],
   attempts: {},
   ended: {},
+  recovery: undefined,
+  verify: undefined,
+  cancelRequested: false,
+  stepCancel: undefined,
 })
 
+const before = (state: TargetRun, targetId: string): Progress =>
+  state.status === 'absent' ? unclaimed(targetId) : progress(state)
+
 function claimed(state: TargetRun, data: Claimed): TargetRun {
-  const before = state.status === 'absent' ? unclaimed(data.targetId) : progress(state)
-  return { ...before, status: 'claimed', epoch: data.epoch, claim: data, steps: data.steps }
+  const { targetId, epoch, steps } = data
+  return { ...before(state, targetId), targetId, status: 'claimed', epoch, claim: data, steps }
 }
 
-function progress({ targetId, epoch, claim, steps, attempts, ended }: KnownTargetRun): Progress {
-  return { targetId, epoch, claim, steps, attempts, ended }
+function waiting(state: TargetRun, { targetId, steps, stepId, until }: DataOf<'StepWaitStarted'>): TargetRun {
+  return { ...before(state, targetId), targetId, status: 'waiting', steps, stepId, until }
 }
 
-function worked(state: KnownTargetRun, event: Exclude<TargetRunEvent, { type: 'TargetRunClaimed' }>): TargetRun {
+function progress(state: KnownTargetRun): Progress {
+  const { targetId, epoch, claim, steps, attempts, ended, recovery, verify, cancelRequested, stepCancel } = state
+  return { targetId, epoch, claim, steps, attempts, ended, recovery, verify, cancelRequested, stepCancel }
+}
+
+const free = (state: Progress, notBefore?: string): TargetRun => ({ ...state, status: 'claimable', notBefore })
+
+type Worked = Exclude<TargetRunEvent, { type: 'TargetRunClaimed' | 'StepWaitStarted' }>
+
+function worked(state: KnownTargetRun, event: TargetRunEvent): TargetRun {
+  return evolveWork(state, event as Worked)
+}
+
+function evolveWork(state: KnownTargetRun, event: Worked): TargetRun {
   switch (event.type) {
     case 'StepStarted': {
       const { stepId, attempt } = event.data
-      return {
-        ...progress(state),
-        status: 'running',
-        stepId,
-        attempt,
-        attempts: { ...state.attempts, [stepId]: attempt },
-      }
+      return { ...tried(state, stepId, attempt), status: 'running', stepId, attempt }
     }
-    case 'StepSucceeded':
-      return over(state, event.data.stepId, event.data.attempt, 'succeeded')
-    case 'StepFailed':
-      return over(state, event.data.stepId, event.data.attempt, 'failed')
+    case 'StepSucceeded': {
+      const { stepId, attempt, exitCode, outputs } = event.data
+      return over(state, stepId, { attempt, outcome: 'succeeded', exitCode, outputs })
+    }
+    case 'StepFailed': {
+      const { stepId, attempt, exitCode } = event.data
+      return over(state, stepId, { attempt, outcome: 'failed', exitCode })
+    }
     case 'StepCancelled':
-      return over(state, event.data.stepId, event.data.attempt, 'cancelled')
+      return over(state, event.data.stepId, { attempt: event.data.attempt, outcome: 'cancelled' })
     case 'StepSkipped':
       return { ...state, ended: { ...state.ended, [event.data.stepId]: { attempt: 0, outcome: 'skipped' } } }
+    case 'StepWaitEnded':
+      return over(state, event.data.stepId, { attempt: 1, outcome: 'succeeded' })
+    case 'StepAttemptFailed':
+      return { ...state, stepCancel: undefined }
+    case 'StepRetryScheduled': {
+      const { stepId, attempt, notBefore } = event.data
+      return free(tried(state, stepId, attempt), notBefore)
+    }
     case 'StepOutcomeUnknown':
-      // By itself it ends what may not be repeated, so that no reading of the log can start it again.
-      return { ...progress(state), status: mayRepeat(state, event.data.stepId) ? 'claimable' : 'needs-attention' }
+      return unknown(state, event.data)
+    case 'StepChecked':
+      return verified(state, event.data)
+    case 'StepResolved':
+      return resolved(state, event.data)
     case 'TargetRunHandedBack':
     case 'LeaseExpired':
-      return state.status === 'running' ? state : { ...progress(state), status: 'claimable' }
+      return state.status === 'running' ? state : free(progress(state))
+    case 'CompensationStarted': {
+      const { steps, class: failure, detail } = event.data
+      return free({ ...progress(state), recovery: { steps, class: failure, detail, failedStep: lastFailed(state) } })
+    }
+    case 'StepCancellationRequested':
+      return { ...state, stepCancel: event.data.stepId }
+    case 'TargetRunCancellationRequested':
+      return { ...state, cancelRequested: true }
     case 'OutputSealed':
     case 'OutputGapDetected':
     case 'RemoteProcessTerminated':
     case 'TerminationUnconfirmed':
     case 'ReportRejectedStaleEpoch':
+    case 'CompensationCompleted':
       return state
     case 'TargetRunSucceeded':
-      return { ...progress(state), status: 'succeeded' }
+      return { ...progress(state), targetId: event.data.targetId, status: 'succeeded' }
     case 'TargetRunFailed':
-      return { ...progress(state), status: 'failed' }
+      return { ...progress(state), targetId: event.data.targetId, status: 'failed' }
     case 'TargetRunCancelled':
-      return { ...progress(state), status: 'cancelled' }
+      return { ...progress(state), targetId: event.data.targetId, status: 'cancelled' }
     case 'TargetRunNeedsAttention':
-      return { ...progress(state), status: 'needs-attention' }
+      return attention(progress(state), event.data.stepId)
   }
 }
 
-function over(state: KnownTargetRun, stepId: string, attempt: number, outcome: StepOutcome): TargetRun {
-  return { ...progress(state), status: 'claimed', ended: { ...state.ended, [stepId]: { attempt, outcome } } }
+const tried = (state: KnownTargetRun, stepId: string, attempt: number): Progress => ({
+  ...progress(state),
+  attempts: { ...state.attempts, [stepId]: attempt },
+})
+
+const lastFailed = ({ ended }: Progress): string | undefined =>
+  Object.keys(ended).findLast(id => ended[id]?.outcome === 'failed')
+
+const attention = (state: Progress, stepId: string | undefined): TargetRun => ({
+  ...state,
+  status: 'needs-attention',
+  stepId,
+  attempt: stepId === undefined ? 0 : nextAttempt(state, stepId) - 1,
+})
+
+/** The claim goes on while something it is for is left; then the target run is free. */
+function over(state: KnownTargetRun, stepId: string, how: EndedStep): TargetRun {
+  const after = { ...progress(state), ended: { ...state.ended, [stepId]: how }, stepCancel: undefined }
+  const held = state.status === 'claimed' || state.status === 'running'
+  return held && dueSteps(after).length > 0 ? { ...after, status: 'claimed' } : free(after)
+}
+
+/** By itself it ends what may not be repeated, so that no reading of the log can start it again. */
+function unknown(state: KnownTargetRun, { stepId, attempt }: DataOf<'StepOutcomeUnknown'>): TargetRun {
+  if (mayRepeat(state, stepId)) return free(progress(state))
+  if (mayVerify(state, stepId)) return free({ ...progress(state), verify: { stepId, attempt } })
+  return attention(progress(state), stepId)
+}
+
+function verified(state: KnownTargetRun, { stepId, attempt, verdict }: DataOf<'StepChecked'>): TargetRun {
+  const asked = { ...state, verify: undefined }
+  switch (verdict) {
+    case 'happened':
+      return over(asked, stepId, { attempt, outcome: 'succeeded' })
+    case 'did-not-happen':
+      return asked
+    case 'unclear':
+      return attention(progress(asked), stepId)
+  }
+}
+
+function resolved(state: KnownTargetRun, { stepId, attempt, as }: DataOf<'StepResolved'>): TargetRun {
+  switch (as) {
+    case 'retry':
+      return free(progress(state))
+    case 'succeeded':
+    case 'failed':
+      return over(state, stepId, { attempt, outcome: as })
+  }
 }

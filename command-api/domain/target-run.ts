@@ -3,191 +3,100 @@ import { streams } from '../../schemas/events.ts'
 import type { Meta } from '../../schemas/kernel.ts'
 import type { TargetRunCommand, TargetRunEvent } from '../../schemas/run.ts'
 import { type Decider, DomainError } from './decider.ts'
-import {
-  evolveTargetRun,
-  isTargetRunFinished,
-  type KnownTargetRun,
-  mayRepeat,
-  nextAttempt,
-  type Progress,
-  remainingSteps,
-  type TargetRun,
-} from './target-run-state.ts'
+import { endIfLast, failing, place, skips } from './target-run-end.ts'
+import { isReport, outcomeUnknown, report } from './target-run-report.ts'
+import { evolveTargetRun, isTargetRunFinished, type KnownTargetRun, type TargetRun } from './target-run-state.ts'
+import { beginWait, cancelTargetRun, endUnclaimed, endWait, failUnclaimed, settle } from './target-run-unclaimed.ts'
 
 type DataOf<T extends TargetRunCommand['type']> = Extract<TargetRunCommand, { type: T }>['data']
-type Running = Extract<TargetRun, { status: 'running' }>
-type Held = Progress & { status: 'claimed' | 'running' }
-type StepReport = DataOf<'succeed-step'> | DataOf<'fail-step'>
+
+/** What the run says about this target run; needed by commands from outside, which do not know it. */
+export type TargetRunFacts = { targetId: string | undefined; runFinished: boolean } | undefined
 
 /**
  * A run on one target. A step that was started is never started again on its own unless its author declared it
- * idempotent: `start-step` is the permission, granted once for each (step, attempt), before the effect.
+ * idempotent or its check says that it did not take effect: `start-step` is the permission, granted once for each
+ * (step, attempt), before the effect.
  */
-export const targetRun: Decider<TargetRun, TargetRunCommand, TargetRunEvent, unknown> = {
+export const targetRun: Decider<TargetRun, TargetRunCommand, TargetRunEvent, TargetRunFacts> = {
   category: 'targetrun',
   streamOf: data => streams.targetRun(data.runId, data.n),
   initial: { status: 'absent' },
   evolve: evolveTargetRun,
-  decide(command, state, meta) {
-    if (command.type === 'claim-target-run') return claim(command.data, state, meta)
-    if (command.type === 'cancel-target-run') return cancelUnclaimed(command.data, state)
-    if (state.status === 'absent')
-      throw new DomainError('target-run-not-found', `target run ${command.data.n} was never claimed`)
-    if (command.type === 'expire-lease') return expireLease(command.data, state)
-    if (command.type === 'record-stale-report')
-      return [{ type: 'ReportRejectedStaleEpoch', data: { ...command.data, currentEpoch: state.epoch } }]
-    return report(command, state)
+  decide(command, state, meta, facts) {
+    if (isReport(command)) return report(command, known(command.data, state), meta.at)
+    switch (command.type) {
+      case 'claim-target-run':
+        return claim(command.data, state, meta)
+      case 'end-unclaimed-target-run':
+        return endUnclaimed(command.data, state)
+      case 'settle-target-run':
+        return settle(command.data, state)
+      case 'begin-wait':
+        return beginWait(command.data, state)
+      case 'end-wait':
+        return endWait(command.data, state, meta.at)
+      case 'fail-unclaimed-target-run':
+        return failUnclaimed(command.data, state)
+      case 'expire-lease':
+        return expireLease(command.data, known(command.data, state))
+      case 'record-stale-report': {
+        const { epoch } = known(command.data, state)
+        return [{ type: 'ReportRejectedStaleEpoch', data: { ...command.data, currentEpoch: epoch } }]
+      }
+      case 'cancel-target-run':
+        return cancelTargetRun(command.data, running(state), facts?.targetId)
+      case 'cancel-step':
+        return cancelStep(command.data, running(known(command.data, state)))
+      case 'resolve-step':
+        return resolveStep(command.data, known(command.data, state), facts)
+    }
   },
 }
 
-type Report = Exclude<
-  TargetRunCommand,
-  { type: 'claim-target-run' | 'cancel-target-run' | 'expire-lease' | 'record-stale-report' }
->
-
-/** What the executor that holds the claim says. */
-function report(command: Report, state: KnownTargetRun): TargetRunEvent[] {
-  if (alreadyReported(command, state)) return []
-  const held = holding(state, command.data.epoch)
-  switch (command.type) {
-    case 'start-step':
-      return startStep(command.data, held)
-    case 'succeed-step':
-      return succeedStep(command.data, running(state, command.data))
-    case 'fail-step':
-      return failStep(command.data, running(state, command.data))
-    case 'fail-target-run':
-      return failBeforeAnyEffect(command.data, held)
-    case 'report-step-lost': {
-      const { why = 'connection-lost', seq: _, at: __, ...lost } = command.data
-      return outcomeUnknown(running(state, command.data), { ...lost, why })
-    }
-    case 'report-cancelled':
-      return cancelled(command.data, state)
-    case 'hand-back-target-run':
-      refuseWhileRunning(held)
-      return [{ type: 'TargetRunHandedBack', data: command.data }]
-    case 'report-output-gap':
-      return [{ type: 'OutputGapDetected', data: command.data }]
-  }
+function known({ n }: { n: number }, state: TargetRun): KnownTargetRun {
+  if (state.status !== 'absent') return state
+  throw new DomainError('target-run-not-found', `target run ${n} was never claimed`)
 }
 
-/** The same outcome reported twice says nothing new, even after the target run has ended. */
-function alreadyReported(command: Report, state: KnownTargetRun): boolean {
-  if (command.type !== 'succeed-step' && command.type !== 'fail-step') return false
-  const { stepId, attempt, epoch } = command.data
-  const ended = Object.hasOwn(state.ended, stepId) ? state.ended[stepId] : undefined
-  const outcome = command.type === 'succeed-step' ? 'succeeded' : 'failed'
-  return epoch === state.epoch && ended?.attempt === attempt && ended.outcome === outcome
-}
-
-function holding(state: KnownTargetRun, epoch: number): Held {
-  if (isTargetRunFinished(state)) {
-    if (epoch < state.epoch) throw stale(epoch, state)
-    throw new DomainError('target-run-finished', `the target run has ended: ${state.status}`)
-  }
-  if (epoch !== state.epoch || state.status === 'claimable') throw stale(epoch, state)
-  return state as Held
-}
-
-const stale = (epoch: number, state: KnownTargetRun) =>
-  new DomainError('stale-epoch', `epoch ${epoch} is over; the current one is ${state.epoch} (${state.status})`)
-
-function running(state: KnownTargetRun, { stepId, attempt }: { stepId: string; attempt: number }): Running {
-  if (state.status === 'running' && state.stepId === stepId && state.attempt === attempt) return state
-  throw new DomainError('step-out-of-order', `attempt ${attempt} of the step ${stepId} is not running`)
-}
-
-function refuseWhileRunning(state: Progress & { status: string }): void {
-  if (state.status === 'running') throw new DomainError('step-already-started', 'a step is running')
+function running<S extends TargetRun>(state: S): S {
+  if (!isTargetRunFinished(state) || state.status === 'cancelled') return state
+  throw new DomainError('target-run-finished', `the target run has ended: ${state.status}`)
 }
 
 function claim(data: DataOf<'claim-target-run'>, state: TargetRun, { at }: Meta): TargetRunEvent[] {
-  if (isTargetRunFinished(state))
-    throw new DomainError('target-run-finished', `the target run has ended: ${state.status}`)
-  if (state.status === 'claimed' || state.status === 'running')
-    throw new DomainError('target-run-taken', `claimed by ${state.claim?.executorId} with epoch ${state.epoch}`)
-  const { leaseSeconds, ...rest } = data
+  mayBeClaimed(state, at)
+  const { leaseSeconds, skip = [], ...rest } = data
   const epoch = state.status === 'absent' ? 1 : state.epoch + 1
   const deadline = DateTime.fromISO(at, { zone: 'utc' }).plus({ seconds: leaseSeconds }).toISO() ?? at
-  return [{ type: 'TargetRunClaimed', data: { ...rest, epoch, deadline } }]
+  return [{ type: 'TargetRunClaimed', data: { ...rest, epoch, deadline } }, ...skips(data, epoch, skip)]
 }
 
-function startStep(data: DataOf<'start-step'>, state: Held): TargetRunEvent[] {
-  const { stepId, attempt } = data
-  const [due] = remainingSteps(state)
-  const started = attempt < nextAttempt(state, stepId)
-  if (started || state.status === 'running')
-    throw new DomainError('step-already-started', `attempt ${attempt} of ${stepId} cannot start: a start is recorded`)
-  if (due?.id !== stepId || attempt !== nextAttempt(state, stepId))
-    throw new DomainError('step-out-of-order', `due is ${due?.id}, not attempt ${attempt} of ${stepId}`)
-  return [{ type: 'StepStarted', data }]
-}
-
-function sealedOutput({ runId, n, stepId, attempt, epoch, output }: StepReport): TargetRunEvent {
-  return { type: 'OutputSealed', data: { runId, n, stepId, attempt, epoch, ...output } }
-}
-
-function succeedStep(data: DataOf<'succeed-step'>, state: Running): TargetRunEvent[] {
-  return [{ type: 'StepSucceeded', data }, sealedOutput(data), ...succeededIfLast(data, state)]
-}
-
-/** A target run whose failed steps were all allowed to fail (`continueOnError`) has succeeded. */
-function succeededIfLast({ runId, n }: StepReport, state: Running): TargetRunEvent[] {
-  if (remainingSteps(state).length > 1) return []
-  return [{ type: 'TargetRunSucceeded', data: { runId, n, targetId: state.targetId } }]
-}
-
-function failStep(data: DataOf<'fail-step'>, state: Running): TargetRunEvent[] {
-  if (data.class === 'lost-after-start')
-    throw new DomainError('invalid-input', 'a step whose outcome is unknown has not failed: report it as lost')
-  const failed: TargetRunEvent[] = [{ type: 'StepFailed', data }, sealedOutput(data)]
-  const rule = state.steps.find(step => step.id === data.stepId)
-  if (rule?.continueOnError) return [...failed, ...succeededIfLast(data, state)]
-  const { runId, n } = data
-  return [
-    ...failed,
-    ...skipped(state, { runId, n }, 'earlier-step-failed', data.stepId),
-    { type: 'TargetRunFailed', data: { runId, n, targetId: state.targetId, class: data.class, detail: data.detail } },
-  ]
-}
-
-function skipped(
-  state: Progress,
-  where: { runId: string; n: number },
-  why: 'earlier-step-failed' | 'cancelled',
-  except?: string,
-): TargetRunEvent[] {
-  return remainingSteps(state)
-    .filter(step => step.id !== except)
-    .map(step => ({ type: 'StepSkipped', data: { ...where, stepId: step.id, epoch: state.epoch, why } }))
-}
-
-function failBeforeAnyEffect(data: DataOf<'fail-target-run'>, state: Held): TargetRunEvent[] {
-  refuseWhileRunning(state)
-  const { runId, n, class: failure, detail } = data
-  return [
-    ...skipped(state, { runId, n }, 'earlier-step-failed'),
-    { type: 'TargetRunFailed', data: { runId, n, targetId: state.targetId, class: failure, detail } },
-  ]
-}
-
-/** Once more when the author said it does no harm, else a person decides. */
-function outcomeUnknown(
-  state: Running,
-  data: Extract<TargetRunEvent, { type: 'StepOutcomeUnknown' }>['data'],
-): TargetRunEvent[] {
-  const unknown: TargetRunEvent = { type: 'StepOutcomeUnknown', data }
-  if (mayRepeat(state, data.stepId)) return [unknown]
-  const { runId, n, stepId } = data
-  const detail = `whether the step ${stepId} took effect is unknown, and it may not be repeated on its own`
-  return [unknown, { type: 'TargetRunNeedsAttention', data: { runId, n, targetId: state.targetId, stepId, detail } }]
+function mayBeClaimed(state: TargetRun, at: string): void {
+  switch (state.status) {
+    case 'absent':
+      return
+    case 'claimable':
+      if (state.notBefore !== undefined && at < state.notBefore)
+        throw new DomainError('target-run-not-free', `the next attempt is due at ${state.notBefore}`)
+      return
+    case 'claimed':
+    case 'running':
+      throw new DomainError('target-run-taken', `claimed by ${state.claim?.executorId} with epoch ${state.epoch}`)
+    case 'waiting':
+    case 'needs-attention':
+      throw new DomainError('target-run-not-free', `the target run is ${state.status}`)
+    case 'succeeded':
+    case 'failed':
+    case 'cancelled':
+      throw new DomainError('target-run-finished', `the target run has ended: ${state.status}`)
+  }
 }
 
 function expireLease({ runId, n, epoch }: DataOf<'expire-lease'>, state: KnownTargetRun): TargetRunEvent[] {
+  if (epoch > state.epoch) throw new DomainError('stale-epoch', `there was no epoch ${epoch}; it is ${state.epoch}`)
   const held = state.status === 'claimed' || state.status === 'running'
   if (!held || epoch < state.epoch) return []
-  if (epoch > state.epoch) throw stale(epoch, state)
   const executorId = state.claim?.executorId ?? ''
   const expired: TargetRunEvent = { type: 'LeaseExpired', data: { runId, n, epoch, executorId } }
   if (state.status !== 'running') return [expired]
@@ -196,48 +105,32 @@ function expireLease({ runId, n, epoch }: DataOf<'expire-lease'>, state: KnownTa
   return [expired, ...outcomeUnknown(state, { runId, n, stepId, attempt, epoch, why: 'lease-expired', detail })]
 }
 
-function cancelled(data: DataOf<'report-cancelled'>, state: KnownTargetRun): TargetRunEvent[] {
-  const { runId, n, detail } = data
-  const stopped = state.status === 'running' ? stopStep(data, running(state, orRunning(data, state))) : []
-  const except = state.status === 'running' ? state.stepId : undefined
-  return [
-    ...stopped,
-    ...skipped(state, { runId, n }, 'cancelled', except),
-    { type: 'TargetRunCancelled', data: { runId, n, targetId: state.targetId, detail } },
-  ]
+function cancelStep(data: DataOf<'cancel-step'>, state: KnownTargetRun): TargetRunEvent[] {
+  if (state.status !== 'running' || state.stepId !== data.stepId)
+    throw new DomainError('step-not-running', `the step ${data.stepId} is not running`)
+  return state.stepCancel === data.stepId ? [] : [{ type: 'StepCancellationRequested', data }]
 }
 
-const orRunning = ({ stepId, attempt }: DataOf<'report-cancelled'>, state: Running) => ({
-  stepId: stepId ?? state.stepId,
-  attempt: attempt ?? state.attempt,
-})
-
-function stopStep(data: DataOf<'report-cancelled'>, state: Running): TargetRunEvent[] {
-  const { runId, n, epoch, seq, at, output, detail, termination } = data
-  const step = { runId, n, stepId: state.stepId, attempt: state.attempt, epoch }
-  const events: TargetRunEvent[] = [{ type: 'StepCancelled', data: { ...step, seq, at, output, detail } }]
-  if (output) events.push({ type: 'OutputSealed', data: { ...step, ...output } })
-  switch (termination) {
-    case 'not-started':
-      return events
-    case 'terminated':
-      return [...events, { type: 'RemoteProcessTerminated', data: { ...step, detail } }]
-    case 'unconfirmed':
-      return [...events, { type: 'TerminationUnconfirmed', data: { ...step, detail } }]
+/** A person's word on what nobody could find out. */
+function resolveStep(data: DataOf<'resolve-step'>, state: KnownTargetRun, facts: TargetRunFacts): TargetRunEvent[] {
+  if (state.status !== 'needs-attention' || state.stepId !== data.stepId)
+    throw new DomainError('step-not-unclear', `the step ${data.stepId} does not wait for a word on its outcome`)
+  const { stepId, as, reason } = data
+  if (as === 'retry' && facts?.runFinished)
+    throw new DomainError('run-finished', 'the run has ended: nothing of it can be tried again')
+  const { attempt, epoch } = state
+  const word: TargetRunEvent = { type: 'StepResolved', data: { ...place(data), stepId, attempt, epoch, as, reason } }
+  const next = evolveTargetRun(state, word) as KnownTargetRun
+  switch (as) {
+    case 'retry':
+      return [word]
+    case 'succeeded':
+      return [word, ...endIfLast(next, data)]
+    case 'failed': {
+      const rule = state.steps.find(step => step.id === stepId)
+      const goesOn = rule?.continueOnError || state.recovery !== undefined
+      const why = { class: 'lost-after-start', detail: `a person found that the step ${stepId} failed` } as const
+      return [word, ...(goesOn ? endIfLast(next, data) : failing(next, data, why))]
+    }
   }
-}
-
-function cancelUnclaimed(data: DataOf<'cancel-target-run'>, state: TargetRun): TargetRunEvent[] {
-  const { runId, n, targetId } = data
-  const ended: TargetRunEvent = {
-    type: 'TargetRunCancelled',
-    data: { runId, n, targetId, detail: 'cancelled before any executor took it' },
-  }
-  if (state.status === 'absent') return [ended]
-  if (state.status === 'cancelled') return []
-  if (isTargetRunFinished(state))
-    throw new DomainError('target-run-finished', `the target run has ended: ${state.status}`)
-  if (state.status !== 'claimable')
-    throw new DomainError('target-run-taken', `claimed by ${state.claim?.executorId} with epoch ${state.epoch}`)
-  return [...skipped(state, { runId, n }, 'cancelled'), ended]
 }

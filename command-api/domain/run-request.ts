@@ -1,0 +1,160 @@
+import type { JobVersion, Selection } from '../../schemas/job.ts'
+import type { Meta } from '../../schemas/kernel.ts'
+import type { ParameterValues } from '../../schemas/parameters.ts'
+import type { RunCommand, RunEvent } from '../../schemas/run.ts'
+import { DomainError, type Identified } from './decider.ts'
+import { type Job, latest } from './job.ts'
+import type { KnownRun, Requested } from './run-state.ts'
+import { spread } from './spread.ts'
+import { bindParameters } from './workflow/parameters.ts'
+import { planOf } from './workflow/plan.ts'
+
+/** A target the selection led to; `absent` and `decommissioned` only for targets that were named by id. */
+export type SelectedTarget = {
+  targetId: string
+  status: 'active' | 'decommissioned' | 'absent'
+  credentialId?: string | undefined
+}
+export type RunFacts = {
+  job: Job
+  /** What `chosenSelection` selects: named ones first as named, then by label; none twice. */
+  targets: readonly SelectedTarget[]
+  credentials: ReadonlyMap<string, 'active' | 'revoked'>
+  /** Of a rerun: the earlier run, with the targets the new one is for. */
+  earlier?: { requested: Requested; targetIds: readonly string[] } | undefined
+  /** Rules of the safety checks that were confirmed. */
+  confirmed?: Requested['confirmed'] | undefined
+  /** Of a run that a step of another run triggers. */
+  parent?: Requested['parent'] | undefined
+}
+type DataOf<T extends RunCommand['type']> = Identified<Extract<RunCommand, { type: T }>, 'runId'>['data']
+export type Trigger = DataOf<'trigger-run'>
+export type Rerun = DataOf<'rerun'>
+
+export const MAX_TARGETS = 10_000
+/** A run that is triggered by a run that is triggered by a run … ends here. */
+export const MAX_DEPTH = 5
+/** Keeps one event below 40 kB and the largest run's whole append below half of what the event store takes. */
+const CHUNK = 1_000
+
+/** The job version a trigger asks for: the named one or the newest. */
+export function chosenVersion(data: { version?: number | undefined }, job: Job): JobVersion | undefined {
+  if (job.status === 'absent') return undefined
+  return data.version === undefined ? latest(job) : job.versions.find(v => v.version === data.version)
+}
+
+/** Which targets a trigger means: what it says itself, else what the job version says. */
+export const chosenSelection = (data: Pick<Trigger, 'version' | 'selection'>, job: Job): Selection | undefined =>
+  data.selection ?? chosenVersion(data, job)?.selection
+
+/** The same request again, for a run that exists. Throws run-already-exists when it is another request. */
+export function repeated(data: Trigger | Rerun, { requested }: KnownRun): RunEvent[] {
+  const same = 'of' in data ? requested.rerunOf === data.of : sameTrigger(data, requested)
+  if (same && data.reason === requested.reason) return []
+  throw new DomainError('run-already-exists', `there is already a run ${data.runId}`)
+}
+
+function sameTrigger(data: Trigger, requested: Requested): boolean {
+  const { labels, targetIds } = data.selection ?? requested.selection
+  const given = Object.entries(data.parameters ?? {})
+  return (
+    data.jobId === requested.jobId &&
+    (data.version ?? requested.jobVersion) === requested.jobVersion &&
+    labels === requested.selection.labels &&
+    targetIds?.join() === requested.selection.targetIds?.join() &&
+    given.every(([name, value]) => JSON.stringify(requested.parameters?.[name]) === JSON.stringify(value))
+  )
+}
+
+export function request(data: Trigger, meta: Meta, facts: RunFacts): RunEvent[] {
+  const { job, version } = runnable(data.jobId, data.version, facts)
+  const selection = chosenSelection(data, job)
+  if (!selection) throw new DomainError('selection-missing', `name targets: the job ${job.name} has no selection`)
+  const parameters = bindParameters(version.parameters, data.parameters)
+  return requested({ runId: data.runId, selection, parameters, reason: data.reason }, job, version, meta, facts)
+}
+
+export function requestAgain(data: Rerun, meta: Meta, facts: RunFacts): RunEvent[] {
+  const { earlier } = facts
+  if (!earlier) throw new DomainError('run-not-found', `no run ${data.of}`)
+  const { jobId, jobVersion, selection, parameters = {} } = earlier.requested
+  const { job, version } = runnable(jobId, jobVersion, facts)
+  if (earlier.targetIds.length === 0)
+    throw new DomainError('empty-selection', 'no target of the earlier run is left to be tried again')
+  const { runId, reason, of: rerunOf, fromStep } = data
+  if (fromStep !== undefined && !version.steps.some(step => step.id === fromStep))
+    throw new DomainError('invalid-input', `the job has no step ${fromStep}`)
+  return requested({ runId, selection, parameters, reason, rerunOf, fromStep }, job, version, meta, facts)
+}
+
+type Runnable = { job: Exclude<Job, { status: 'absent' }>; version: JobVersion }
+
+function runnable(jobId: string, wanted: number | undefined, { job }: RunFacts): Runnable {
+  if (job.status === 'absent') throw new DomainError('job-not-found', `no job ${jobId}`)
+  if (job.status === 'archived') throw new DomainError('job-archived', `the job ${job.name} is archived`)
+  if (job.status === 'disabled') throw new DomainError('job-disabled', `the job ${job.name} is disabled`)
+  const version = chosenVersion({ version: wanted }, job)
+  if (!version) throw new DomainError('job-version-not-found', `the job ${job.name} has no version ${wanted}`)
+  return { job, version }
+}
+
+type Asked = Pick<Requested, 'runId' | 'selection' | 'reason' | 'rerunOf' | 'fromStep'> & {
+  parameters: ParameterValues
+}
+
+function requested(asked: Asked, job: Runnable['job'], version: JobVersion, meta: Meta, facts: RunFacts): RunEvent[] {
+  if ((facts.parent?.depth ?? 0) > MAX_DEPTH)
+    throw new DomainError('invalid-input', `runs that trigger runs may go ${MAX_DEPTH} deep`)
+  const targetIds = inOrder(usable(facts, version), version.strategy?.order, asked.runId)
+  const { credentialId, maxParallel, strategy, overlap, priority, pool, access, timeouts } = version
+  const data: Requested = {
+    ...asked,
+    ...{ jobId: job.jobId, jobVersion: version.version, jobName: job.name, targets: targetIds.length },
+    ...{ credentialId, maxParallel, strategy, overlap, priority, pool, access, timeouts },
+    initiator: meta.actor,
+    plan: planOf(version, asked.parameters),
+    parent: facts.parent,
+    confirmed: facts.confirmed,
+  }
+  return [{ type: 'RunRequested', data }, ...chunks(asked.runId, targetIds)]
+}
+
+/** The ids of the selected targets, once each of them can be logged in to. */
+function usable({ targets, credentials }: RunFacts, version: JobVersion): string[] {
+  if (targets.length === 0) throw new DomainError('empty-selection', 'no active target matches the selection')
+  if (targets.length > MAX_TARGETS)
+    throw new DomainError('too-many-targets', `${targets.length} targets match; a run has at most ${MAX_TARGETS}`)
+  const logsIn = version.steps.some(step => needsLogin.has(step.uses))
+  for (const { targetId, status, credentialId } of targets) {
+    if (status === 'absent') throw new DomainError('target-not-found', `no target ${targetId}`)
+    if (status === 'decommissioned')
+      throw new DomainError('target-decommissioned', `the target ${targetId} is decommissioned`)
+    if (logsIn) checkCredential(targetId, version.credentialId ?? credentialId, credentials)
+  }
+  return targets.map(t => t.targetId)
+}
+
+const needsLogin: ReadonlySet<string> = new Set(['ssh.command', 'ssh.script', 'file.put', 'file.get'])
+
+function checkCredential(targetId: string, id: string | undefined, statuses: RunFacts['credentials']): void {
+  if (id === undefined) throw new DomainError('credential-missing', `the target ${targetId} has no credential`)
+  const status = statuses.get(id)
+  if (!status) throw new DomainError('credential-not-found', `no credential ${id}, which the target ${targetId} needs`)
+  if (status === 'revoked')
+    throw new DomainError('credential-revoked', `the credential ${id}, which the target ${targetId} needs, is revoked`)
+}
+
+/** `shuffled` follows from the run's id: the same request gives the same order. */
+function inOrder(targetIds: string[], order: 'as-selected' | 'reversed' | 'shuffled' | undefined, runId: string) {
+  if (order === 'reversed') return targetIds.toReversed()
+  if (order !== 'shuffled') return targetIds
+  const rank = (id: string) => spread(`${runId} ${id}`)
+  return targetIds.toSorted((a, b) => rank(a) - rank(b))
+}
+
+function chunks(runId: string, targetIds: readonly string[]): RunEvent[] {
+  const events: RunEvent[] = []
+  for (let from = 0; from < targetIds.length; from += CHUNK)
+    events.push({ type: 'TargetsResolved', data: { runId, from, targetIds: targetIds.slice(from, from + CHUNK) } })
+  return events
+}
