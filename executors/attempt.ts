@@ -1,164 +1,135 @@
-import { randomBytes } from 'node:crypto'
-import type { ClientChannel } from 'ssh2'
-import type { Assignment } from '../schemas/bus.ts'
+import type { OutputValue } from '../schemas/expression.ts'
 import type { FailureClass } from '../schemas/failure.ts'
-import type { Step } from '../schemas/steps/index.ts'
+import type { RenderedStep } from '../schemas/steps/index.ts'
 import type { ExecutorContext } from './context.ts'
 import { type AttemptId, AttemptOutput } from './output/attempt-output.ts'
-import { maskSet } from './output/masker.ts'
+import { type MaskSet, maskSet } from './output/masker.ts'
+import { CAPTURE_BYTES, outputsOf } from './output/step-outputs.ts'
 import { attemptKeyOf } from './spool/output-spool.ts'
-import type { SshConnection } from './ssh/connection.ts'
-import { ChannelRefused, SshFailure, SshLost } from './ssh/failure.ts'
-import { type ProcessEnd, RemoteProcess } from './ssh/remote-process.ts'
-import { terminate } from './ssh/terminate.ts'
-import { remoteCommand } from './steps/registry.ts'
+import type { ProcessOutput } from './ssh/remote-process.ts'
+import { runnerOf } from './steps/registry.ts'
+import type { StepEnd, StepTools } from './steps/runner.ts'
+import { Stop } from './stop.ts'
 import type { TargetLink } from './target-link.ts'
-import { within } from './wait.ts'
+
+type Termination = 'not-started' | 'terminated' | 'unconfirmed'
 
 /** How an attempt ended, as far as anybody can know. */
 export type AttemptEnd =
-  | { kind: 'succeeded'; exitCode: number }
-  | { kind: 'failed'; class: FailureClass; detail: string; exitCode?: number; signal?: string }
-  | { kind: 'cancelled'; termination: 'not-started' | 'terminated' | 'unconfirmed'; detail: string }
+  | { kind: 'succeeded'; exitCode: number; outputs?: Record<string, OutputValue> }
+  | {
+      kind: 'failed'
+      class: FailureClass
+      detail: string
+      exitCode?: number
+      signal?: string
+      termination?: Termination
+    }
+  | { kind: 'cancelled'; termination: Termination; detail: string }
   | { kind: 'lost'; detail: string }
 
 export type AttemptResult = { end: AttemptEnd; output: ReturnType<AttemptOutput['end']> }
 
-type Handed = { process: RemoteProcess; connection: SshConnection }
-
-const CHANNEL_TRIES = 5
-const HAND_OVER_MS = 20_000
-const NOT_FOUND = 127
-
-/** One attempt of one step, after its start was recorded: hands the command over and stays with it until it ended. */
+/** One attempt of one step, after its start was recorded: lets its runner carry it out and tells how that ended. */
 export class Attempt {
   readonly #context: ExecutorContext
   readonly #link: TargetLink
-  readonly #step: Step
+  readonly #step: RenderedStep
   readonly #id: AttemptId
-  readonly #cancelled: AbortSignal
+  readonly #stop: Stop
   #output: AttemptOutput | undefined
 
-  constructor(
-    context: ExecutorContext,
-    link: TargetLink,
-    of: { assignment: Assignment; step: Step; attempt: number },
-    cancelled: AbortSignal,
-  ) {
-    const { runId, n, epoch } = of.assignment
+  constructor(context: ExecutorContext, link: TargetLink, of: { step: RenderedStep; id: AttemptId }) {
     this.#context = context
     this.#link = link
     this.#step = of.step
-    this.#id = { runId, n, epoch, stepId: of.step.id, attempt: of.attempt }
-    this.#cancelled = cancelled
+    this.#id = of.id
+    this.#stop = new Stop(of.step)
+  }
+
+  /** Stops it for good: with the whole target run, or this step alone. */
+  cancel(reason: 'cancelled' | 'step-cancelled'): void {
+    this.#stop.now(reason)
   }
 
   /** Never rejects for anything the target or the network does. */
   async run(): Promise<AttemptResult> {
-    const end = await this.#end()
-    const output = (this.#output ?? this.#newOutput()).end()
-    return { end, output }
+    try {
+      const end = await this.#end()
+      const output = this.#output ?? this.#newOutput()
+      const sealed = output.end()
+      return { end: withOutputs(this.#step, end, output.captured()), output: sealed }
+    } finally {
+      this.#stop.over()
+    }
   }
 
   async #end(): Promise<AttemptEnd> {
-    const token = `opsc-${randomBytes(12).toString('hex')}`
-    const command = remoteCommand(this.#step, token)
-    let handed: Handed
-    try {
-      handed = await this.#handOver(command.command, token)
-    } catch (error) {
-      if (error instanceof SshFailure && error.class === 'cancelled') {
-        return { kind: 'cancelled', termination: 'not-started', detail: 'cancelled before the command was handed over' }
-      }
-      if (error instanceof SshFailure) return { kind: 'failed', class: error.class, detail: error.message }
-      if (error instanceof SshLost) return { kind: 'lost', detail: `the connection was lost: ${error.message}` }
-      throw error
-    }
-    handed.process.feed(command)
-    return await this.#watch(handed)
+    const { action } = this.#step
+    const end = await runnerOf(action).run(action, this.#tools())
+    return end.kind === 'stopped' ? this.#stopped(end) : end
   }
 
-  async #handOver(command: string, token: string): Promise<Handed> {
-    for (let tries = 1; ; tries += 1) {
-      const lease = await this.#link.ready()
-      try {
-        const attach = (channel: ClientChannel) => {
-          this.#output = this.#newOutput(lease.connection.masks)
-          return new RemoteProcess(channel, token, this.#sink(this.#output))
-        }
-        const process = await within(HAND_OVER_MS, lease.exec(command, attach))
-        if (!process) throw new SshLost('the server did not answer the request to run the command')
-        return { process, connection: lease.connection }
-      } catch (error) {
-        // Nothing was handed over yet in both cases, so another channel or connection may be tried.
-        const again = error instanceof ChannelRefused || (error instanceof SshFailure && error.transient)
-        if (!again) throw error
-        this.#link.release()
-        if (tries < CHANNEL_TRIES) continue
-        throw new SshFailure('channel-refused', error.message)
-      }
-    }
-  }
-
-  async #watch({ process, connection }: Handed): Promise<AttemptEnd> {
-    const seconds = this.#step.timeoutSeconds
-    let timer: NodeJS.Timeout | undefined
-    let onCancel: (() => void) | undefined
-    const stopped = new Promise<'timed-out' | 'cancelled'>(resolve => {
-      timer = setTimeout(() => resolve('timed-out'), seconds * 1_000)
-      onCancel = () => resolve('cancelled')
-      this.#cancelled.addEventListener('abort', onCancel, { once: true })
-      if (this.#cancelled.aborted) onCancel()
+  #stopped({ termination, detail }: Extract<StepEnd, { kind: 'stopped' }>): AttemptEnd {
+    const { timeoutSeconds, silenceSeconds } = this.#step
+    const failed = (failureClass: FailureClass, why: string): AttemptEnd => ({
+      ...{ kind: 'failed', class: failureClass, detail: `${why}: ${detail}`.slice(0, 500) },
+      termination,
     })
-    const first = await Promise.race([process.ended, stopped])
-    clearTimeout(timer)
-    if (onCancel) this.#cancelled.removeEventListener('abort', onCancel)
-    if (typeof first === 'object') return judge(first, process)
-    const termination = await terminate(process, connection, () => this.#link.aside())
-    if (first === 'timed-out') {
-      return { kind: 'failed', class: 'timed-out', detail: `stopped after ${seconds} s: ${termination.detail}` }
+    switch (this.#stop.reason) {
+      case 'timed-out':
+        return failed('timed-out', `stopped after ${timeoutSeconds} s`)
+      case 'silent':
+        return failed('timed-out', `stopped after ${silenceSeconds} s without output`)
+      case 'step-cancelled':
+        return failed('cancelled', 'stopped by request')
+      case 'cancelled':
+      case undefined:
+        return { kind: 'cancelled', termination, detail }
     }
+  }
+
+  #tools(): StepTools {
     return {
-      kind: 'cancelled',
-      termination: termination.confirmed ? 'terminated' : 'unconfirmed',
-      detail: termination.detail,
+      step: this.#step,
+      link: this.#link,
+      signal: this.#stop.signal,
+      begin: () => this.#stop.begin(),
+      alive: () => this.#stop.alive(),
+      output: (masks = this.#link.masks) => {
+        this.#output = this.#newOutput(masks)
+        return this.#sink(this.#output)
+      },
     }
   }
 
-  #newOutput(masks = maskSet([])): AttemptOutput {
+  #newOutput(masks: MaskSet = maskSet([])): AttemptOutput {
     const { output, clock, outputCapBytes } = this.#context
-    return new AttemptOutput({ id: this.#id, masks, capBytes: outputCapBytes, clock, keep: chunk => output.add(chunk) })
+    return new AttemptOutput({
+      ...{ id: this.#id, masks, capBytes: outputCapBytes, clock, keep: chunk => output.add(chunk) },
+      captureBytes: this.#step.outputs ? CAPTURE_BYTES : 0,
+    })
   }
 
-  #sink(output: AttemptOutput) {
+  #sink(output: AttemptOutput): ProcessOutput {
     const key = attemptKeyOf(this.#id)
     return {
-      push: output.push.bind(output),
+      push: (stream, bytes) => {
+        this.#stop.alive()
+        output.push(stream, bytes)
+      },
       isBacklogged: () => this.#context.output.isBacklogged(key),
       onRelief: (listener: () => void) => this.#context.output.onRelief(listener),
     }
   }
 }
 
-function judge(end: ProcessEnd, process: RemoteProcess): AttemptEnd {
-  switch (end.kind) {
-    case 'lost':
-      return { kind: 'lost', detail: 'the connection was lost while the command ran' }
-    case 'signalled':
-      return { kind: 'failed', class: 'killed-by-signal', signal: end.signal, detail: `killed by ${end.signal}` }
-    case 'exited':
-      return judgeExit(end.exitCode, process.hasAnnounced)
+/** What the author asked for is found in what was printed; a step that did not print it has failed. */
+function withOutputs(step: RenderedStep, end: AttemptEnd, captured: Buffer): AttemptEnd {
+  if (end.kind !== 'succeeded' || step.outputs === undefined) return end
+  const found = outputsOf(step.outputs, captured)
+  if ('missing' in found) {
+    return { kind: 'failed', class: 'output-not-found', exitCode: end.exitCode, detail: found.missing }
   }
-}
-
-function judgeExit(exitCode: number, began: boolean): AttemptEnd {
-  if (!began) {
-    const detail = `the target's shell ended with ${exitCode} before the command began`
-    return { kind: 'failed', class: 'channel-refused', exitCode, detail }
-  }
-  if (exitCode === 0) return { kind: 'succeeded', exitCode }
-  if (exitCode === NOT_FOUND) {
-    return { kind: 'failed', class: 'command-not-found', exitCode, detail: 'a command was not found (exit code 127)' }
-  }
-  return { kind: 'failed', class: 'exit-nonzero', exitCode, detail: `exit code ${exitCode}` }
+  return { ...end, outputs: { ...end.outputs, ...found.outputs } }
 }

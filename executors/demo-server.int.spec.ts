@@ -6,9 +6,9 @@ import ssh2 from 'ssh2'
 import t from 'tap'
 import { startOwnServer } from './demo/own-server.ts'
 import { Limit } from './limit.ts'
+import { remoteCommand } from './remote/command.ts'
 import { connectSsh } from './ssh/connection.ts'
 import { RemoteProcess } from './ssh/remote-process.ts'
-import { sshCommand } from './steps/ssh-command.ts'
 
 type Place = { address: string; port: number; username: string; hostKey: string; privateKey: string }
 
@@ -19,9 +19,7 @@ async function run(at: Place, command: string) {
     verifyHostKey: async presented => void t.equal(presented, at.hostKey),
     secret: async () => ({ kind: 'ssh-key', privateKey: at.privateKey }),
   })
-  const step = { id: 'do', uses: 'ssh.command' as const, with: { command } }
-  const rest = { timeoutSeconds: 10, continueOnError: false, idempotent: false }
-  const remote = sshCommand({ ...step, ...rest }, 'opsc-token')
+  const remote = remoteCommand({ command, variables: {}, stdin: '', sudo: undefined }, 'opsc-token')
   let text = ''
   const output = {
     push: (_stream: string, bytes: Buffer) => {
@@ -30,8 +28,8 @@ async function run(at: Place, command: string) {
     isBacklogged: () => false,
     onRelief: () => undefined,
   }
-  const process = await connection.exec(remote.command, channel => new RemoteProcess(channel, 'opsc-token', output))
-  process.feed(remote)
+  const process = await connection.exec(remote.command, channel => new RemoteProcess(channel, remote, output))
+  process.feed()
   const end = await process.ended
   const announced = await process.announcement(0)
   connection.end()

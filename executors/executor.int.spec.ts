@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
-import { stepSchema } from '../schemas/steps/index.ts'
-import { command, startExecutor } from '../test/support/executor.ts'
+import { command, startExecutor, step } from '../test/support/executor.ts'
 import { programOrSkip } from '../test/support/packages.ts'
 
 t.test('what a command did is told', async t => {
@@ -67,8 +66,8 @@ t.test('what a command did is told', async t => {
   await t.test('a script gets its arguments as they are and leaves nothing behind', async t => {
     const odd = ["it's", 'a b', '"$(id)"', '`id`', '\\', '*', '-n', '', 'new\nline', '$HOME', 'ü', ';', '&&']
     const script = 'printf "%s|" "$@"; echo; echo "$0" >&2; ls -l "$0" | cut -c1-10 >&2; cat'
-    const step = stepSchema.parse({ id: 'do', uses: 'ssh.script', with: { script, arguments: odd } })
-    const of = run([step])
+    const withArguments = step('ssh.script', { script, arguments: odd })
+    const of = run([withArguments])
     await plane.report('succeed-step', of)
     t.equal(plane.text(of), `${odd.join('|')}|\n`)
     const [file, mode] = plane.text(of, 'stderr').split('\n')
@@ -88,7 +87,7 @@ t.test('what a command did is told', async t => {
     await plane.report('succeed-step', long)
     t.equal(plane.text(long).trim(), '20001')
     const withParts = { script: 'echo $BASH_VERSION | cut -d. -f1', interpreter: '/bin/bash' }
-    const bash = run([stepSchema.parse({ id: 'do', uses: 'ssh.script', with: withParts })])
+    const bash = run([step('ssh.script', withParts)])
     await plane.report('succeed-step', bash)
     t.match(plane.text(bash), /^\d\n$/)
   })

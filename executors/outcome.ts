@@ -8,7 +8,10 @@ type Of = { runId: string; n: number; epoch: number; stepId: string; attempt: nu
 export function outcomeReport(of: Of, end: AttemptEnd, output: OutputDigest): ReportBody {
   switch (end.kind) {
     case 'succeeded':
-      return { type: 'succeed-step', data: { ...of, output, exitCode: end.exitCode } }
+      return {
+        type: 'succeed-step',
+        data: { ...of, output, exitCode: end.exitCode, ...(end.outputs && { outputs: end.outputs }) },
+      }
     case 'failed': {
       const { kind: _, ...failure } = end
       return { type: 'fail-step', data: { ...of, output, ...failure } }

@@ -3,8 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import path from 'node:path'
 import t from 'tap'
-import { stepSchema } from '../schemas/steps/index.ts'
-import { command, pids, startExecutor } from '../test/support/executor.ts'
+import { command, pids, startExecutor, step } from '../test/support/executor.ts'
 import { programOrSkip } from '../test/support/packages.ts'
 import { isAlive } from '../test/support/process-tree.ts'
 
@@ -39,7 +38,7 @@ t.test('what is stopped is really gone', async t => {
 
   await t.test('KILL follows where TERM is ignored, and the script goes too', async t => {
     const script = 'trap "" TERM; echo $$; echo "$0" >&2; while :; do sleep 0.1; done'
-    const of = run([stepSchema.parse({ id: 'do', uses: 'ssh.script', with: { script } })])
+    const of = run([step('ssh.script', { script })])
     const family = await pids(plane, of, 1)
     await plane.until(() => plane.text(of, 'stderr') !== '', 'the name of the script')
     const file = plane.text(of, 'stderr').trim()

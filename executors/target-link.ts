@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Assignment } from '../schemas/bus.ts'
+import type { SecretMaterial } from '../schemas/credential.ts'
 import type { ExecutorContext } from './context.ts'
+import type { MaskSet } from './output/masker.ts'
+import type { Sudo } from './remote/sudo.ts'
 import type { SshConnection } from './ssh/connection.ts'
 import { SshFailure } from './ssh/failure.ts'
 import { type AcquireOptions, connectAside, type Lease } from './ssh/pool.ts'
@@ -15,6 +18,7 @@ export class TargetLink {
   readonly #signal: AbortSignal
   #knownKey: string | undefined
   #lease: Lease | undefined
+  #password: Promise<string> | undefined
 
   constructor(context: ExecutorContext, assignment: Assignment, signal: AbortSignal) {
     this.#context = context
@@ -24,14 +28,14 @@ export class TargetLink {
   }
 
   /** A channel on an open connection; the one from before while it is good. Rejects with SshFailure. */
-  async ready(): Promise<Lease> {
+  async ready(signal = this.#signal): Promise<Lease> {
     if (this.#lease?.connection.isOpen()) return this.#lease
     this.release()
     const { policy } = this.#assignment.target.hostKey
     if (policy === 'pinned' && this.#knownKey === undefined) {
       throw new SshFailure('host-key-unknown', 'the target takes only a pinned host key, and none is pinned')
     }
-    this.#lease = await this.#context.pool.acquire(this.#options(this.#signal))
+    this.#lease = await this.#context.pool.acquire(this.#options(signal))
     return this.#lease
   }
 
@@ -40,21 +44,50 @@ export class TargetLink {
     return connectAside(this.#options(AbortSignal.timeout(ASIDE_MS)))
   }
 
+  /** Secrets that what comes from the target may hold: those of the login, where there was one. */
+  get masks(): MaskSet | undefined {
+    return this.#lease?.connection.masks
+  }
+
+  /** How to become another user there. The password is the login's, asked for when sudo wants it. */
+  sudo(become: { user: string } | undefined): Sudo | undefined {
+    if (!become) return undefined
+    if (this.#assignment.credential.kind !== 'password') return { user: become.user }
+    return { user: become.user, password: () => this.#askPassword() }
+  }
+
   release(): void {
     this.#lease?.release()
     this.#lease = undefined
   }
 
+  /** Once, also for stopping what runs by it: by then nobody may give it to us any more. */
+  #askPassword(): Promise<string> {
+    this.#password ??= this.#release(AbortSignal.timeout(ASIDE_MS)).then(secret => {
+      if (secret.kind === 'password') return secret.password
+      throw new SshFailure('credential-unavailable', 'the credential holds no password')
+    })
+    return this.#password
+  }
+
+  #release(signal: AbortSignal): Promise<SecretMaterial> {
+    const { runId, n, epoch, credential } = this.#assignment
+    const { credentialId, version } = credential
+    return this.#context.secrets.release({ runId, n, epoch, credentialId, version }, signal)
+  }
+
   #options(signal: AbortSignal): AcquireOptions {
-    const { runId, n, epoch, target, credential } = this.#assignment
+    const { target, credential, connectSeconds } = this.#assignment
     const { credentialId, version, username } = credential
     const { targetId, address, port } = target
+    const ms = connectSeconds === undefined ? undefined : connectSeconds * 1_000
     return {
       endpoint: { targetId, address, port, username, credentialId, version },
       knownHostKey: this.#knownKey,
       verifyHostKey: presented => this.#verify(presented),
-      secret: () => this.#context.secrets.release({ runId, n, epoch, credentialId, version }, signal),
+      secret: () => this.#release(signal),
       signal,
+      ...(ms !== undefined && { timeouts: { connectMs: ms, handshakeMs: ms, authMs: ms } }),
     }
   }
 

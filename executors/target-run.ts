@@ -1,5 +1,5 @@
 import type { Assignment, ReportReply } from '../schemas/bus.ts'
-import type { Step } from '../schemas/steps/index.ts'
+import type { RenderedStep } from '../schemas/steps/index.ts'
 import { Attempt, type AttemptResult } from './attempt.ts'
 import type { ExecutorContext } from './context.ts'
 import type { ReportBody } from './control-plane.ts'
@@ -8,13 +8,14 @@ import type { Gap } from './output/attempt-output.ts'
 import { attemptKeyOf } from './spool/output-spool.ts'
 import type { Held } from './spool/report-spool.ts'
 import { SshFailure } from './ssh/failure.ts'
+import { runnerOf } from './steps/registry.ts'
 import { TargetLink } from './target-link.ts'
 import { within } from './wait.ts'
 
 /** Whoever reads the outcome should find the output stored; but an output store that is down must not hold it back. */
 const OUTPUT_STORED_MS = 2_000
 
-type Started = { step: Step; attempt: number; seq: number }
+type Started = { step: RenderedStep; attempt: number; seq: number }
 type Delivered = Promise<ReportReply | undefined>
 
 /** One run on one target, from its assignment to its last report. */
@@ -24,6 +25,8 @@ export class TargetRunWork {
   readonly #assignment: Assignment
   readonly #cancelled = new AbortController()
   readonly #link: TargetLink
+  #running: Attempt | undefined
+  #runningId = ''
   #draining = false
   #seq = 0
   #delivered: Delivered = Promise.resolve({ status: 'recorded' })
@@ -39,6 +42,12 @@ export class TargetRunWork {
   /** Stops what runs, for good, and starts nothing more. */
   cancel(): void {
     this.#cancelled.abort()
+    this.#running?.cancel('cancelled')
+  }
+
+  /** Stops this step if it is the one that runs; what follows is for its author to say. */
+  cancelStep(stepId: string | undefined): void {
+    if (stepId === undefined || stepId === this.#runningId) this.#running?.cancel('step-cancelled')
   }
 
   /** Lets the running step end and gives the rest back. */
@@ -63,7 +72,7 @@ export class TargetRunWork {
     for (const step of this.#assignment.steps) {
       if (this.#cancelled.signal.aborted) return await this.#notStarted()
       if (this.#draining) return await this.#handBack('the executor is stopping')
-      await this.#link.ready()
+      if (runnerOf(step.action).connects) await this.#link.ready()
       const started = await this.#start(step)
       if (!started) return
       const result = await this.#perform(started)
@@ -78,7 +87,7 @@ export class TargetRunWork {
   }
 
   /** Asks for permission, and notes it so that a restart knows: only then may the step take effect. */
-  async #start(step: Step): Promise<Started | undefined> {
+  async #start(step: RenderedStep): Promise<Started | undefined> {
     const { controlPlane, lease, clock, spool } = this.#context
     const attempt = this.#assignment.attempts[step.id] ?? 1
     const data = { ...this.held, stepId: step.id, attempt, at: clock.now() }
@@ -108,12 +117,17 @@ export class TargetRunWork {
     if (this.#cancelled.signal.aborted) {
       return { end: { kind: 'cancelled', termination: 'not-started', detail: notStarted }, output: nothing }
     }
-    const of = { assignment: this.#assignment, step, attempt }
+    const id = { ...this.held, stepId: step.id, attempt }
+    const running = new Attempt(this.#context, this.#link, { step, id })
+    this.#running = running
+    this.#runningId = step.id
     try {
-      return await new Attempt(this.#context, this.#link, of, this.#cancelled.signal).run()
+      return await running.run()
     } catch (error) {
       this.#log('error', { err: error }, 'an attempt failed inside the executor')
       return { end: { kind: 'lost', detail: 'the executor failed while the command ran' }, output: nothing }
+    } finally {
+      this.#running = undefined
     }
   }
 

@@ -1,6 +1,6 @@
 import { type Bus, BusError, requestJson, subscribeJson } from '../infra/bus.ts'
 import type { Identity } from '../infra/identity.ts'
-import { type Assignment, control, pullReply, subjects } from '../schemas/bus.ts'
+import { type Assignment, type Control, control, pullReply, subjects } from '../schemas/bus.ts'
 import type { ExecutorContext } from './context.ts'
 import { beat } from './heartbeat.ts'
 import type { Held } from './spool/report-spool.ts'
@@ -43,12 +43,15 @@ export class Worker {
 
   start(): void {
     const { bus, executorId } = this.#options
-    subscribeJson(bus, subjects.control(executorId), control, message => this.#cancel([message]))
+    subscribeJson(bus, subjects.control(executorId), control, message => this.#control(message))
     const beating = beat(
       {
         ...this.#options,
         active: () => this.#options.spool.held(),
-        onReply: ({ cancel, forget }) => this.#cancel([...cancel, ...forget]),
+        onReply: ({ cancel, forget, cancelSteps = [] }) => {
+          this.#cancel([...cancel, ...forget])
+          for (const step of cancelSteps) this.#control({ kind: 'cancel-step', ...step })
+        },
       },
       this.#ended.signal,
     )
@@ -140,6 +143,11 @@ export class Worker {
       this.#work.delete(key)
       this.#onFree()
     }
+  }
+
+  #control({ kind, stepId, ...claim }: Control): void {
+    if (kind === 'cancel') this.#cancel([claim])
+    else this.#work.get(keyOf(claim))?.cancelStep(stepId)
   }
 
   #cancel(claims: Held[]): void {

@@ -3,7 +3,7 @@ import { credentialKind, sealed, secretMaterial } from './credential.ts'
 import { base64, id, instant, name } from './kernel.ts'
 import { attempt, epoch, executorId, hostKeyExpectation, n, outputStream, targetRunCommands } from './run.ts'
 import { stepRunId } from './steps/base.ts'
-import { renderedStep } from './steps/index.ts'
+import { renderedStep, shellVariables } from './steps/index.ts'
 import { address, port } from './target.ts'
 
 /** Subjects. Ids are checked before they become part of one (no dots, wildcards or blanks). */
@@ -48,7 +48,9 @@ export const assignment = z.strictObject({
   /** What is left to do, in order: a target run that was taken over does not repeat the steps that are over. */
   steps: z.array(renderedStep).min(1),
   /** Asked first: whether this step, whose outcome nobody knows, took effect. */
-  verify: z.strictObject({ stepId: stepRunId, attempt, check: z.string().max(32_768) }).optional(),
+  verify: z
+    .strictObject({ stepId: stepRunId, attempt, check: z.string().max(32_768), variables: shellVariables.optional() })
+    .optional(),
   connectSeconds: z.int().min(1).optional(),
   /** What the safety checks are asked about the target. */
   environment: z.string().max(100).optional(),
@@ -66,12 +68,16 @@ export const heartbeat = z.strictObject({
 export const heartbeatReply = z.strictObject({
   cancel: z.array(z.strictObject({ runId: id, n, epoch })),
   forget: z.array(z.strictObject({ runId: id, n, epoch })),
+  /** Stop these steps if they are the ones that run. */
+  cancelSteps: z.array(z.strictObject({ runId: id, n, epoch, stepId: stepRunId })).optional(),
 })
 export const control = z.strictObject({
   kind: z.enum(['cancel', 'cancel-step']),
   runId: id,
   n,
   epoch,
+  /** With `cancel-step`: only if this step is the one that runs. */
+  stepId: stepRunId.optional(),
 })
 
 const report = <T extends keyof typeof targetRunCommands>(type: T) =>

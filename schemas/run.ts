@@ -271,6 +271,8 @@ export const targetRunCommands = {
     class: failureClass,
     exitCode: z.int().optional(),
     signal: z.string().max(20).optional(),
+    /** Of a step that was stopped: whether nothing of it is left. */
+    termination: z.enum(['not-started', 'terminated', 'unconfirmed']).optional(),
     detail,
   }),
   'fail-target-run': z.strictObject({

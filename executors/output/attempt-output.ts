@@ -14,6 +14,8 @@ export type AttemptOutputOptions = {
   masks: MaskSet
   /** More than this is read but not kept. */
   capBytes: number
+  /** So much of the beginning of standard output is kept here, masked, for whoever looks for values in it. */
+  captureBytes: number
   clock: Clock
   /** Hands a chunk on; false when there is no room for it. */
   keep(chunk: OutputChunk): boolean
@@ -26,6 +28,8 @@ export class AttemptOutput {
   readonly #maskers: Record<Stream, Masker>
   readonly #hash = createHash('sha256')
   readonly #gaps: Gap[] = []
+  readonly #captured: Buffer[] = []
+  #capturing: number
   #seq = 0
   #offset = 0
   #kept = { bytes: 0, chunks: 0 }
@@ -33,23 +37,38 @@ export class AttemptOutput {
 
   constructor(options: AttemptOutputOptions) {
     this.#options = options
+    this.#capturing = options.captureBytes
     this.#frames = new FrameAssembler(frame => this.#take(frame))
     this.#maskers = { stdout: new Masker(options.masks), stderr: new Masker(options.masks) }
   }
 
   push(stream: Stream, bytes: Buffer): void {
     // Past the cap nothing is masked or framed: an endless command must not cost more than the reading.
-    if (!this.#truncated) this.#frames.push(stream, this.#maskers[stream].push(bytes))
+    if (!this.#truncated) this.#pass(stream, this.#maskers[stream].push(bytes))
   }
 
   /** Flushes. The digest is over the chunks that were kept, in their order. */
   end(): { digest: OutputDigest; gaps: Gap[] } {
     for (const stream of ['stdout', 'stderr'] as const) {
-      if (!this.#truncated) this.#frames.push(stream, this.#maskers[stream].end())
+      if (!this.#truncated) this.#pass(stream, this.#maskers[stream].end())
     }
     this.#frames.end()
     const truncated = this.#truncated || this.#gaps.length > 0
     return { digest: { ...this.#kept, sha256: this.#hash.digest('hex'), truncated }, gaps: this.#gaps }
+  }
+
+  /** The beginning of standard output, complete only after `end`. */
+  captured(): Buffer {
+    return Buffer.concat(this.#captured)
+  }
+
+  #pass(stream: Stream, masked: Buffer): void {
+    if (stream === 'stdout' && this.#capturing > 0) {
+      const part = masked.subarray(0, this.#capturing)
+      this.#capturing -= part.length
+      this.#captured.push(Buffer.from(part))
+    }
+    this.#frames.push(stream, masked)
   }
 
   #take(frame: Frame): void {

@@ -1,3 +1,5 @@
+import { overlap } from './overlap.ts'
+
 /** What the wrapper on the target tells about itself in its first line. */
 export type Announcement = {
   /** Leader of the process group that `kill -- -<pgid>` reaches; 0 when the command got no group of its own. */
@@ -51,14 +53,6 @@ export class MarkerFilter {
     this.#held = Buffer.from(all.subarray(from))
     return all.subarray(0, from)
   }
-}
-
-/** How many bytes at the end may be the beginning of the token. */
-function overlap(bytes: Buffer, token: Buffer): number {
-  for (let length = Math.min(bytes.length, token.length - 1); length > 0; length -= 1) {
-    if (bytes.compare(token, 0, length, bytes.length - length, bytes.length) === 0) return length
-  }
-  return 0
 }
 
 function parse(line: string): Announcement | undefined {

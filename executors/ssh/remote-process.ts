@@ -1,7 +1,8 @@
 import type { ClientChannel } from 'ssh2'
 import type { Stream } from '../output/frames.ts'
 import { type Announcement, MarkerFilter } from '../output/marker.ts'
-import type { RemoteCommand } from '../steps/wrapper.ts'
+import { SudoDialogue } from '../remote/sudo.ts'
+import type { RemoteCommand } from '../remote/wrapper.ts'
 import { within } from '../wait.ts'
 
 export type ProcessOutput = {
@@ -26,6 +27,8 @@ export class RemoteProcess {
   readonly #channel: ClientChannel
   readonly #output: ProcessOutput
   readonly #filter: MarkerFilter
+  readonly #command: RemoteCommand
+  readonly #sudo: SudoDialogue | undefined
   #resolveAnnounced: (announcement: Announcement) => void = () => undefined
   readonly #announced: Promise<Announcement>
   #announcement: Announcement | undefined
@@ -36,9 +39,12 @@ export class RemoteProcess {
   #openParts = 3
   #isDone = false
 
-  constructor(channel: ClientChannel, token: string, output: ProcessOutput) {
+  constructor(channel: ClientChannel, command: RemoteCommand, output: ProcessOutput) {
+    const { token, sudo, stdin: input } = command
     this.#channel = channel
+    this.#command = command
     this.#output = output
+    this.#sudo = sudo && new SudoDialogue({ sudo, token, stdin: channel, input })
     this.#announced = new Promise(resolve => {
       this.#resolveAnnounced = resolve
     })
@@ -52,9 +58,14 @@ export class RemoteProcess {
     this.#listen()
   }
 
-  /** Sends what the command reads and closes its standard input. */
-  feed(command: RemoteCommand): void {
-    this.#channel.end(command.stdin)
+  /** Sends what the command reads and closes its standard input; by sudo only when sudo has said yes. */
+  feed(): void {
+    if (!this.#sudo) this.#channel.end(this.#command.stdin)
+  }
+
+  /** Why sudo did not run the command; undefined when it did. Throws when no password could be had for it. */
+  sudoRefusal(exitCode: number) {
+    return this.#sudo && !this.#sudo.went ? this.#sudo.refusal(exitCode) : undefined
   }
 
   /** What the wrapper told about itself, waiting a moment for it when it has only just begun. */
@@ -76,7 +87,7 @@ export class RemoteProcess {
     const { stderr } = this.#channel
     this.#channel.on('data', (bytes: Buffer) => this.#read('stdout', this.#filter.push(bytes)))
     // Unread, 8 MB of it would stop the command for ever.
-    stderr.on('data', (bytes: Buffer) => this.#read('stderr', bytes))
+    stderr.on('data', (bytes: Buffer) => this.#read('stderr', this.#sudo?.push(bytes) ?? bytes))
     this.#channel.on('exit', (code: number | null, signal?: string) => {
       this.#exit = code === null ? { kind: 'signalled', signal: nameOf(signal) } : { kind: 'exited', exitCode: code }
       this.#armLinger()
@@ -128,6 +139,7 @@ export class RemoteProcess {
     this.#isDone = true
     clearTimeout(this.#linger)
     this.#output.push('stdout', this.#filter.end())
+    if (this.#sudo) this.#output.push('stderr', this.#sudo.end())
     this.#finish(this.#exit ?? { kind: 'lost' })
   }
 }

@@ -1,6 +1,8 @@
 import type { ClientChannel } from 'ssh2'
 import type { Announcement } from '../output/marker.ts'
-import { stopCommand } from '../steps/stop-command.ts'
+import { stopCommand } from '../remote/stop-command.ts'
+import { type Sudo, SudoDialogue } from '../remote/sudo.ts'
+import type { RemoteCommand } from '../remote/wrapper.ts'
 import { within } from '../wait.ts'
 import type { SshConnection } from './connection.ts'
 import type { RemoteProcess } from './remote-process.ts'
@@ -13,17 +15,22 @@ const ANNOUNCED_MS = 3_000
 const FIRST_TRY_MS = 3_000
 const STOP_MS = (GRACE_SECONDS + 8) * 1_000
 
+type Stopping = {
+  process: RemoteProcess
+  connection: SshConnection
+  another(): Promise<SshConnection>
+  /** The command runs by sudo, so it takes sudo to signal it. */
+  sudo: Sudo | undefined
+}
+
 /**
  * Stops a command for good: TERM, five seconds later KILL to all of its process group, over another channel than its
  * own, or another connection when this one is stuck; then looks whether anything of it is left. Never throws.
  */
-export async function terminate(
-  process: RemoteProcess,
-  connection: SshConnection,
-  another: () => Promise<SshConnection>,
-): Promise<Termination> {
+export async function terminate(stopping: Stopping): Promise<Termination> {
+  const { process } = stopping
   const announced = await process.announcement(ANNOUNCED_MS)
-  const result = announced ? await stop(announced, connection, another) : unannounced
+  const result = announced ? await stop(announced, stopping) : unannounced
   await within(2_000, process.ended)
   process.abandon()
   return result
@@ -31,12 +38,8 @@ export async function terminate(
 
 const unannounced = { confirmed: false, detail: 'the command had not told its process group' }
 
-async function stop(
-  announced: Announcement,
-  connection: SshConnection,
-  another: () => Promise<SshConnection>,
-): Promise<Termination> {
-  const command = stopCommand(announced, GRACE_SECONDS)
+async function stop(announced: Announcement, { connection, another, sudo }: Stopping): Promise<Termination> {
+  const command = stopCommand(announced, GRACE_SECONDS, sudo)
   const said = connection.isOpen() ? await answer(connection, command) : ''
   if (said !== '') return judge(announced, said)
   try {
@@ -53,11 +56,11 @@ async function stop(
 }
 
 /** What the stopping command printed; nothing when the connection is stuck or gone. */
-async function answer(connection: SshConnection, command: string): Promise<string> {
+async function answer(connection: SshConnection, command: RemoteCommand): Promise<string> {
   try {
     const output = await within(
       FIRST_TRY_MS,
-      connection.exec(command, channel => ({ read: outputOf(channel) })),
+      connection.exec(command.command, channel => ({ read: outputOf(channel, command) })),
     )
     return (output && (await within(STOP_MS, output.read))) ?? ''
   } catch {
@@ -65,15 +68,16 @@ async function answer(connection: SshConnection, command: string): Promise<strin
   }
 }
 
-function outputOf(channel: ClientChannel): Promise<string> {
+function outputOf(channel: ClientChannel, { token, sudo }: RemoteCommand): Promise<string> {
+  const dialogue = sudo && new SudoDialogue({ sudo, token, stdin: channel, input: undefined })
   return new Promise(resolve => {
     let said = ''
-    channel.stderr.resume()
+    channel.stderr.on('data', (bytes: Buffer) => dialogue?.push(bytes))
     channel.on('data', (bytes: Buffer) => {
       said = (said + bytes.toString('latin1')).slice(-1_000)
     })
     channel.on('error', () => undefined).on('close', () => resolve(said))
-    channel.end()
+    if (!dialogue) channel.end()
   })
 }
 

@@ -1,14 +1,20 @@
-import type { Step } from '../../schemas/steps/index.ts'
+import type { Action } from '../../schemas/steps/index.ts'
+import { noop } from './noop.ts'
+import type { Runner } from './runner.ts'
 import { sshCommand } from './ssh-command.ts'
 import { sshScript } from './ssh-script.ts'
-import type { RemoteCommand } from './wrapper.ts'
+import { waitTime } from './wait-time.ts'
 
-/** What a step comes to on its target. `token` begins the line by which the wrapper announces itself. */
-export function remoteCommand(step: Step, token: string): RemoteCommand {
-  switch (step.uses) {
-    case 'ssh.command':
-      return sshCommand(step, token)
-    case 'ssh.script':
-      return sshScript(step, token)
-  }
+const runners: { readonly [K in Action['uses']]: Runner<Extract<Action, { uses: K }>> } = {
+  'ssh.command': sshCommand,
+  'ssh.script': sshScript,
+  'file.put': noop,
+  'file.get': noop,
+  'http.request': noop,
+  'wait.time': waitTime,
+  'wait.until': noop,
+  noop,
 }
+
+/** Who carries out this kind of step. */
+export const runnerOf = (action: Action): Runner<Action> => runners[action.uses]

@@ -1,17 +1,20 @@
-import type { Step } from '../../schemas/steps/index.ts'
-import { scriptCommand } from './ssh-script.ts'
-import { announce, type RemoteCommand, wrap } from './wrapper.ts'
+import type { Action } from '../../schemas/steps/index.ts'
+import { remoteCommand } from '../remote/command.ts'
+import { runOnTarget } from '../remote/run.ts'
+import type { Runner } from './runner.ts'
 
-/** Linux takes no single argument longer than 128 kB, and the login shell gets all of this as one. */
-const LONGEST_LINE = 120_000
+type SshCommand = Extract<Action, { uses: 'ssh.command' }>
 
-// Replaces the wrapper by the command's shell: its exit status and signal reach us as they are.
-const BODY = `${announce()};exec /bin/sh -c "$2" </dev/null`
-
-/** Runs a command line by /bin/sh, whatever the login shell is, with nothing to read. */
-export function sshCommand(step: Extract<Step, { uses: 'ssh.command' }>, token: string): RemoteCommand {
-  const { command } = step.with
-  const line = wrap(BODY, token, [command])
-  if (Buffer.byteLength(line) <= LONGEST_LINE) return { command: line }
-  return scriptCommand({ script: command, interpreter: '/bin/sh', arguments: [] }, token)
+/** Runs a command line by /bin/sh, whatever the login shell is. */
+export const sshCommand: Runner<SshCommand> = {
+  connects: true,
+  run: ({ with: { command, stdin, become } }, tools) =>
+    runOnTarget(
+      token =>
+        remoteCommand(
+          { command, variables: tools.step.variables ?? {}, stdin: stdin ?? '', sudo: tools.link.sudo(become) },
+          token,
+        ),
+      tools,
+    ),
 }

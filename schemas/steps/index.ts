@@ -55,6 +55,9 @@ export const placeOf: Readonly<Record<StepKind, 'executor' | 'target' | 'run'>> 
   'job.run': 'run',
 }
 
+/** Values of `${{ }}` in a command line, by the names that stand for them there. */
+export const shellVariables = z.record(z.string().regex(/^opsc_\d{1,4}$/), z.string())
+
 /**
  * A step as an executor gets it: every expression in it replaced by its value. In a command line a value stands as a
  * shell variable, whose values are in `variables`, so that no value can become a part of the command.
@@ -62,7 +65,7 @@ export const placeOf: Readonly<Record<StepKind, 'executor' | 'target' | 'run'>> 
 export const renderedStep = z.strictObject({
   id: z.string().max(60),
   action,
-  variables: z.record(z.string(), z.string()).optional(),
+  variables: shellVariables.optional(),
   timeoutSeconds: z.int().min(1),
   silenceSeconds: z.int().min(1).optional(),
   continueOnError: z.boolean(),

@@ -5,7 +5,7 @@ import { loadConfig } from '../../infra/config.ts'
 import { runStages } from '../../infra/lifecycle.ts'
 import type { Assignment } from '../../schemas/bus.ts'
 import type { SecretMaterial } from '../../schemas/credential.ts'
-import { type Step, stepSchema } from '../../schemas/steps/index.ts'
+import { type RenderedStep, renderedStep } from '../../schemas/steps/index.ts'
 import { startBroker, type TestBroker } from './broker.ts'
 import { assignmentOf, startControlPlane, type TestControlPlane } from './control-plane.ts'
 import { type Sshd, type SshdOptions, startSshd } from './sshd.ts'
@@ -19,15 +19,21 @@ export type ExecutorBench = {
   /** Settings the executor runs with, its folder among them. */
   env: Record<string, string>
   /** Gives out work on the server with the credential that logs in there; `more` changes any of it. */
-  run(steps: Step[], more?: More): Assignment
+  run(steps: RenderedStep[], more?: More): Assignment
   /** Ends the executor in order. */
   stop(): Promise<void>
 }
 export type More = Partial<Omit<Assignment, 'target'>> & { target?: Partial<Assignment['target']> }
 
+/** A step called `do`, as the control plane gives it out. */
+export const step = (uses: string, details: object, more: object = {}): RenderedStep =>
+  renderedStep.parse({
+    ...{ id: 'do', action: { uses, with: details }, timeoutSeconds: 3_600, continueOnError: false },
+    ...more,
+  })
+
 /** A step `ssh.command` called `do`. */
-export const command = (text: string, more: object = {}): Step =>
-  stepSchema.parse({ id: 'do', uses: 'ssh.command', with: { command: text }, ...more })
+export const command = (text: string, more: object = {}): RenderedStep => step('ssh.command', { command: text }, more)
 
 /** Pids that the command printed, once it has. */
 export async function pids(plane: TestControlPlane, of: Assignment, count: number): Promise<number[]> {
@@ -63,7 +69,7 @@ export async function startExecutor(t: Test, options: ExecutorBenchOptions = {})
     ...{ credentialId: '0190a000-0000-7000-8000-000000000002', version: 1 },
     ...{ kind: 'ssh-key' as const, username: sshd.username },
   }
-  const run = (steps: Step[], more: More = {}) => {
+  const run = (steps: RenderedStep[], more: More = {}) => {
     const target = {
       ...{ targetId: '0190a000-0000-7000-8000-000000000001', address: sshd.host, port: sshd.port },
       hostKey: { policy: 'pinned' as const, key: sshd.hostKey },

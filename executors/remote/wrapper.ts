@@ -1,7 +1,8 @@
 import { shellQuote } from './quote.ts'
+import { bySudo, INNER, type Sudo } from './sudo.ts'
 
-/** What is run on a target, and what it reads on its standard input. */
-export type RemoteCommand = { command: string; stdin?: Buffer }
+/** What is run on a target, and what it reads on its standard input. `token` begins the lines meant for us. */
+export type RemoteCommand = { token: string; command: string; stdin?: Buffer; sudo?: Sudo }
 
 /**
  * Makes sure that the body leads a process group of its own, so that all it starts can be stopped. OpenSSH gives a
@@ -17,12 +18,12 @@ fi`
 
 /**
  * The command line for a body in POSIX shell. The body gets the token as $1 and `args` after it, and must call
- * `announce` before its effect; `$opsc_g` is its process group.
+ * `announce` before its effect; `$opsc_g` is its process group. With `sudo` the body runs as another user.
  */
-export function wrap(body: string, token: string, args: string[]): string {
-  const words = ['/bin/sh', '-c', GROUP, 'opsc', body, token, ...args]
+export function wrap(body: string, token: string, args: string[], sudo?: Sudo): string {
+  const inner = sudo ? [bySudo(sudo, token), token, `${INNER}\n${body}`, ...args] : [body, token, ...args]
   // `exec` first, because a login shell that only has to do that need not be a POSIX shell.
-  return `exec ${words.map(shellQuote).join(' ')}`
+  return `exec ${['/bin/sh', '-c', GROUP, 'opsc', ...inner].map(shellQuote).join(' ')}`
 }
 
 /** The line that tells the executor whom to signal; `more` is added as it is. */

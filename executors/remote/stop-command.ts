@@ -1,5 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import type { Announcement } from '../output/marker.ts'
 import { shellQuote } from './quote.ts'
+import { type Sudo, sudoWords } from './sudo.ts'
+import type { RemoteCommand } from './wrapper.ts'
 
 /**
  * TERM to the process group, KILL when some of it is left after the grace, then a look whether any is still alive.
@@ -28,11 +31,13 @@ r=$?
 /** Ends a command without a group of its own as well as that goes: its shell alone. Arguments: pid. */
 const STOP_ALONE = 'kill -TERM "$1" 2>/dev/null;sleep 1;kill -KILL "$1" 2>/dev/null;echo opsc-alone'
 
-/** The command line that stops what was announced; it prints `opsc-gone` when all of it is gone. */
-export function stopCommand(announced: Announcement, graceSeconds: number): string {
+/** The command that stops what was announced, by sudo where it runs by sudo; prints `opsc-gone` when all of it is gone. */
+export function stopCommand(announced: Announcement, graceSeconds: number, sudo: Sudo | undefined): RemoteCommand {
+  const token = `opsc-${randomBytes(12).toString('hex')}`
   const words =
     announced.pgid > 1
       ? ['/bin/sh', '-c', STOP, 'opsc', String(announced.pgid), String(graceSeconds * 10), announced.folder ?? '']
       : ['/bin/sh', '-c', STOP_ALONE, 'opsc', String(announced.pid)]
-  return `exec ${words.map(shellQuote).join(' ')}`
+  const whole = [...(sudo ? sudoWords(sudo, token) : []), ...words]
+  return { token, command: `exec ${whole.map(shellQuote).join(' ')}`, ...(sudo && { sudo }) }
 }

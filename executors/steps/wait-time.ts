@@ -1,0 +1,19 @@
+import type { Action } from '../../schemas/steps/index.ts'
+import { pause } from '../wait.ts'
+import type { Runner } from './runner.ts'
+
+type WaitTime = Extract<Action, { uses: 'wait.time' }>
+
+/** Most waits need no executor; one that undoes something is a step like any other. */
+export const waitTime: Runner<WaitTime> = {
+  connects: false,
+  run: async ({ with: wanted }, { signal, alive }) => {
+    const until = 'seconds' in wanted ? Date.now() + wanted.seconds * 1_000 : Date.parse(wanted.until)
+    for (let left = until - Date.now(); left > 0 && !signal.aborted; left = until - Date.now()) {
+      await pause(Math.min(left, 1_000), signal)
+      alive()
+    }
+    if (signal.aborted) return { kind: 'stopped', termination: 'terminated', detail: 'nothing went on' }
+    return { kind: 'succeeded', exitCode: 0 }
+  },
+}
