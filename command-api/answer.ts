@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { type CommandSpec, commandStream } from '../schemas/commands.ts'
 import { positionText } from '../schemas/position.ts'
 
 const revision = z.string().regex(/^\d+$/)
@@ -13,17 +14,22 @@ export const commandAnswer = z.object({
 })
 
 const id = '0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d'
-const streamOf = (name: string) => name.replace(/^.*(target|credential|job|run).*$/, '$1')
-const typeOf: Readonly<Record<string, string>> = {
+const created: Readonly<Record<CommandSpec['decides'], string>> = {
   target: 'TargetRegistered',
   credential: 'CredentialCreated',
   job: 'JobDefined',
   run: 'RunRequested',
+  targetrun: 'StepResolved',
 }
 
-/** An answer as it looks for a command of this name. */
-export function exampleAnswer(name: string): z.output<typeof commandAnswer> {
-  const category = streamOf(name)
-  const events = [{ id, type: typeOf[category] ?? '', revision: '0' }]
-  return { commandId: id, stream: `${category}-${id}`, revision: '0', position: '4711', events }
+/** An answer as it looks for such a command. */
+export function exampleAnswer(spec: CommandSpec): z.output<typeof commandAnswer> {
+  const events = [{ id, type: created[spec.decides], revision: '0' }]
+  return {
+    commandId: id,
+    stream: commandStream(spec, { [spec.idField]: id, n: 3 }),
+    revision: '0',
+    position: '4711',
+    events,
+  }
 }

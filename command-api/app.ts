@@ -11,7 +11,8 @@ import { commandHeaders, envelopeOf, whoAsks } from './request-meta.ts'
 /** The write side on an HTTP server: one route for each command of the schemas, one for many commands at once. */
 export function registerCommandApi(http: HttpServer, deps: CommandDeps): void {
   const execute = createExecutor(deps)
-  for (const [name, { permission, summary, schema, example, creates, category }] of Object.entries(commands)) {
+  for (const [name, spec] of Object.entries(commands)) {
+    const { permission, summary, schema, example, creates, category } = spec
     const api = {
       ...{ operationId: name, tag: category, summary, headers: commandHeaders },
       body: { schema, example },
@@ -19,10 +20,10 @@ export function registerCommandApi(http: HttpServer, deps: CommandDeps): void {
         200: {
           description: 'Durable, or nothing to do (no events)',
           schema: commandAnswer,
-          example: exampleAnswer(name),
+          example: exampleAnswer(spec),
         },
         ...(creates && {
-          201: { description: 'Created, durable', schema: commandAnswer, example: exampleAnswer(name) },
+          201: { description: 'Created, durable', schema: commandAnswer, example: exampleAnswer(spec) },
         }),
       },
       problems: [...commandProblems, ...problemsOf[category]],
@@ -117,5 +118,11 @@ const problemsOf: Record<Category, ProblemCode[]> = {
     'run-not-found',
     'run-already-exists',
     'run-finished',
+    'target-run-not-found',
+    'target-run-finished',
+    'step-not-running',
+    'step-not-unclear',
+    'approval-not-open',
+    'approval-expired',
   ],
 }

@@ -1,19 +1,12 @@
 import { sha256Hex } from '../infra/ids.ts'
+import type { CommandSpec } from '../schemas/commands.ts'
 import type { SecretMaterial } from '../schemas/credential.ts'
-import { streams } from '../schemas/events.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import { canonicalJson } from './canonical-json.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Answer, Dispatcher } from './dispatch.ts'
-import {
-  type CommandOf,
-  type Credential,
-  type CredentialFacts,
-  chosenSelection,
-  type Job,
-  type JobFacts,
-  type RunFacts,
-} from './domain/index.ts'
+import type { CommandOf, Credential, CredentialFacts, JobFacts } from './domain/index.ts'
+import { factsForRun, factsForTargetRun } from './run-facts.ts'
 import type { VaultClient } from './vault-client.ts'
 
 export type DecideDeps = { dispatcher: Dispatcher; catalogue: Catalogue; vault: VaultClient }
@@ -21,16 +14,16 @@ type Rest = { meta: Meta; expected?: bigint | undefined; isNew?: boolean }
 
 /** A command of the public API whose body was parsed and whose resource id is known. */
 export type ParsedCommand = {
-  category: 'target' | 'credential' | 'job' | 'run'
+  decides: CommandSpec['decides']
   name: string
   data: Record<string, unknown>
 }
 
 /** Looks up what the decision needs and dispatches. The schema of each name has made `data` what the casts below say. */
-export function decideCommand(deps: DecideDeps, { category, name, data }: ParsedCommand, rest: Rest): Promise<Answer> {
+export function decideCommand(deps: DecideDeps, { decides, name, data }: ParsedCommand, rest: Rest): Promise<Answer> {
   const { dispatcher } = deps
   const command: unknown = { type: name, data }
-  switch (category) {
+  switch (decides) {
     case 'target':
       return dispatcher.dispatch('target', command as CommandOf<'target'>, { ...rest, facts: {} })
     case 'credential':
@@ -39,8 +32,14 @@ export function decideCommand(deps: DecideDeps, { category, name, data }: Parsed
       return dispatcher.dispatch('job', command as CommandOf<'job'>, { ...rest, facts: definitionOf(data) })
     case 'run': {
       const run = command as CommandOf<'run'>
-      const facts = run.type === 'trigger-run' ? () => runFacts(deps, run.data) : undefined
-      return dispatcher.dispatch('run', run, { ...rest, facts })
+      return dispatcher.dispatch('run', run, { ...rest, facts: () => factsForRun(deps, run) })
+    }
+    case 'targetrun': {
+      const targetRun = command as CommandOf<'targetRun'>
+      return dispatcher.dispatch('targetRun', targetRun, {
+        ...rest,
+        facts: () => factsForTargetRun(deps, targetRun.data),
+      })
     }
   }
 }
@@ -71,24 +70,4 @@ function versionToSeal(type: string, data: object, state: Credential): number | 
   if (type === 'create-credential')
     return state.status === 'absent' || ('name' in data && data.name === state.name) ? 1 : undefined
   return state.status === 'active' ? state.latestVersion + 1 : undefined
-}
-
-async function runFacts(
-  { dispatcher, catalogue }: DecideDeps,
-  data: Parameters<typeof chosenSelection>[0] & { jobId: string },
-): Promise<RunFacts> {
-  const [{ state: job }] = await Promise.all([dispatcher.load('job', streams.job(data.jobId)), catalogue.current()])
-  const selection = chosenSelection(data, job)
-  const targets = selection ? catalogue.select(selection) : []
-  return { job, targets, credentials: statuses(catalogue, job, targets) }
-}
-
-function statuses(catalogue: Catalogue, job: Job, targets: RunFacts['targets']): RunFacts['credentials'] {
-  const ofJob = job.status === 'absent' ? [] : job.versions.map(v => v.credentialId)
-  const found = new Map<string, 'active' | 'revoked'>()
-  for (const id of new Set([...ofJob, ...targets.map(t => t.credentialId)])) {
-    const status = id === undefined ? undefined : catalogue.credential(id)
-    if (id !== undefined && status) found.set(id, status)
-  }
-  return found
 }

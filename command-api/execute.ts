@@ -3,7 +3,7 @@ import { type EventStore, EventStoreUnavailable } from '../infra/event-store/por
 import { ProblemError, parseInput } from '../infra/http/index.ts'
 import type { Ids } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
-import { type CommandSpec, commands } from '../schemas/commands.ts'
+import { type CommandSpec, commandStream, commands, filterCommands } from '../schemas/commands.ts'
 import { categoryOf } from '../schemas/events.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
@@ -24,7 +24,7 @@ export function createExecutor(deps: CommandDeps): Executor {
     const spec = commandSpec(name)
     if (!envelope.principal.permits(spec.permission)) throw await forbidden(deps, name, envelope)
     const data = parseInput(spec.schema, body) as Record<string, unknown>
-    const parsed: ParsedCommand = { category: spec.category, name, data }
+    const parsed: ParsedCommand = { decides: spec.decides, name, data }
     const run = envelope.idempotencyKey === undefined ? unkeyed : keyed
     return await run({ deps, spec, parsed, body, envelope, inFlight }).catch(error => {
       throw edgeError(error)
@@ -36,7 +36,7 @@ export function createExecutor(deps: CommandDeps): Executor {
 export function commandSpec(name: string): CommandSpec {
   const spec = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (spec) return spec
-  const near = didYouMean(name, Object.keys(commands))
+  const near = didYouMean(name, [...Object.keys(commands), ...Object.keys(filterCommands)])
   throw new ProblemError('unknown-command', near && `Did you mean ${near}?`)
 }
 
@@ -55,7 +55,7 @@ async function unkeyed({ deps, spec, parsed, envelope }: Work): Promise<Answer> 
   try {
     return await decideCommand(deps, { ...parsed, data }, { meta, expected: envelope.expected, isNew: minted })
   } catch (error) {
-    const about = minted ? undefined : `${spec.category}-${data[spec.idField]}`
+    const about = minted ? undefined : commandStream(spec, data)
     if (isRejection(error)) await deps.refusals.record(meta, error, about)
     throw error
   }
@@ -94,11 +94,12 @@ async function recorded({ deps, spec, parsed, body, envelope }: Work, commandId:
   const { data, minted } = identified(parsed.data, spec, deps.ids)
   const meta = metaOf(deps, parsed.name, envelope, commandId)
   const digest = bodyDigest(envelope.principal, { command: parsed.name, body, ifMatch: String(envelope.expected) })
-  const stream = `${spec.category}-${data[spec.idField]}`
+  const stream = commandStream(spec, data)
   const record = await openRecord(deps, { commandId, command: parsed.name, bodyDigest: digest, stream }, meta)
   if (record.outcome instanceof ProblemError) throw record.outcome
   if (record.outcome) return record.outcome
-  const pinned = { ...data, [spec.idField]: record.stream.slice(categoryOf(record.stream).length + 1) }
+  // A minted id is the one of the first time; any other is in the body, which is the same.
+  const pinned = minted ? { ...data, [spec.idField]: record.stream.slice(categoryOf(record.stream).length + 1) } : data
   const rest = { meta, expected: envelope.expected, isNew: minted && record.isNew }
   try {
     const answer = await decideCommand(deps, { ...parsed, data: pinned }, rest)
@@ -126,7 +127,8 @@ function identified(data: Record<string, unknown>, { idField, creates }: Command
   return { data: minted ? { ...data, [idField]: ids.next() } : data, minted }
 }
 
-function metaOf({ clock }: CommandDeps, command: string, envelope: Envelope, commandId: string): Meta {
+/** What the log is told about a command beside its events. */
+export function metaOf({ clock }: CommandDeps, command: string, envelope: Envelope, commandId: string): Meta {
   const { principal, origin, correlationId, justification, ticket, traceparent } = envelope
   return {
     commandId,

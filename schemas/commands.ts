@@ -1,14 +1,19 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import { credentialCommands } from './credential.ts'
+import { streams } from './events.ts'
 import { jobCommands } from './job.ts'
-import { runCommands } from './run.ts'
+import { id, reason } from './kernel.ts'
+import { runCommands, runStatus, targetRunPublicCommands } from './run.ts'
 import { targetCommands } from './target.ts'
 
 export type Category = 'target' | 'credential' | 'job' | 'run'
 
 /** A command offered over HTTP: what the route, the API description and the permission check are generated from. */
 export type CommandSpec = {
+  /** What it is listed under, and what its permission is about. */
   category: Category
+  /** Which kind of stream it is decided on. */
+  decides: Category | 'targetrun'
   idField: string
   /** Creates its resource: the id may be left out and is then minted. */
   creates: boolean
@@ -23,7 +28,12 @@ const exampleHostKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKQ0EJrq7Vb9sVZ1rWkC
 const steps = [{ id: 'uptime', uses: 'ssh.command', with: { command: 'uptime' } }]
 
 const of =
-  <M extends Record<string, z.ZodType>>(category: Category, idField: string, schemas: M) =>
+  <M extends Record<string, z.ZodType>>(
+    category: Category,
+    idField: string,
+    schemas: M,
+    decides: CommandSpec['decides'] = category,
+  ) =>
   (
     name: keyof M & string,
     permission: string,
@@ -33,15 +43,18 @@ const of =
   ): CommandSpec => {
     const schema = schemas[name]
     if (!schema) throw new Error(`no schema for ${name}`)
-    return { category, idField, creates, permission: `${category}:${permission}`, summary, schema, example }
+    return { category, decides, idField, creates, permission: `${category}:${permission}`, summary, schema, example }
   }
 
 const target = of('target', 'targetId', targetCommands)
 const credential = of('credential', 'credentialId', credentialCommands)
 const job = of('job', 'jobId', jobCommands)
 const run = of('run', 'runId', runCommands)
+const targetRun = of('run', 'runId', targetRunPublicCommands, 'targetrun')
 const onTarget = { targetId: exampleId }
 const onJob = { jobId: exampleId }
+const onRun = { runId: exampleId }
+const onTargetRun = { ...onRun, n: 3 }
 const password = { kind: 'password', password: 'correct horse battery staple' }
 
 /** Every command of the public API, by name. Adding one: its schema, its line here, its case in the decider. */
@@ -119,15 +132,87 @@ export const commands: Readonly<Record<string, CommandSpec>> = {
   'trigger-run': run(
     'trigger-run',
     'trigger',
-    'Run a job on targets now',
-    { ...onJob, selection: { labels: 'env=prod,role=web' }, reason: 'monthly check' },
+    'Run a job on targets now; with mode plan, show what would happen and do nothing',
+    { ...onJob, selection: { labels: 'env=prod,role=web' }, parameters: { version: '1.4.2' }, reason: 'monthly check' },
+    true,
+  ),
+  rerun: run(
+    'rerun',
+    'trigger',
+    'Run the same job version with the same parameters again, on all targets of a run or those that did not succeed',
+    { of: exampleId, only: 'failed', fromStep: 'restart', reason: 'the mirror is back' },
     true,
   ),
   'cancel-run': run('cancel-run', 'cancel', 'Stop a run: nothing new starts, what runs is killed on its machine', {
-    runId: exampleId,
+    ...onRun,
     reason: 'wrong target',
   }),
+  'pause-run': run('pause-run', 'cancel', 'Hold a run up: steps that run go on to their end, nothing new starts', {
+    ...onRun,
+    reason: 'customers are affected',
+  }),
+  'resume-run': run('resume-run', 'cancel', 'Let a paused run go on', onRun),
+  'grant-approval': run('grant-approval', 'approve', 'Say yes to what a run asks approval for', {
+    ...onRun,
+    stepId: 'go-live',
+    reason: 'staging looks good',
+  }),
+  'deny-approval': run('deny-approval', 'approve', 'Say no to what a run asks approval for; the run is rejected', {
+    ...onRun,
+    stepId: 'go-live',
+    reason: 'not on a Friday',
+  }),
+  'cancel-target-run': targetRun('cancel-target-run', 'cancel', 'Stop a run on one of its targets; the others go on', {
+    ...onTargetRun,
+    reason: 'that machine is in use',
+  }),
+  'cancel-step': targetRun('cancel-step', 'cancel', 'Stop the step that runs on one target; it counts as failed', {
+    ...onTargetRun,
+    stepId: 'restart',
+    reason: 'it hangs',
+  }),
+  'resolve-step': targetRun(
+    'resolve-step',
+    'resolve',
+    'Say what became of a step of which nobody knows whether it took effect',
+    { ...onTargetRun, stepId: 'restart', as: 'succeeded', reason: 'the service log shows the restart' },
+  ),
 }
+
+/** The stream a command is decided on, once the id of its resource is known. */
+export function commandStream({ decides, idField }: CommandSpec, data: Record<string, unknown>): string {
+  const resource = String(data[idField])
+  return decides === 'targetrun' ? streams.targetRun(resource, Number(data.n)) : `${decides}-${resource}`
+}
+
+const unfinished = runStatus.extract([
+  'queued',
+  'awaiting-approval',
+  'running',
+  'paused',
+  'cancelling',
+  'needs-attention',
+])
+/** Which of the runs that have not ended; those that fit everything given. */
+export const cancelRuns = z.strictObject({
+  jobId: id.optional(),
+  status: z.array(unfinished).min(1).max(6).optional(),
+  /** Id of who, or what schedule, asked for the run. */
+  initiator: z.string().min(1).max(120).optional(),
+  reason: reason.optional(),
+})
+export type CancelRuns = z.output<typeof cancelRuns>
+
+/** Commands about every resource that fits a filter: one answer for each of them. */
+export const filterCommands = {
+  'cancel-runs': {
+    category: 'run',
+    permission: 'run:cancel',
+    summary: 'Stop every run that has not ended and fits the filter',
+    schema: cancelRuns,
+    example: { jobId: exampleId, status: ['queued', 'running'], reason: 'wrong version released' },
+  },
+} as const
 
 /** Runs are worked on from `opsconductor` too, so permissions are a closed list derived from the commands. */
 export const commandPermissions: ReadonlySet<string> = new Set(Object.values(commands).map(c => c.permission))

@@ -72,13 +72,13 @@ export function endedAs(event: RunEvent): RunStatus | undefined {
 export function evolveLife(before: RunLife, event: RunEvent): RunLife {
   const status = endedAs(event)
   if (status) return { ...before, status, attention: false, awaiting: null, granted: 0 }
-  return withStatus({ ...before, ...changed(event) })
+  return withStatus({ ...before, ...changed(event, before) })
 }
 
 /** A person has said what became of a step: the run goes on. */
 export const attended = (before: RunLife): RunLife => withStatus({ ...before, attention: false })
 
-function changed(event: RunEvent): Partial<RunLife> {
+function changed(event: RunEvent, { awaiting }: RunLife): Partial<RunLife> {
   switch (event.type) {
     case 'RunStarted':
       return { started: true }
@@ -99,7 +99,7 @@ function changed(event: RunEvent): Partial<RunLife> {
     case 'ApprovalQuorumReached':
     case 'ApprovalDenied':
     case 'ApprovalExpired':
-      return { awaiting: null, granted: 0 }
+      return event.data.stepId === awaiting ? { awaiting: null, granted: 0 } : {}
     case 'RunRequested':
     case 'TargetsResolved':
     case 'SubRunTriggered':

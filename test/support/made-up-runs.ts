@@ -8,6 +8,8 @@ export const madeUpOutput = { bytes: 12, chunks: 1, sha256: digest('output'), tr
 const AT = '2026-01-01T00:00:00.123456Z'
 const LATER = '2026-01-02T00:00:00.000Z'
 
+const rules = (steps: readonly string[]) => steps.map(id => ({ id, idempotent: false, continueOnError: false }))
+
 /** Short ways to say what happened on one target of a run. */
 export function onTarget(history: History, run: number, n: number, target: number) {
   const at = { runId: ids.run(run), n }
@@ -29,7 +31,7 @@ export function onTarget(history: History, run: number, n: number, target: numbe
         type: 'TargetRunClaimed',
         data: {
           ...{ ...at, targetId, epoch, executorId: 'executor-1', executorKey: 'k'.repeat(43), deadline: LATER },
-          steps: steps.map(id => ({ id, idempotent: false, continueOnError: false })),
+          steps: rules(steps),
           due: [...due],
           target: { name: `web-${target}`, address: '10.0.0.1', port: 22 },
         },
@@ -83,9 +85,10 @@ export function eventfulRun(history: History, run: number, targets: readonly [nu
   first.succeed('install', 2, 2)
   const gate = { runId, stepId: 'go' }
   tell({ type: 'ApprovalRequested', data: { ...gate, prompt: 'really?', quorum: 2, expiresAt: LATER } })
-  for (const granted of [1, 2]) tell({ type: 'ApprovalGranted', data: { ...gate, granted, reason: 'seen' } })
+  for (const [i, by] of ['bob', 'eve'].entries())
+    tell({ type: 'ApprovalGranted', data: { ...gate, by, granted: i + 1, reason: 'seen' } })
   tell({ type: 'ApprovalQuorumReached', data: gate })
-  first.add({ type: 'StepWaitStarted', data: { ...first.at, targetId: first.targetId, stepId: 'rest', until: LATER } })
+  first.add({ type: 'StepWaitStarted', data: { ...first.at, targetId: first.targetId, steps: rules(steps), stepId: 'rest', until: LATER } })
   first.add({ type: 'StepWaitEnded', data: { ...first.at, stepId: 'rest' } })
   const sub = { runId, stepId: 'other', subRunId: ids.run(900 + run) }
   tell({ type: 'SubRunTriggered', data: { ...sub, jobId: ids.job(1) } })
