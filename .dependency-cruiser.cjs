@@ -68,7 +68,7 @@ module.exports = {
       comment: 'Deciders take clock and ids through meta; nothing in them reads or writes.',
       severity: 'error',
       from: { path: '^command-api/domain/', pathNot: SPECS },
-      to: { dependencyTypes: ['npm', 'npm-dev', 'npm-no-pkg', 'npm-unknown', 'core'], pathNot: packages('zod|luxon') },
+      to: { dependencyTypes: ['npm', 'npm-dev', 'npm-no-pkg', 'npm-unknown', 'core'], pathNot: packages('zod|luxon|@marcbachmann/cel-js|re2js') },
     },
     {
       name: 'embedded-parts-stay-behind-the-entry',
@@ -85,6 +85,8 @@ module.exports = {
     onePlace('ssh2', 'ssh2', ['^executors/']),
     onePlace('fastify', 'fastify|@fastify/[^/]+', ['^(command-api|query-api)/', '^infra/http(/|\\.ts$)']),
     onePlace('pino', 'pino', ['^infra/log\\.ts$'], { types: true }),
+    onePlace('cel', '@marcbachmann/cel-js', ['^command-api/domain/workflow/']),
+    onePlace('re2', 're2js', ['^command-api/domain/workflow/', '^executors/output/']),
     onePlace('commander', 'commander', ['^cli/']),
     {
       name: 'shipped-code-without-tests-and-benches',

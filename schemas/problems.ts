@@ -51,6 +51,8 @@ export const problems = {
   'unsupported-media-type': [415, 'Send application/json'],
   'headers-too-large': [431, 'The request headers are larger than allowed'],
   'idempotency-key-reused': [422, 'The Idempotency-Key was used with another request'],
+  'invalid-parameters': [422, 'The parameters are not what the job version asks for'],
+  'invalid-workflow': [422, 'The steps do not make a workflow that can be run'],
   'secret-in-payload': [422, 'The request carries what looks like a secret where no secret belongs'],
   'rate-limited': [429, 'Too many requests'],
   internal: [500, 'Something went wrong on our side'],

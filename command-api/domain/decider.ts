@@ -1,6 +1,6 @@
 import type { StreamCategory } from '../../schemas/events.ts'
 import type { Meta } from '../../schemas/kernel.ts'
-import { type ProblemCode, ProblemError } from '../../schemas/problems.ts'
+import { type Problem, type ProblemCode, ProblemError } from '../../schemas/problems.ts'
 
 export type Message = { type: string; data: unknown }
 
@@ -20,8 +20,8 @@ export type Decider<S, C extends Message, E extends Message, F> = {
 export class DomainError extends ProblemError {
   override name = 'DomainError'
   declare readonly detail: string
-  constructor(code: ProblemCode, detail: string) {
-    super(code, detail)
+  constructor(code: ProblemCode, detail: string, errors?: Problem['errors']) {
+    super(code, detail, errors)
   }
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { id } from '../kernel.ts'
 import { stepBase } from './base.ts'
 import { approval, jobRun, noop } from './control.ts'
 import { fileGet, filePut } from './file.ts'
@@ -69,7 +70,10 @@ export const renderedStep = z.strictObject({
   timeoutSeconds: z.int().min(1),
   silenceSeconds: z.int().min(1).optional(),
   continueOnError: z.boolean(),
+  /** Complete by itself: the values it needs are set in it. */
   check: z.string().optional(),
+  /** The credential whose secret goes to standard input, followed by nothing. */
+  stdinCredentialId: id.optional(),
   outputs: stepBase.outputs,
 })
 export type RenderedStep = z.output<typeof renderedStep>
