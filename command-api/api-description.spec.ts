@@ -21,12 +21,14 @@ const catalogue = {
   credential: () => undefined,
   stop: async () => {},
 }
+const activeRuns = { live: false, current: async () => {}, matching: () => [], stop: async () => {} }
 const vault = { seal: () => Promise.reject(new Error('not asked')) }
 const refusals = { record: async () => {}, flush: async () => {} }
 registerCommandApi(http, {
   store,
   dispatcher: createDispatcher({ store }),
   catalogue,
+  activeRuns,
   vault,
   clock: systemClock,
   ids: systemIds,
@@ -61,7 +63,7 @@ t.test('every command is described, with an example and its problems', async t =
       t.ok(operation.responses[status], `${name} ${status}`)
     t.equal(
       Boolean(operation.responses['201']),
-      name.startsWith('create') || ['define-job', 'trigger-run'].includes(name),
+      name.startsWith('create') || ['define-job', 'trigger-run', 'rerun'].includes(name),
     )
   }
   t.ok(api.paths['/v1/commands'].post.requestBody.content['application/x-ndjson'])

@@ -1,11 +1,14 @@
 import { Readable } from 'node:stream'
+import { z } from 'zod'
 import { type HttpServer, ProblemError, type Reply, type Request } from '../infra/http/index.ts'
-import { type Category, commands } from '../schemas/commands.ts'
+import { type Category, commands, filterCommands } from '../schemas/commands.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
 import { commandAnswer, exampleAnswer } from './answer.ts'
 import { bulk, bulkAnswer, bulkExample, bulkLine } from './bulk.ts'
+import { cancelMany, cancelRunsAnswer, cancelRunsExample } from './cancel-runs.ts'
 import type { Answer } from './dispatch.ts'
 import { type CommandDeps, commandSpec, createExecutor, forbidden } from './execute.ts'
+import { examplePlan, type RunPlan, runPlan } from './plan-run.ts'
 import { commandHeaders, envelopeOf, whoAsks } from './request-meta.ts'
 
 /** The write side on an HTTP server: one route for each command of the schemas, one for many commands at once. */
@@ -17,11 +20,7 @@ export function registerCommandApi(http: HttpServer, deps: CommandDeps): void {
       ...{ operationId: name, tag: category, summary, headers: commandHeaders },
       body: { schema, example },
       answers: {
-        200: {
-          description: 'Durable, or nothing to do (no events)',
-          schema: commandAnswer,
-          example: exampleAnswer(spec),
-        },
+        200: name === 'trigger-run' ? planOrNothing : { ...durable, example: exampleAnswer(spec) },
         ...(creates && {
           201: { description: 'Created, durable', schema: commandAnswer, example: exampleAnswer(spec) },
         }),
@@ -31,7 +30,8 @@ export function registerCommandApi(http: HttpServer, deps: CommandDeps): void {
     const options = { config: { permission, api }, onError: recordForbidden(deps, name) }
     http.post(`/v1/commands/${name}`, options, async (request, reply) => {
       const answer = await execute(name, request.body, envelopeOf(request))
-      reply.code(statusOf(name, answer)).header('etag', `"${answer.revision}"`)
+      reply.code(statusOf(name, answer))
+      if ('revision' in answer) reply.header('etag', `"${answer.revision}"`)
       return answer
     })
   }
@@ -45,11 +45,35 @@ export function registerCommandApi(http: HttpServer, deps: CommandDeps): void {
     },
   )
   registerBulk(http, deps, execute)
+  registerCancelRuns(http, deps)
+}
+
+const durable = { description: 'Durable, or nothing to do (no events)', schema: commandAnswer }
+const planOrNothing = {
+  description: 'With mode plan: what would happen. Else: there is such a run already (no events)',
+  schema: z.union([runPlan, commandAnswer]),
+  example: examplePlan,
+}
+
+function registerCancelRuns(http: HttpServer, deps: CommandDeps): void {
+  const name = 'cancel-runs'
+  const { permission, summary, schema, example, category } = filterCommands[name]
+  const api = {
+    ...{ operationId: name, tag: category, summary },
+    headers: commandHeaders.omit({ 'If-Match': true }),
+    body: { schema, example },
+    answers: {
+      200: { description: 'What became of each run', schema: cancelRunsAnswer, example: cancelRunsExample },
+    },
+    problems: commandProblems,
+  }
+  const options = { config: { permission, api }, onError: recordForbidden(deps, name) }
+  http.post(`/v1/commands/${name}`, options, request => cancelMany(deps, request.body, envelopeOf(request)))
 }
 
 /** 201 when something new exists under the answer's stream. */
-function statusOf(name: string, answer: Answer): number {
-  return commandSpec(name).creates && answer.events.length > 0 ? 201 : 200
+function statusOf(name: string, answer: Answer | RunPlan): number {
+  return commandSpec(name).creates && 'events' in answer && answer.events.length > 0 ? 201 : 200
 }
 
 /** A caller who is turned away at the door never reaches the executor; that they tried is history all the same. */

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ProblemError, parseInput, parseStrictJson, toProblem } from '../infra/http/index.ts'
 import { problem } from '../schemas/problems.ts'
 import type { Answer } from './dispatch.ts'
+import type { RunPlan } from './plan-run.ts'
 import { type Envelope, idempotencyKey } from './request-meta.ts'
 
 export const bulkLine = z.strictObject({
@@ -23,8 +24,8 @@ const MAX_LINE_BYTES = 1_048_576
 const AT_ONCE = 16
 
 export type BulkDeps = {
-  execute(name: string, body: unknown, envelope: Envelope): Promise<Answer>
-  statusOf(name: string, answer: Answer): number
+  execute(name: string, body: unknown, envelope: Envelope): Promise<Answer | RunPlan>
+  statusOf(name: string, answer: Answer | RunPlan): number
 }
 
 /**
@@ -67,7 +68,7 @@ async function answerTo(deps: BulkDeps, line: Line, envelope: Envelope, inOrder:
 const resourceOf = (data: Record<string, unknown>): string | undefined =>
   ['runId', 'targetId', 'credentialId', 'jobId'].map(key => data[key]).find(id => typeof id === 'string')
 
-type Order = (key: string | undefined, work: () => Promise<Answer>) => Promise<Answer>
+type Order = (key: string | undefined, work: () => Promise<Answer | RunPlan>) => Promise<Answer | RunPlan>
 
 function createOrder(): Order {
   const last = new Map<string, Promise<unknown>>()

@@ -1,117 +1,33 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { type EventStore, EventStoreUnavailable } from '../infra/event-store/port.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
 import type { Log } from '../infra/log.ts'
-import type { LogPosition, Recorded } from '../schemas/events.ts'
+import type { Recorded } from '../schemas/events.ts'
 import type { Selection } from '../schemas/job.ts'
 import { matchesLabels, parseLabelExpression } from '../schemas/label-expression.ts'
-import { comparePositions } from '../schemas/position.ts'
 import type { SelectedTarget } from './domain/index.ts'
+import { createFollower, type Follower } from './follower.ts'
 
 type Entry = { tags: Record<string, string>; status: 'active' | 'decommissioned'; credentialId: string | undefined }
 
 /** Which targets and credentials there are, in memory: what a selection is resolved against. */
-export interface Catalogue {
-  /** Resolves once everything is known that was in the log when it was called. Throws EventStoreUnavailable. */
-  current(): Promise<void>
+export interface Catalogue extends Follower {
   /** Named targets as named, then those the labels match, oldest first; none twice. */
   select(selection: Selection): SelectedTarget[]
   credential(credentialId: string): 'active' | 'revoked' | undefined
-  /** True once the log was read to its end. */
-  readonly live: boolean
-  stop(): Promise<void>
 }
-
-const CATEGORIES = ['target', 'credential'] as const
-const PATIENCE_MS = 5_000
-/** Between two readings nobody asked for. Reading in strides costs a fraction of being told of every event. */
-const STRIDE_MS = 500
-/** So many of them may be put off while the process is busy with commands: whoever needs the newest asks for it. */
-const PUT_OFF = 20
-const BUSY = 0.5
 
 export function createCatalogue({ store, log }: { store: EventStore; log: Log }): Catalogue {
-  const content = createContent()
-  const stopped = new AbortController()
-  let live = false
-  let applied: LogPosition | undefined
-  let running: Promise<void> | undefined
-  let next: Promise<void> | undefined
-
-  const readToTheEnd = async () => {
-    for await (const batch of store.follow({ categories: CATEGORIES, after: applied, signal: stopped.signal })) {
-      for (const event of batch.events) content.apply(event)
-      applied = later(batch.position, applied)
-      if (batch.caughtUp) return
-    }
-  }
-  const refresh = async () => {
-    const head = await store.head()
-    if (!live || later(head, applied) !== applied) await readToTheEnd()
-    // Nothing of our categories is missing up to where the log ended before it was read to its end.
-    applied = later(head, applied)
-    live = !stopped.signal.aborted
-  }
-  /** One reading serves everybody who asked before it began, and nobody who asked later. */
-  const afterwards = async () => {
-    await running?.catch(() => {})
-    next = undefined
-    running = refresh()
-    await running
-  }
-  const current = () => {
-    next ??= afterwards()
-    return next
-  }
-  // A follower waits for a broken event store without end; what is not read in time counts as unreadable all the same.
-  const following = keepReading(
-    () => withinPatience(current()),
-    stopped.signal,
-    error => {
-      if (live) log.warn({ err: error }, 'the log cannot be read: what runs select from may be out of date')
-      live = false
-    },
-  )
+  const { apply, select, credential } = createContent()
+  const follower = createFollower({ store, log, categories: ['target', 'credential'], apply })
   return {
     get live() {
-      return live
+      return follower.live
     },
-    current: () => withinPatience(current()),
-    select: content.select,
-    credential: content.credential,
-    async stop() {
-      stopped.abort()
-      await following
-    },
+    current: follower.current,
+    stop: follower.stop,
+    select,
+    credential,
   }
 }
-
-async function keepReading(read: () => Promise<void>, signal: AbortSignal, onError: (error: unknown) => void) {
-  while (!signal.aborted) {
-    await read().catch(onError)
-    await quietMoment(signal)
-  }
-}
-
-async function quietMoment(signal: AbortSignal): Promise<void> {
-  for (let strides = 0; strides < PUT_OFF && !signal.aborted; strides++) {
-    const before = performance.eventLoopUtilization()
-    await delay(STRIDE_MS, undefined, { signal }).catch(() => {})
-    if (performance.eventLoopUtilization(before).utilization < BUSY) return
-  }
-}
-
-async function withinPatience(reading: Promise<void>): Promise<void> {
-  const patience = new AbortController()
-  const late = delay(PATIENCE_MS, undefined, { signal: patience.signal }).then(() => {
-    throw new EventStoreUnavailable('the log could not be read to its end in time')
-  })
-  late.catch(() => {})
-  await Promise.race([reading, late]).finally(() => patience.abort())
-}
-
-/** The later of the two; the second when they are the same. */
-const later = (a: LogPosition | undefined, b: LogPosition | undefined): LogPosition | undefined =>
-  a && (!b || comparePositions(a, b) > 0) ? a : b
 
 function createContent() {
   const targets = new Map<string, Entry>()

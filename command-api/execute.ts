@@ -7,15 +7,24 @@ import { type CommandSpec, commandStream, commands, filterCommands } from '../sc
 import { categoryOf } from '../schemas/events.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
+import type { ActiveRuns } from './active-runs.ts'
 import { bodyDigest, keyedCommandId, openRecord, recordOutcome } from './command-record.ts'
 import { type DecideDeps, decideCommand, type ParsedCommand } from './decide.ts'
 import { didYouMean } from './did-you-mean.ts'
 import type { Answer } from './dispatch.ts'
+import { planRun, type RunPlan } from './plan-run.ts'
 import type { Refusals } from './refusals.ts'
 import type { Envelope } from './request-meta.ts'
 
-export type CommandDeps = DecideDeps & { store: EventStore; clock: Clock; ids: Ids; log: Log; refusals: Refusals }
-export type Executor = (name: string, body: unknown, envelope: Envelope) => Promise<Answer>
+export type CommandDeps = DecideDeps & {
+  store: EventStore
+  activeRuns: ActiveRuns
+  clock: Clock
+  ids: Ids
+  log: Log
+  refusals: Refusals
+}
+export type Executor = (name: string, body: unknown, envelope: Envelope) => Promise<Answer | RunPlan>
 
 /** Takes a command as it came from outside all the way to its answer. Throws ProblemError. */
 export function createExecutor(deps: CommandDeps): Executor {
@@ -24,12 +33,23 @@ export function createExecutor(deps: CommandDeps): Executor {
     const spec = commandSpec(name)
     if (!envelope.principal.permits(spec.permission)) throw await forbidden(deps, name, envelope)
     const data = parseInput(spec.schema, body) as Record<string, unknown>
+    if (name === 'trigger-run' && data.mode === 'plan') return await plan(deps, data, envelope)
     const parsed: ParsedCommand = { decides: spec.decides, name, data }
     const run = envelope.idempotencyKey === undefined ? unkeyed : keyed
     return await run({ deps, spec, parsed, body, envelope, inFlight }).catch(error => {
       throw edgeError(error)
     })
   }
+}
+
+/** A question, not an attempt: nothing of it is recorded. */
+async function plan(deps: CommandDeps, data: Record<string, unknown>, envelope: Envelope): Promise<RunPlan> {
+  const runId = typeof data.runId === 'string' ? data.runId : deps.ids.next()
+  // The schema of trigger-run has made it what planRun takes.
+  const trigger = { ...data, runId } as Parameters<typeof planRun>[1]
+  return await planRun(deps, trigger, metaOf(deps, 'trigger-run', envelope, deps.ids.next())).catch(error => {
+    throw edgeError(error)
+  })
 }
 
 /** @throws ProblemError unknown-command, with the nearest name there is. */
@@ -151,7 +171,8 @@ function isRejection(error: unknown): error is ProblemError {
   return error instanceof ProblemError && !passing.has(error.code)
 }
 
-function edgeError(error: unknown): unknown {
+/** What went wrong, as it is told outside. */
+export function edgeError(error: unknown): unknown {
   if (!(error instanceof EventStoreUnavailable)) return error
   return new ProblemError(
     'event-store-unavailable',

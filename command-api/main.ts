@@ -7,6 +7,7 @@ import { administratorKeys, createHttpServer, type HttpServer, listen, registerD
 import { systemIds } from '../infra/ids.ts'
 import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
+import { createActiveRuns } from './active-runs.ts'
 import { registerCommandApi } from './app.ts'
 import { createCatalogue } from './catalogue.ts'
 import { createDispatcher } from './dispatch.ts'
@@ -22,12 +23,14 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
   const store = connectEventStore(given(config.eventStoreUrl, 'OPSCONDUCTOR_EVENTSTORE_URL'))
   const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: 'command-api', log })
   const catalogue = createCatalogue({ store, log })
+  const activeRuns = createActiveRuns({ store, log })
   const dispatcher = createDispatcher({ store, clock: systemClock, cache: createStateCache() })
   const vault = createVaultClient(bus)
   const [clock, ids] = [systemClock, systemIds]
   const refusals = createRefusals({ store, clock, ids, log })
   return {
-    register: http => registerCommandApi(http, { store, dispatcher, catalogue, vault, clock, ids, log, refusals }),
+    register: http =>
+      registerCommandApi(http, { store, dispatcher, catalogue, activeRuns, vault, clock, ids, log, refusals }),
     ready: () => [
       { name: 'event-store', ok: catalogue.live },
       { name: 'broker', ok: bus.status() === 'connected' },
@@ -37,7 +40,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
       deadlineMs: 5_000,
       run: async () => {
         await refusals.flush()
-        await Promise.all([catalogue.stop(), bus.close(), store.close()])
+        await Promise.all([catalogue.stop(), activeRuns.stop(), bus.close(), store.close()])
       },
     },
   }

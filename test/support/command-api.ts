@@ -1,5 +1,6 @@
 import { pino } from 'pino'
 import type { Test } from 'tap'
+import { createActiveRuns } from '../../command-api/active-runs.ts'
 import { registerCommandApi } from '../../command-api/app.ts'
 import { type Catalogue, createCatalogue } from '../../command-api/catalogue.ts'
 import { createDispatcher } from '../../command-api/dispatch.ts'
@@ -32,6 +33,7 @@ export async function commandApi(
 ): Promise<CommandApi> {
   const { store, vault, log = pino({ level: 'silent' }) } = parts
   const catalogue = createCatalogue({ store, log })
+  const activeRuns = createActiveRuns({ store, log })
   const dispatcher = createDispatcher({ store, ...(!parts.forget && { cache: createStateCache() }) })
   const http = await createHttpServer({
     log,
@@ -43,11 +45,11 @@ export async function commandApi(
     ...{ store, clock, ids, log },
     ...(parts.summaryAfterMs !== undefined && { summaryAfterMs: parts.summaryAfterMs }),
   })
-  registerCommandApi(http, { store, dispatcher, catalogue, vault, clock, ids, log, refusals })
+  registerCommandApi(http, { store, dispatcher, catalogue, activeRuns, vault, clock, ids, log, refusals })
   await http.ready()
   t.teardown(async () => {
     await http.close()
-    await catalogue.stop()
+    await Promise.all([catalogue.stop(), activeRuns.stop()])
   })
   return {
     http,

@@ -88,7 +88,10 @@ export function eventfulRun(history: History, run: number, targets: readonly [nu
   for (const [i, by] of ['bob', 'eve'].entries())
     tell({ type: 'ApprovalGranted', data: { ...gate, by, granted: i + 1, reason: 'seen' } })
   tell({ type: 'ApprovalQuorumReached', data: gate })
-  first.add({ type: 'StepWaitStarted', data: { ...first.at, targetId: first.targetId, steps: rules(steps), stepId: 'rest', until: LATER } })
+  first.add({
+    type: 'StepWaitStarted',
+    data: { ...first.at, targetId: first.targetId, steps: rules(steps), stepId: 'rest', until: LATER },
+  })
   first.add({ type: 'StepWaitEnded', data: { ...first.at, stepId: 'rest' } })
   const sub = { runId, stepId: 'other', subRunId: ids.run(900 + run) }
   tell({ type: 'SubRunTriggered', data: { ...sub, jobId: ids.job(1) } })
