@@ -44,7 +44,10 @@ export const assignment = z.strictObject({
   epoch,
   leaseSeconds: z.int().min(1),
   target: z.strictObject({ targetId: id, name, address, port, hostKey: hostKeyExpectation }),
-  credential: z.strictObject({ credentialId: id, version: z.int().min(1), kind: credentialKind, username: z.string() }),
+  /** Absent when nothing that is left to do logs in to the target. */
+  credential: z
+    .strictObject({ credentialId: id, version: z.int().min(1), kind: credentialKind, username: z.string() })
+    .optional(),
   /** What is left to do, in order: a target run that was taken over does not repeat the steps that are over. */
   steps: z.array(renderedStep).min(1),
   /** Asked first: whether this step, whose outcome nobody knows, took effect. */
@@ -70,9 +73,12 @@ export const heartbeatReply = z.strictObject({
   forget: z.array(z.strictObject({ runId: id, n, epoch })),
   /** Stop these steps if they are the ones that run. */
   cancelSteps: z.array(z.strictObject({ runId: id, n, epoch, stepId: stepRunId })).optional(),
+  /** Of paused runs: end the running step and give the rest back. */
+  handBack: z.array(z.strictObject({ runId: id, n, epoch })).optional(),
 })
 export const control = z.strictObject({
-  kind: z.enum(['cancel', 'cancel-step']),
+  /** `hand-back`: the running step may end, the rest is given back. */
+  kind: z.enum(['cancel', 'cancel-step', 'hand-back']),
   runId: id,
   n,
   epoch,

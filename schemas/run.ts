@@ -337,6 +337,7 @@ export const targetRunCommands = {
     until: instant,
   }),
   'end-wait': z.strictObject({ ...targetRun, stepId: stepRunId }),
+  'time-out-target-run': z.strictObject({ ...targetRun, targetId: id }),
   /** What is to be done cannot even be written down: an expression that fails, a command the safety checks deny. */
   'fail-unclaimed-target-run': z.strictObject({
     ...targetRun,
@@ -403,7 +404,11 @@ export const targetRunEvents = {
   StepChecked: z.object({ ...stepRun, verdict: z.enum(['happened', 'did-not-happen', 'unclear']), detail }),
   StepResolved: z.object({ ...stepRun, as: z.enum(['succeeded', 'failed', 'retry']), reason }),
   StepCancellationRequested: z.object({ ...targetRun, stepId: stepRunId, reason: reason.optional() }),
-  TargetRunCancellationRequested: z.object({ ...targetRun, reason: reason.optional() }),
+  TargetRunCancellationRequested: z.object({
+    ...targetRun,
+    reason: reason.optional(),
+    cause: z.enum(['timed-out']).optional(),
+  }),
   /** The target run has failed; these are done before it ends: what undoes earlier steps, then failure handlers. */
   CompensationStarted: z.object({ ...targetRun, steps: z.array(stepRunId).min(1), class: failureClass, detail }),
   CompensationCompleted: z.object({ ...targetRun, failed: z.array(stepRunId) }),

@@ -106,7 +106,8 @@ function requested(asked: Asked, job: Runnable['job'], version: JobVersion, meta
   if ((facts.parent?.depth ?? 0) > MAX_DEPTH)
     throw new DomainError('invalid-input', `runs that trigger runs may go ${MAX_DEPTH} deep`)
   const targetIds = inOrder(usable(facts, version), version.strategy?.order, asked.runId)
-  const { credentialId, maxParallel, strategy, overlap, priority, pool, access, timeouts } = version
+  const { credentialId, maxParallel, strategy, overlap, priority, pool, timeouts } = version
+  const access = version.access ?? (logsIn(version) ? 'exclusive' : 'shared')
   const data: Requested = {
     ...asked,
     ...{ jobId: job.jobId, jobVersion: version.version, jobName: job.name, targets: targetIds.length },
@@ -124,17 +125,21 @@ function usable({ targets, credentials }: RunFacts, version: JobVersion): string
   if (targets.length === 0) throw new DomainError('empty-selection', 'no active target matches the selection')
   if (targets.length > MAX_TARGETS)
     throw new DomainError('too-many-targets', `${targets.length} targets match; a run has at most ${MAX_TARGETS}`)
-  const logsIn = version.steps.some(step => needsLogin.has(step.uses))
+  const login = logsIn(version)
   for (const { targetId, status, credentialId } of targets) {
     if (status === 'absent') throw new DomainError('target-not-found', `no target ${targetId}`)
     if (status === 'decommissioned')
       throw new DomainError('target-decommissioned', `the target ${targetId} is decommissioned`)
-    if (logsIn) checkCredential(targetId, version.credentialId ?? credentialId, credentials)
+    if (login) checkCredential(targetId, version.credentialId ?? credentialId, credentials)
   }
   return targets.map(t => t.targetId)
 }
 
-const needsLogin: ReadonlySet<string> = new Set(['ssh.command', 'ssh.script', 'file.put', 'file.get'])
+const needsLogin: ReadonlySet<string> = new Set(['ssh.command', 'ssh.script', 'file.put', 'file.get', 'wait.until'])
+
+/** Whether anything is done on the targets themselves. */
+const logsIn = ({ steps, onFailure = [] }: JobVersion): boolean =>
+  [...steps, ...onFailure].some(step => needsLogin.has(step.uses))
 
 function checkCredential(targetId: string, id: string | undefined, statuses: RunFacts['credentials']): void {
   if (id === undefined) throw new DomainError('credential-missing', `the target ${targetId} has no credential`)

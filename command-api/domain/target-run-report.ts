@@ -1,7 +1,7 @@
 import type { TargetRunCommand, TargetRunEvent } from '../../schemas/run.ts'
 import { DomainError } from './decider.ts'
 import { retryAt } from './retry.ts'
-import { endIfLast, failing, place, skipRest } from './target-run-end.ts'
+import { endIfLast, failing, place, skipRest, targetRunFailed } from './target-run-end.ts'
 import {
   dueSteps,
   isTargetRunFinished,
@@ -183,11 +183,9 @@ function cancelled(data: DataOf<'report-cancelled'>, state: Held): TargetRunEven
   const stopped = step
     ? stopStep(data, running(state, { stepId: step.stepId, attempt: step.attempt, ...named(data) }))
     : []
-  return [
-    ...stopped,
-    ...skipRest(state, data, 'cancelled', step?.stepId),
-    { type: 'TargetRunCancelled', data: { ...place(data), targetId: state.targetId, detail } },
-  ]
+  const rest = [...stopped, ...skipRest(state, data, 'cancelled', step?.stepId)]
+  if (state.timedOut) return [...rest, targetRunFailed(state, data, { class: 'timed-out', detail })]
+  return [...rest, { type: 'TargetRunCancelled', data: { ...place(data), targetId: state.targetId, detail } }]
 }
 
 const named = ({ stepId, attempt }: DataOf<'report-cancelled'>) => ({

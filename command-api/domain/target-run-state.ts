@@ -32,6 +32,8 @@ export type Progress = {
   /** Of this step nobody knows yet whether it took effect, and its check is to be asked. */
   verify: { stepId: string; attempt: number } | undefined
   cancelRequested: boolean
+  /** It is stopped because its time was over. */
+  timedOut: boolean
   /** The step somebody wants stopped. */
   stepCancel: string | undefined
 }
@@ -115,7 +117,8 @@ const neverClaimed = (event: TargetRunEvent): KnownTargetRun => ({
   notBefore: undefined,
 })
 
-const unclaimed = (targetId: string): Progress => ({
+/** Before anything happened to it. */
+export const unclaimed = (targetId: string): Progress => ({
   targetId,
   epoch: 0,
   claim: undefined,
@@ -125,6 +128,7 @@ const unclaimed = (targetId: string): Progress => ({
   recovery: undefined,
   verify: undefined,
   cancelRequested: false,
+  timedOut: false,
   stepCancel: undefined,
 })
 
@@ -141,8 +145,9 @@ function waiting(state: TargetRun, { targetId, steps, stepId, until }: DataOf<'S
 }
 
 function progress(state: KnownTargetRun): Progress {
-  const { targetId, epoch, claim, steps, attempts, ended, recovery, verify, cancelRequested, stepCancel } = state
-  return { targetId, epoch, claim, steps, attempts, ended, recovery, verify, cancelRequested, stepCancel }
+  const { targetId, epoch, claim, steps, attempts, ended, recovery, verify } = state
+  const { cancelRequested, timedOut, stepCancel } = state
+  return { targetId, epoch, claim, steps, attempts, ended, recovery, verify, cancelRequested, timedOut, stepCancel }
 }
 
 const free = (state: Progress, notBefore?: string): TargetRun => ({ ...state, status: 'claimable', notBefore })
@@ -195,7 +200,7 @@ function evolveWork(state: KnownTargetRun, event: Worked): TargetRun {
     case 'StepCancellationRequested':
       return { ...state, stepCancel: event.data.stepId }
     case 'TargetRunCancellationRequested':
-      return { ...state, cancelRequested: true }
+      return { ...state, cancelRequested: true, timedOut: event.data.cause === 'timed-out' }
     case 'OutputSealed':
     case 'OutputGapDetected':
     case 'RemoteProcessTerminated':

@@ -1,18 +1,14 @@
 import type { TargetRunCommand, TargetRunEvent } from '../../schemas/run.ts'
 import { DomainError } from './decider.ts'
 import { endIfLast, failing, place, skipRest, skips, targetRunFailed } from './target-run-end.ts'
-import { evolveTargetRun, type Progress, remainingSteps, type TargetRun } from './target-run-state.ts'
+import { evolveTargetRun, type Progress, remainingSteps, type TargetRun, unclaimed } from './target-run-state.ts'
 
 type DataOf<T extends TargetRunCommand['type']> = Extract<TargetRunCommand, { type: T }>['data']
 type Free = { runId: string; n: number; targetId: string; steps: DataOf<'settle-target-run'>['steps'] }
 
 /** A target run nobody holds, with the steps it is to go through. Throws target-run-not-free. */
 function freeTargetRun({ targetId, steps }: Pick<Free, 'targetId' | 'steps'>, state: TargetRun): Progress {
-  if (state.status === 'absent')
-    return {
-      ...{ targetId, steps, epoch: 0, claim: undefined, attempts: {}, ended: {} },
-      ...{ recovery: undefined, verify: undefined, cancelRequested: false, stepCancel: undefined },
-    }
+  if (state.status === 'absent') return { ...unclaimed(targetId), steps }
   if (state.status === 'claimable') return { ...state, steps }
   throw new DomainError('target-run-not-free', `the target run is ${state.status}`)
 }
@@ -50,7 +46,7 @@ export function failUnclaimed(data: DataOf<'fail-unclaimed-target-run'>, state: 
 const endings = {
   cancelled: ['cancelled', 'cancelled before any executor took it'],
   stopped: ['stopped', 'not begun: too many other target runs had failed'],
-  'timed-out': ['cancelled', 'the time of the run was over'],
+  'timed-out': ['cancelled', 'its time was over'],
   'gate-closed': ['cancelled', 'a step of the whole run did not let it go on'],
 } as const
 
@@ -84,6 +80,15 @@ function endable(targetId: string, state: TargetRun): Progress | undefined {
     case 'failed':
       throw new DomainError('target-run-finished', `the target run has ended: ${state.status}`)
   }
+}
+
+/** The time this target may take is over. What runs there is stopped by its executor, which then says so. */
+export function timeOut(data: DataOf<'time-out-target-run'>, state: TargetRun): TargetRunEvent[] {
+  if (state.status === 'claimed' || state.status === 'running') {
+    const wanted = { ...place(data), cause: 'timed-out' } as const
+    return state.cancelRequested ? [] : [{ type: 'TargetRunCancellationRequested', data: wanted }]
+  }
+  return endUnclaimed({ ...data, why: 'timed-out' }, state)
 }
 
 /** Somebody wants this one target left alone. What runs there is stopped by its executor, which then says so. */

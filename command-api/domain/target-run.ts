@@ -6,7 +6,15 @@ import { type Decider, DomainError } from './decider.ts'
 import { endIfLast, failing, place, skips } from './target-run-end.ts'
 import { isReport, outcomeUnknown, report } from './target-run-report.ts'
 import { evolveTargetRun, isTargetRunFinished, type KnownTargetRun, type TargetRun } from './target-run-state.ts'
-import { beginWait, cancelTargetRun, endUnclaimed, endWait, failUnclaimed, settle } from './target-run-unclaimed.ts'
+import {
+  beginWait,
+  cancelTargetRun,
+  endUnclaimed,
+  endWait,
+  failUnclaimed,
+  settle,
+  timeOut,
+} from './target-run-unclaimed.ts'
 
 type DataOf<T extends TargetRunCommand['type']> = Extract<TargetRunCommand, { type: T }>['data']
 
@@ -36,6 +44,8 @@ export const targetRun: Decider<TargetRun, TargetRunCommand, TargetRunEvent, Tar
         return beginWait(command.data, state)
       case 'end-wait':
         return endWait(command.data, state, meta.at)
+      case 'time-out-target-run':
+        return timeOut(command.data, state)
       case 'fail-unclaimed-target-run':
         return failUnclaimed(command.data, state)
       case 'expire-lease':

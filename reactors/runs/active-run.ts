@@ -1,25 +1,26 @@
 import type { LogPosition } from '../../schemas/events.ts'
+import type { RunEvent } from '../../schemas/run.ts'
+import { Passage } from './passage.ts'
+import { acceptedFailures, batchEnds } from './strategy.ts'
 
 /** Who works on a target run now. `started`: a step was begun, so it is never handed to anyone else on its own. */
-export type Claim = { executorId: string; epoch: number; started: boolean }
-export type Ending = 'succeeded' | 'failed' | 'cancelled' | 'needs-attention'
+export type Claim = { executorId: string; epoch: number; started: boolean; left?: number | undefined }
+export type Ending = 'succeeded' | 'failed' | 'cancelled'
 /**
- * `fresh` was never claimed and has no stream; `reserved` is being claimed by this process; `requeued` was claimed and
- * is free again.
+ * `fresh` was never claimed and has no stream; `requeued` was, and is free again. `reserved` is being claimed by this
+ * process. `held` waits for something of the run or of other runs, `delayed` for a moment.
  */
-type TargetState = 'fresh' | 'reserved' | 'claimed' | 'requeued' | Ending
+type TargetState = 'fresh' | 'requeued' | 'reserved' | 'claimed' | 'held' | 'delayed' | 'needs-attention' | Ending
 export type Counts = { succeeded: number; failed: number; cancelled: number; needsAttention: number }
+/** What a held target run waits for. */
+export type Hold = 'target' | 'group' | { step: string }
+export type Delay = { until: string; wait?: string | undefined }
 
-export type RunRequest = {
-  runId: string
-  jobId: string
-  jobVersion: number
-  credentialId: string | undefined
-  maxParallel: number
-  targets: number
-  correlationId: string
-  requestEventId: string
-}
+type Requested = Extract<RunEvent, { type: 'RunRequested' }>['data']
+export type RunRequest = Requested & { correlationId: string; requestEventId: string; requestedAt: string }
+export type Gate = { status: 'open' | 'passed' | 'closed'; expiresAt?: string; subRunId?: string }
+
+const endings: ReadonlySet<string> = new Set<Ending>(['succeeded', 'failed', 'cancelled'])
 
 /** One run that has not ended, as its events tell it, with what this process is about to claim. */
 export class ActiveRun {
@@ -29,17 +30,40 @@ export class ActiveRun {
   readonly targetIds: string[] = []
   readonly claims = new Map<number, Claim>()
   readonly requeued = new Set<number>()
+  readonly held = new Map<number, Hold>()
+  readonly delayed = new Map<number, Delay>()
+  readonly attention = new Set<number>()
+  readonly gates = new Map<string, Gate>()
+  /** Target runs somebody wants stopped. */
+  readonly unwanted = new Set<number>()
+  /** When each target run that has begun did so. */
+  readonly begunAt = new Map<number, string>()
+  readonly passage: Passage
   status: 'queued' | 'running' | 'cancelling' | 'ended' = 'queued'
+  paused = false
+  stopped = false
+  startedAt: string | undefined
+  /** The counts with which the log last said that people are needed. */
+  attentionTold: string | undefined
+  /** An older run of the same job has to end first. */
+  waitsForOlder = false
   readonly #targets: TargetState[] = []
   readonly #epochs: number[] = []
-  readonly #endings: Record<Ending, number> = { succeeded: 0, failed: 0, cancelled: 0, 'needs-attention': 0 }
+  readonly #counts: Record<Ending, number> = { succeeded: 0, failed: 0, cancelled: 0 }
+  readonly #batchEnds: number[]
+  readonly #acceptedFailures: number
+  #batch = 0
+  #endedInOrder = 0
   #fresh = 0
-  #everClaimed = false
+  #begun = 0
   #reserved = 0
 
   constructor(request: RunRequest, before: LogPosition | undefined) {
     this.request = request
     this.before = before
+    this.passage = new Passage(request.plan ?? [])
+    this.#batchEnds = batchEnds(request.strategy?.batches, request.targets)
+    this.#acceptedFailures = acceptedFailures(request.strategy?.maxFailures, request.targets)
   }
 
   get runId(): string {
@@ -47,7 +71,7 @@ export class ActiveRun {
   }
 
   get everClaimed(): boolean {
-    return this.#everClaimed
+    return this.#begun > 0
   }
 
   get reserved(): number {
@@ -55,14 +79,38 @@ export class ActiveRun {
   }
 
   get ended(): number {
-    return Object.values(this.#endings).reduce((sum, count) => sum + count, 0)
+    return this.#counts.succeeded + this.#counts.failed + this.#counts.cancelled
   }
 
-  /** The endings so far; what never began in a cancelled run counts as cancelled. */
+  get failed(): number {
+    return this.#counts.failed
+  }
+
+  get tooManyFailed(): boolean {
+    return this.#counts.failed > this.#acceptedFailures
+  }
+
+  /** Target runs that may have begun by now: those of the batches up to the current one, or that did begin. */
+  get scope(): number {
+    return this.stopped ? this.#begun : (this.#batchEnds[this.#batch] ?? this.request.targets)
+  }
+
+  /** Those that were never claimed and never will be. */
+  get neverBegun(): number {
+    const given = this.status === 'cancelling' || this.stopped
+    return given ? this.request.targets - this.#begun - this.#reserved : 0
+  }
+
+  /** Nobody works on it and nothing of it goes on by itself. */
+  get idle(): boolean {
+    const waiting = this.requeued.size + this.held.size + this.delayed.size
+    return this.claims.size + this.#reserved + waiting === 0 && !this.#hasFresh()
+  }
+
+  /** The endings so far; what never began and never will counts as cancelled. */
   counts(): Counts {
-    const { succeeded, failed, cancelled, 'needs-attention': needsAttention } = this.#endings
-    const neverBegun = this.status === 'cancelling' ? this.request.targets - this.ended : 0
-    return { succeeded, failed, cancelled: cancelled + neverBegun, needsAttention }
+    const { succeeded, failed, cancelled } = this.#counts
+    return { succeeded, failed, cancelled: cancelled + this.neverBegun, needsAttention: this.attention.size }
   }
 
   resolve(from: number, targetIds: readonly string[]): void {
@@ -74,23 +122,46 @@ export class ActiveRun {
 
   /** Whether one more target run may be claimed now. */
   get available(): boolean {
-    if (this.status === 'cancelling' || this.status === 'ended') return false
-    return this.#reserved + this.claims.size < this.request.maxParallel && this.#peek() !== undefined
+    if (this.status === 'cancelling' || this.status === 'ended' || this.paused || this.waitsForOlder) return false
+    if (this.#reserved + this.claims.size >= (this.request.maxParallel ?? this.request.targets)) return false
+    return this.#peek() !== undefined
   }
 
   /** Takes the next target run out of the queue; give it back with `release` or confirm it with `claimed`. */
   reserve(): number | undefined {
     const n = this.available ? this.#peek() : undefined
     if (n === undefined) return undefined
-    this.requeued.delete(n)
-    this.#targets[n] = 'reserved'
+    this.#set(n, 'reserved')
     this.#reserved += 1
     return n
   }
 
   /** Puts a reserved target run back; one that the log has meanwhile told more about stays as it is. */
-  release(n: number, as: 'fresh' | 'requeued'): void {
-    if (this.#targets[n] === 'reserved') this.#queue(n, as)
+  release(n: number): void {
+    if (this.#targets[n] === 'reserved') this.#free(n)
+  }
+
+  /** A reserved target run that cannot go on now waits until `unhold`. */
+  hold(n: number, why: Hold): void {
+    if (this.#targets[n] !== 'reserved') return
+    this.#set(n, 'held')
+    this.held.set(n, why)
+  }
+
+  unhold(matches: (hold: Hold, n: number) => boolean): void {
+    for (const [n, hold] of this.held) if (matches(hold, n)) this.#free(n)
+  }
+
+  delay(n: number, delay: Delay): void {
+    if (this.hasEnded(n)) return
+    this.#begin(n)
+    this.#set(n, 'delayed')
+    this.delayed.set(n, delay)
+  }
+
+  /** Frees those whose moment has come; one that waits inside a step stays until the log says that it is over. */
+  wakeDelayed(now: string): void {
+    for (const [n, { until, wait }] of this.delayed) if (wait === undefined && until <= now) this.#free(n)
   }
 
   /** The newest claim there ever was on a target run, 0 when there was none. */
@@ -101,10 +172,10 @@ export class ActiveRun {
   /** Heard twice, from the append and from the log, in either order: the second time changes nothing. */
   claimed(n: number, claim: Claim): void {
     if (this.lastEpoch(n) >= claim.epoch) return
+    this.#begin(n)
     this.#set(n, 'claimed')
     this.#epochs[n] = claim.epoch
     this.claims.set(n, claim)
-    this.#everClaimed = true
   }
 
   started(n: number, epoch: number): void {
@@ -112,31 +183,90 @@ export class ActiveRun {
     if (claim?.epoch === epoch) claim.started = true
   }
 
+  /** A step is over on a target; its claim too when that was all it was for. */
+  stepOver(n: number, stepId: string, byClaim: boolean): void {
+    this.passage.passed(n, stepId)
+    const claim = this.claims.get(n)
+    if (!byClaim || !claim) return
+    claim.started = false
+    if (claim.left === undefined) return
+    claim.left -= 1
+    if (claim.left <= 0) this.#free(n)
+  }
+
   requeue(n: number, epoch: number): void {
-    if (this.claims.get(n)?.epoch === epoch) this.#queue(n, 'requeued')
+    if (this.claims.get(n)?.epoch === epoch) this.#free(n)
+  }
+
+  /** Whoever held it or whatever it waited for: it is free. */
+  freed(n: number): void {
+    if (!this.hasEnded(n)) this.#free(n)
+  }
+
+  needsAttention(n: number): void {
+    if (this.hasEnded(n)) return
+    this.#begin(n)
+    this.#set(n, 'needs-attention')
+    this.attention.add(n)
   }
 
   end(n: number, ending: Ending): void {
-    const state = this.#targets[n]
-    if (state !== undefined && state in this.#endings) return
+    if (this.hasEnded(n)) return
+    this.#begin(n)
     this.#set(n, ending)
-    this.#endings[ending] += 1
+    this.#counts[ending] += 1
+    this.unwanted.delete(n)
+    this.begunAt.delete(n)
+    this.passage.ended(n)
+    this.#advanceBatch()
   }
 
   hasEnded(n: number): boolean {
-    const state = this.#targets[n]
-    return state !== undefined && state in this.#endings
+    return endings.has(this.#targets[n] ?? '')
+  }
+
+  /** It has a stream of its own. */
+  hasBegun(n: number): boolean {
+    return this.begunAt.has(n) || this.hasEnded(n)
+  }
+
+  /** When the target run began, as told by the log. */
+  noteBegin(n: number, at: string): void {
+    if (this.begunAt.get(n) === '') this.begunAt.set(n, at)
+  }
+
+  #begin(n: number): void {
+    if (this.hasBegun(n)) return
+    this.begunAt.set(n, '')
+    this.#begun += 1
+  }
+
+  #hasFresh(): boolean {
+    return !this.stopped && this.#begun < this.request.targets
+  }
+
+  /** A batch is over when every target run of it has ended. */
+  #advanceBatch(): void {
+    while (this.hasEnded(this.#endedInOrder)) this.#endedInOrder += 1
+    while (this.#batch < this.#batchEnds.length - 1 && this.#endedInOrder >= (this.#batchEnds[this.#batch] ?? 0))
+      this.#batch += 1
   }
 
   #peek(): number | undefined {
     for (const n of this.requeued) return n
-    while (this.#fresh < this.#targets.length && this.#targets[this.#fresh] !== 'fresh') this.#fresh += 1
-    return this.#fresh < this.#targets.length ? this.#fresh : undefined
+    return this.stopped ? undefined : this.#nextFresh()
   }
 
-  #queue(n: number, as: 'fresh' | 'requeued'): void {
-    this.#set(n, as)
-    if (as === 'requeued') this.requeued.add(n)
+  #nextFresh(): number | undefined {
+    const end = Math.min(this.#targets.length, this.#batchEnds[this.#batch] ?? 0)
+    while (this.#fresh < end && this.#targets[this.#fresh] !== 'fresh') this.#fresh += 1
+    return this.#fresh < end ? this.#fresh : undefined
+  }
+
+  #free(n: number): void {
+    const begun = this.hasBegun(n)
+    this.#set(n, begun ? 'requeued' : 'fresh')
+    if (begun) this.requeued.add(n)
     else this.#fresh = Math.min(this.#fresh, n)
   }
 
@@ -144,6 +274,9 @@ export class ActiveRun {
     if (this.#targets[n] === 'reserved') this.#reserved -= 1
     this.claims.delete(n)
     this.requeued.delete(n)
+    this.held.delete(n)
+    this.delayed.delete(n)
+    this.attention.delete(n)
     this.#targets[n] = state
   }
 }

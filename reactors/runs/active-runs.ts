@@ -1,9 +1,12 @@
-import type { AnyEvent, LogPosition, Recorded } from '../../schemas/events.ts'
+import type { LogPosition, Recorded } from '../../schemas/events.ts'
 import { comparePositions } from '../../schemas/position.ts'
 import { ActiveRun } from './active-run.ts'
+import { fold } from './folds.ts'
+import { RunQueue } from './run-queue.ts'
+import { TargetLocks } from './target-locks.ts'
 
 /** A place in a run's work that this process has taken to claim it. */
-export type Reservation = { run: ActiveRun; n: number; as: 'fresh' | 'requeued' }
+export type Reservation = { run: ActiveRun; n: number }
 
 /**
  * Every run that has not ended, folded from the log in order. Memory is bounded by the active runs: a run that has
@@ -11,8 +14,9 @@ export type Reservation = { run: ActiveRun; n: number; as: 'fresh' | 'requeued' 
  */
 export class ActiveRuns {
   readonly #runs = new Map<string, ActiveRun>()
-  /** Runs with something to claim, the one that has waited longest since its last turn first. */
-  readonly #ring = new Set<ActiveRun>()
+  readonly #queue = new RunQueue()
+  readonly #locks = new TargetLocks()
+  readonly #ofJob = new Map<string, Set<ActiveRun>>()
   #position: LogPosition | undefined
 
   constructor(after: LogPosition | undefined) {
@@ -38,6 +42,16 @@ export class ActiveRuns {
     return this.#position
   }
 
+  /** Runs of the same job that were requested before this one and have not ended, the oldest first. */
+  olderOf(run: ActiveRun): ActiveRun[] {
+    const older: ActiveRun[] = []
+    for (const other of this.#ofJob.get(run.request.jobId) ?? []) {
+      if (other === run) break
+      if (other.status !== 'ended') older.push(other)
+    }
+    return older
+  }
+
   /** Takes the next event of the log; answers the run it belongs to when that is still active or has just ended. */
   apply(event: Recorded): ActiveRun | undefined {
     // After a break the log may tell again what is known: a run that has ended must not begin anew.
@@ -45,7 +59,8 @@ export class ActiveRuns {
     const run = this.#runOf(event)
     if (run) {
       fold(run, event)
-      if (run.status === 'ended' && run.claims.size === 0) this.#runs.delete(run.runId)
+      this.#lock(run, event)
+      if (run.status === 'ended') this.#ended(run)
       this.refresh(run)
     }
     this.#position = event.position
@@ -57,27 +72,49 @@ export class ActiveRuns {
     if (this.#isNew(position)) this.#position = position
   }
 
-  /** One target run from each run in turn, so that a large run does not hold up a small one. */
-  reserve(): Reservation | undefined {
-    for (const run of this.#ring) {
-      this.#ring.delete(run)
-      const requeued = run.requeued.size > 0
+  /** The next target run for executors of this pool; one whose target is in use is held and passed over. */
+  reserve(pool = 'default'): Reservation | undefined {
+    for (let run = this.#queue.next(pool); run; run = this.#queue.next(pool)) {
       const n = run.reserve()
+      const taken = n !== undefined && this.#locks.take(run, n)
+      if (n !== undefined && !taken) run.hold(n, 'target')
       this.refresh(run)
-      if (n !== undefined) return { run, n, as: requeued ? 'requeued' : 'fresh' }
+      if (n !== undefined && taken) return { run, n }
     }
     return undefined
   }
 
-  release({ run, n, as }: Reservation): void {
-    run.release(n, as)
+  /** Not claimed after all. */
+  release({ run, n }: Reservation): void {
+    run.release(n)
+    if (!run.hasBegun(n)) this.#unlock(run, n)
     this.refresh(run)
   }
 
   /** To be called when a run was changed from outside. */
   refresh(run: ActiveRun): void {
-    if (run.available && this.#runs.get(run.runId) === run) this.#ring.add(run)
-    else this.#ring.delete(run)
+    run.waitsForOlder = run.status === 'queued' && waits(run) && this.olderOf(run).length > 0
+    if (run.available && this.#runs.get(run.runId) === run) this.#queue.add(run)
+    else this.#queue.remove(run)
+  }
+
+  #ended(run: ActiveRun): void {
+    const sameJob = this.#ofJob.get(run.request.jobId)
+    if (sameJob?.delete(run)) for (const other of sameJob) this.refresh(other)
+    if (sameJob?.size === 0) this.#ofJob.delete(run.request.jobId)
+    if (run.claims.size === 0) this.#runs.delete(run.runId)
+  }
+
+  /** A target run has its target from its first claim until it ends or waits for a person. */
+  #lock(run: ActiveRun, { data }: Recorded): void {
+    if (!('n' in data)) return
+    const { n } = data
+    if (run.hasEnded(n) || run.attention.has(n)) this.#unlock(run, n)
+    else if (run.claims.has(n)) this.#locks.take(run, n)
+  }
+
+  #unlock(run: ActiveRun, n: number): void {
+    for (const waiting of this.#locks.release(run, n)) this.refresh(waiting)
   }
 
   #isNew(position: LogPosition): boolean {
@@ -88,89 +125,36 @@ export class ActiveRuns {
     if (!('runId' in event.data)) return undefined
     const known = this.#runs.get(event.data.runId)
     if (known) return known
-    if (event.type === 'RunRequested') return this.#add(requestedRun(event, this.#position))
+    if (event.type === 'RunRequested') return this.#requested(event)
     // A claim on a run that has ended, or whose beginning lies before the place we started to read at: it must not
     // be forgotten, or its lease would never expire.
-    if (event.type === 'TargetRunClaimed') return this.#add(strayRun(event, this.#position))
+    if (event.type === 'TargetRunClaimed') return this.#stray(event)
     return undefined
   }
 
-  #add(run: ActiveRun): ActiveRun {
+  #requested(event: Extract<Recorded, { type: 'RunRequested' }>): ActiveRun {
+    const { $correlationId: correlationId, at: requestedAt } = event.metadata
+    const run = new ActiveRun({ ...event.data, correlationId, requestEventId: event.id, requestedAt }, this.#position)
     this.#runs.set(run.runId, run)
+    const sameJob = this.#ofJob.get(run.request.jobId)
+    if (sameJob) sameJob.add(run)
+    else this.#ofJob.set(run.request.jobId, new Set([run]))
+    return run
+  }
+
+  #stray(event: Extract<Recorded, { type: 'TargetRunClaimed' }>): ActiveRun {
+    const { $correlationId: correlationId, at: requestedAt, actor: initiator } = event.metadata
+    const { runId, targetId } = event.data
+    const request = {
+      ...{ runId, jobId: '', jobVersion: 0, jobName: '', selection: { targetIds: [targetId] }, targets: 0, initiator },
+      ...{ maxParallel: 0, correlationId, requestEventId: event.id, requestedAt },
+    }
+    const run = new ActiveRun(request, this.#position)
+    run.status = 'ended'
+    this.#runs.set(runId, run)
     return run
   }
 }
 
-function requestedRun(event: Recorded<Extract<AnyEvent, { type: 'RunRequested' }>>, before: LogPosition | undefined) {
-  const { runId, jobId, jobVersion, credentialId, targets, maxParallel } = event.data
-  return new ActiveRun(
-    {
-      runId,
-      jobId,
-      jobVersion,
-      credentialId,
-      maxParallel: maxParallel ?? targets,
-      targets,
-      correlationId: event.metadata.$correlationId,
-      requestEventId: event.id,
-    },
-    before,
-  )
-}
-
-function strayRun(event: Recorded<Extract<AnyEvent, { type: 'TargetRunClaimed' }>>, before: LogPosition | undefined) {
-  const run = new ActiveRun(
-    {
-      runId: event.data.runId,
-      jobId: '',
-      jobVersion: 0,
-      credentialId: undefined,
-      maxParallel: 0,
-      targets: 0,
-      correlationId: event.metadata.$correlationId,
-      requestEventId: event.id,
-    },
-    before,
-  )
-  run.status = 'ended'
-  return run
-}
-
-type DataOf<T extends AnyEvent['type']> = Extract<AnyEvent, { type: T }>['data']
-type Folds = { [T in AnyEvent['type']]?: (run: ActiveRun, data: DataOf<T>) => void }
-
-const runEnded = (run: ActiveRun) => {
-  run.status = 'ended'
-}
-const requeue = (run: ActiveRun, { n, epoch }: { n: number; epoch: number }) => run.requeue(n, epoch)
-
-const folds: Folds = {
-  TargetsResolved: (run, { from, targetIds }) => run.resolve(from, targetIds),
-  RunStarted: run => {
-    if (run.status === 'queued') run.status = 'running'
-  },
-  RunCancellationRequested: run => {
-    if (run.status !== 'ended') run.status = 'cancelling'
-  },
-  RunSucceeded: runEnded,
-  RunPartiallySucceeded: runEnded,
-  RunFailed: runEnded,
-  RunCancelled: runEnded,
-  RunNeedsAttention: runEnded,
-  TargetRunClaimed: (run, { n, executorId, epoch }) => run.claimed(n, { executorId, epoch, started: false }),
-  StepStarted: (run, { n, epoch }) => run.started(n, epoch),
-  TargetRunHandedBack: requeue,
-  LeaseExpired: requeue,
-  // Where the step may not be repeated, the end of the target run follows in the same append.
-  StepOutcomeUnknown: requeue,
-  TargetRunSucceeded: (run, { n }) => run.end(n, 'succeeded'),
-  TargetRunFailed: (run, { n }) => run.end(n, 'failed'),
-  TargetRunCancelled: (run, { n }) => run.end(n, 'cancelled'),
-  TargetRunNeedsAttention: (run, { n }) => run.end(n, 'needs-attention'),
-}
-
-function fold(run: ActiveRun, event: Recorded): void {
-  // Each entry takes the data of its own type, which the compiler cannot follow through the lookup.
-  const apply = folds[event.type] as ((run: ActiveRun, data: Recorded['data']) => void) | undefined
-  apply?.(run, event.data)
-}
+const waits = (run: ActiveRun): boolean =>
+  run.request.overlap === 'queue' || run.request.overlap === 'cancel-previous' || run.request.overlap === 'skip'

@@ -1,26 +1,131 @@
 import type { ActiveRun, Counts } from './active-run.ts'
 
+type Why = 'cancelled' | 'stopped' | 'timed-out' | 'gate-closed'
 export type Action =
   | { type: 'start-run' }
   | { type: 'finish-run'; counts: Counts }
-  | { type: 'cancel-target-run'; n: number }
+  | { type: 'report-attention'; counts: Counts }
+  | { type: 'stop-run'; failed: number }
+  | { type: 'time-out-run' }
+  | { type: 'end-unclaimed-target-run'; n: number; why: Why }
+  | { type: 'time-out-target-run'; n: number }
+  | { type: 'end-wait'; n: number; stepId: string }
+  | { type: 'open-gate'; stepId: string }
+  | { type: 'expire-approval'; stepId: string }
 
 /**
- * What is due for a run, from its state alone: asked again after every change, and after a failure again. Target runs
- * that were never claimed have no stream to write to; the counts of the run's end carry them as cancelled.
+ * What is due for a run, from its state and the time alone: asked again after every change, and after a failure
+ * again. Target runs that were never claimed have no stream to write to; the counts of the run's end carry them as
+ * cancelled.
  */
-export function nextActions(run: ActiveRun): Action[] {
+export function nextActions(run: ActiveRun, now: string): Action[] {
   switch (run.status) {
     case 'ended':
       return []
     case 'queued':
-      return run.everClaimed ? [{ type: 'start-run' }] : []
+      return run.everClaimed || canOpen(run).length > 0
+        ? [{ type: 'start-run' }, ...goingOn(run, now)]
+        : goingOn(run, now)
     case 'running':
-      return run.ended === run.request.targets ? [{ type: 'finish-run', counts: run.counts() }] : []
-    case 'cancelling': {
-      const requeued = [...run.requeued].map(n => ({ type: 'cancel-target-run' as const, n }))
-      if (requeued.length > 0 || run.claims.size > 0 || run.reserved > 0) return requeued
-      return [{ type: 'finish-run', counts: run.counts() }]
-    }
+      return goingOn(run, now)
+    case 'cancelling':
+      return [...endUnclaimed(run, 'cancelled'), ...finished(run)]
   }
 }
+
+/** When the run has to be looked at again although nothing happens, an instant. */
+export function nextLook(run: ActiveRun): string | undefined {
+  if (run.status === 'ended' || run.status === 'cancelling') return undefined
+  const instants = [...run.delayed.values()].map(delay => delay.until)
+  for (const { status, expiresAt } of run.gates.values()) if (status === 'open' && expiresAt) instants.push(expiresAt)
+  const { runSeconds, targetRunSeconds } = run.request.timeouts ?? {}
+  if (runSeconds !== undefined && run.startedAt) instants.push(after(run.startedAt, runSeconds))
+  if (targetRunSeconds !== undefined)
+    for (const at of run.begunAt.values()) if (at !== '') instants.push(after(at, targetRunSeconds))
+  return instants.reduce<string | undefined>((first, at) => (first === undefined || at < first ? at : first), undefined)
+}
+
+function goingOn(run: ActiveRun, now: string): Action[] {
+  const { runSeconds } = run.request.timeouts ?? {}
+  if (runSeconds !== undefined && run.startedAt && after(run.startedAt, runSeconds) <= now)
+    return [{ type: 'time-out-run' }]
+  const closed = [...run.gates.values()].some(gate => gate.status === 'closed')
+  return [
+    ...(run.tooManyFailed && !run.stopped ? [{ type: 'stop-run' as const, failed: run.failed }] : []),
+    ...overdue(run, now),
+    ...waitsOver(run, now),
+    ...(closed ? endUnclaimed(run, 'gate-closed') : canOpen(run)),
+    ...expired(run, now),
+    ...unwanted(run),
+    ...finished(run),
+    ...attention(run),
+  ]
+}
+
+/** Target runs that nobody holds and that have a stream are told their end. */
+function endUnclaimed(run: ActiveRun, why: Why): Action[] {
+  const waiting = [...run.requeued, ...run.held.keys(), ...run.delayed.keys()]
+  return waiting
+    .filter(n => run.hasBegun(n) || why === 'gate-closed')
+    .map(n => ({ type: 'end-unclaimed-target-run', n, why }))
+}
+
+function finished(run: ActiveRun): Action[] {
+  if (run.claims.size > 0 || run.reserved > 0) return []
+  const attention = run.status === 'cancelling' ? run.attention.size : 0
+  const over = run.ended + run.neverBegun + attention === run.request.targets
+  return over ? [{ type: 'finish-run', counts: run.counts() }] : []
+}
+
+/** Everything else has ended: only people can let it go on. Said once for the same counts. */
+function attention(run: ActiveRun): Action[] {
+  if (run.attention.size === 0 || !run.idle) return []
+  const counts = run.counts()
+  return JSON.stringify(counts) === run.attentionTold ? [] : [{ type: 'report-attention', counts }]
+}
+
+function waitsOver(run: ActiveRun, now: string): Action[] {
+  const over: Action[] = []
+  if (run.paused) return over
+  for (const [n, { until, wait }] of run.delayed)
+    if (wait !== undefined && until <= now) over.push({ type: 'end-wait', n, stepId: wait })
+  return over
+}
+
+function overdue(run: ActiveRun, now: string): Action[] {
+  const { targetRunSeconds } = run.request.timeouts ?? {}
+  if (targetRunSeconds === undefined) return []
+  const late: Action[] = []
+  for (const [n, at] of run.begunAt)
+    if (at !== '' && !run.unwanted.has(n) && !run.attention.has(n) && after(at, targetRunSeconds) <= now)
+      late.push({ type: 'time-out-target-run', n })
+  return late
+}
+
+/** Wanted stopped while somebody held it, and free now. */
+function unwanted(run: ActiveRun): Action[] {
+  const free = [...run.unwanted].filter(n => run.requeued.has(n) || run.delayed.has(n) || run.held.has(n))
+  return free.map(n => ({ type: 'end-unclaimed-target-run', n, why: 'cancelled' }))
+}
+
+/** Gates that every target of the scope has come to, once the gates before them are passed. */
+function canOpen(run: ActiveRun): Action[] {
+  if (run.paused || run.waitsForOlder) return []
+  const due: Action[] = []
+  for (const { id } of run.passage.gates) {
+    const gate = run.gates.get(id)
+    if (gate?.status === 'passed') continue
+    if (!gate && run.passage.allBefore(id, run.scope)) due.push({ type: 'open-gate', stepId: id })
+    break
+  }
+  return due
+}
+
+function expired(run: ActiveRun, now: string): Action[] {
+  const late: Action[] = []
+  for (const [stepId, { status, expiresAt }] of run.gates)
+    if (status === 'open' && expiresAt !== undefined && expiresAt <= now) late.push({ type: 'expire-approval', stepId })
+  return late
+}
+
+const after = (at: string, seconds: number): string => new Date(Date.parse(at) + seconds * 1_000).toISOString()
