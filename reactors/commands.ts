@@ -90,12 +90,13 @@ const endsStream = new Set([
   'TargetRunSucceeded',
   'TargetRunFailed',
   'TargetRunCancelled',
-  'TargetRunNeedsAttention',
+
   'RunSucceeded',
   'RunPartiallySucceeded',
   'RunFailed',
   'RunCancelled',
-  'RunNeedsAttention',
+  'RunTimedOut',
+  'RunRejected',
 ])
 
 /** States of streams that are being written to: a target run or a run leaves when the log tells of its end. */

@@ -51,11 +51,12 @@ export class Engine {
     this.#options = options
     const runs = new ActiveRuns(after)
     const commands = createCommands({ store, clock })
-    const claims = new Claims({ commands, runs, ids, clock, leaseSeconds })
+    const claims = new Claims({ commands, runs, ids, leaseSeconds })
     this.#runs = runs
     this.#commands = commands
-    this.#coordinator = new RunCoordinator(commands, log)
-    this.#dispatcher = new Dispatcher({ commands, runs, claims, log, onRelease: run => this.#coordinator.look(run) })
+    this.#coordinator = new RunCoordinator({ commands, runs, clock, log, onWake: () => this.#dispatcher.wake() })
+    const onRelease = (run: ActiveRun) => this.#coordinator.look(run)
+    this.#dispatcher = new Dispatcher({ commands, runs, claims, clock, log, onRelease })
     this.#watchdog = new Watchdog({ commands, runs, clock, log, leaseSeconds })
     this.#reports = new Reports({ commands, runs, log, onSign: claim => this.#watchdog.reported(claim) })
     this.#output = new Output(options.storeOutput, (subject, live) => quietly(() => publishJson(bus, subject, live)))
@@ -113,7 +114,7 @@ export class Engine {
     const run = this.#runs.apply(event)
     if (!run || !this.#live) return
     this.#changed.add(run)
-    if (event.type === 'RunCancellationRequested') this.#tellToCancel(run)
+    this.#tell(run, event)
   }
 
   /** Acted upon batch by batch: the events of one append, told one by one, look like states that never were. */
@@ -137,17 +138,29 @@ export class Engine {
       output: batch => this.#output.receive(batch),
     })
     for (const run of this.#runs.all()) {
-      if (run.status === 'cancelling') this.#tellToCancel(run)
+      if (run.status === 'cancelling') this.#tellAll(run, 'cancel')
+      else if (run.paused) this.#tellAll(run, 'hand-back')
       this.#coordinator.look(run)
     }
   }
 
+  #tell(run: ActiveRun, { type, data }: Recorded): void {
+    if (type === 'RunCancellationRequested') this.#tellAll(run, 'cancel')
+    if (type === 'RunPaused') this.#tellAll(run, 'hand-back')
+    if (type === 'TargetRunCancellationRequested') this.#tellOne(run, 'cancel', data.n)
+    if (type === 'StepCancellationRequested') this.#tellOne(run, 'cancel-step', data.n)
+  }
+
+  #tellAll(run: ActiveRun, kind: Control['kind']): void {
+    for (const n of run.claims.keys()) this.#tellOne(run, kind, n)
+  }
+
   /** At once and over again with every heartbeat: a message may get lost. */
-  #tellToCancel(run: ActiveRun): void {
-    for (const [n, { executorId, epoch }] of run.claims) {
-      const control: Control = { kind: 'cancel', runId: run.runId, n, epoch }
-      quietly(() => publishJson(this.#options.bus, subjects.control(executorId), control))
-    }
+  #tellOne(run: ActiveRun, kind: Control['kind'], n: number): void {
+    const claim = run.claims.get(n)
+    if (!claim) return
+    const control: Control = { kind, runId: run.runId, n, epoch: claim.epoch }
+    quietly(() => publishJson(this.#options.bus, subjects.control(claim.executorId), control))
   }
 }
 

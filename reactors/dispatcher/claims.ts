@@ -1,17 +1,13 @@
-import { DomainError, nextAttempt, remainingSteps, type TargetRun } from '../../command-api/domain/index.ts'
-import type { Clock } from '../../infra/clock.ts'
+import { DomainError, nextAttempt, type TargetRun } from '../../command-api/domain/index.ts'
 import { derivedId, type Ids } from '../../infra/ids.ts'
 import type { Assignment, PullRequest } from '../../schemas/bus.ts'
 import type { Commands } from '../commands.ts'
 import type { ActiveRuns, Reservation } from '../runs/active-runs.ts'
-import type { Prepared } from './work-source.ts'
+import type { Job, Prepared } from './work-source.ts'
 
-type Options = { commands: Commands; runs: ActiveRuns; ids: Ids; clock: Clock; leaseSeconds: number }
+type Options = { commands: Commands; runs: ActiveRuns; ids: Ids; leaseSeconds: number }
 type Known = Exclude<TargetRun, { status: 'absent' }>
-
-// What a claim says where the log tells nothing of the target or the steps any more; such a run fails at once.
-const NOWHERE = { name: 'unknown', address: 'unknown.invalid', port: 1 }
-const NOTHING = [{ id: 'unknown', idempotent: false, continueOnError: false }]
+type Untaken = Exclude<Prepared, { kind: 'claim' | 'hold' }>
 
 /** Turns reservations into claims in the log. An assignment exists only once its claim is durable. */
 export class Claims {
@@ -25,67 +21,84 @@ export class Claims {
    * The assignment to answer with, undefined when the target run ended or was taken instead.
    * Throws EventStoreUnavailable, AppendOutcomeUnknown.
    */
-  async claim(reservation: Reservation, request: PullRequest, work: Prepared): Promise<Assignment | undefined> {
+  async claim(reservation: Reservation, request: PullRequest, work: Job): Promise<Assignment | undefined> {
     const { run, n } = reservation
     const state = await this.#append(reservation, request, work)
     if (!state) return undefined
-    run.claimed(n, { executorId: request.executorId, epoch: state.epoch, started: false })
+    run.claimed(n, { executorId: request.executorId, epoch: state.epoch, started: false, left: work.due.length })
     this.#options.runs.refresh(run)
-    if (work.impossible || !work.target || !work.credential) {
-      await this.#fail(reservation, state.epoch, work.impossible ?? { class: 'internal', detail: 'nothing to work on' })
-      return undefined
-    }
-    if (run.status === 'cancelling') {
+    if (run.status === 'cancelling' || run.unwanted.has(n)) {
       await this.#handBack(reservation, state.epoch)
       return undefined
     }
-    const left = new Set(remainingSteps(state).map(step => step.id))
-    const steps = work.steps.filter(step => left.has(step.id))
-    const repeated = Object.keys(state.attempts).filter(stepId => left.has(stepId))
-    return {
-      runId: run.runId,
-      n,
-      epoch: state.epoch,
-      leaseSeconds: this.#options.leaseSeconds,
-      target: work.target,
-      credential: work.credential,
-      steps,
-      attempts: Object.fromEntries(repeated.map(stepId => [stepId, nextAttempt(state, stepId)])),
+    return this.#assignment(reservation, work, state)
+  }
+
+  /** What needs no executor: everything is left out, a wait begins, or it cannot be done. */
+  async settle({ run, n }: Reservation, work: Untaken): Promise<void> {
+    const where = { runId: run.runId, n, targetId: run.targetIds[n] ?? '', steps: work.rules }
+    const by = this.#by(
+      run,
+      derivedId(work.kind, run.runId, n, run.lastEpoch(n), work.kind === 'settle' ? '' : work.stepId),
+    )
+    switch (work.kind) {
+      case 'settle':
+        await this.#options.commands.send(
+          'targetRun',
+          { type: 'settle-target-run', data: { ...where, skip: work.skip } },
+          by,
+        )
+        return
+      case 'wait': {
+        const { stepId, until, skip } = work
+        await this.#options.commands.send(
+          'targetRun',
+          { type: 'begin-wait', data: { ...where, skip, stepId, until } },
+          by,
+        )
+        return
+      }
+      case 'impossible': {
+        const data = { ...where, stepId: work.stepId, ...work.why }
+        await this.#options.commands.send('targetRun', { type: 'fail-unclaimed-target-run', data }, by)
+      }
     }
   }
 
-  async #append({ run, n, as }: Reservation, request: PullRequest, work: Prepared): Promise<Known | undefined> {
+  #assignment({ run, n }: Reservation, work: Job, state: Known): Assignment {
+    const repeated = work.due.filter(({ id }) => Object.hasOwn(state.attempts, id))
+    const [first] = work.due
+    const { verify } = state
+    const { connectSeconds } = run.request.timeouts ?? {}
+    return {
+      ...{ runId: run.runId, n, epoch: state.epoch, leaseSeconds: this.#options.leaseSeconds },
+      ...{ target: work.target, credential: work.credential, steps: work.due },
+      attempts: Object.fromEntries(repeated.map(({ id }) => [id, nextAttempt(state, id)])),
+      ...(verify && first?.id === verify.stepId && { verify: { ...verify, check: first.check ?? '' } }),
+      ...(connectSeconds !== undefined && { connectSeconds }),
+      ...(work.environment !== undefined && { environment: work.environment }),
+    }
+  }
+
+  async #append({ run, n }: Reservation, request: PullRequest, work: Job): Promise<Known | undefined> {
     const { commands, ids, leaseSeconds } = this.#options
-    const { name, address, port } = work.target ?? NOWHERE
-    const rules = work.steps.map(({ id, idempotent, continueOnError }) => ({ id, idempotent, continueOnError }))
+    const { name, address, port } = work.target
     const data = {
-      runId: run.runId,
-      n,
-      targetId: run.targetIds[n] ?? '',
-      steps: rules.length > 0 ? rules : NOTHING,
-      executorId: request.executorId,
-      executorKey: request.publicKey,
-      leaseSeconds,
+      ...{ runId: run.runId, n, targetId: run.targetIds[n] ?? '', steps: work.rules, skip: work.skip, leaseSeconds },
+      due: work.due.map(({ id }) => id),
+      ...{ executorId: request.executorId, executorKey: request.publicKey, target: { name, address, port } },
       credential: work.credential && { credentialId: work.credential.credentialId, version: work.credential.version },
-      target: { name, address, port },
     }
     try {
       // A new id for every try: two dispatchers that derived the same id would both believe that they hold the claim.
       const commandId = ids.next()
-      const send = as === 'fresh' ? commands.sendFirst : commands.send
+      const send = run.hasBegun(n) ? commands.send : commands.sendFirst
       const state = await send('targetRun', { type: 'claim-target-run', data }, this.#by(run, commandId))
       return state.status === 'absent' ? undefined : state
     } catch (err) {
       if (err instanceof DomainError) return undefined
       throw err
     }
-  }
-
-  async #fail({ run, n }: Reservation, epoch: number, why: NonNullable<Prepared['impossible']>): Promise<void> {
-    const { commands, clock } = this.#options
-    const commandId = derivedId('fail-target-run', run.runId, n, epoch)
-    const data = { runId: run.runId, n, epoch, seq: 1, at: clock.now(), ...why }
-    await commands.send('targetRun', { type: 'fail-target-run', data }, this.#by(run, commandId))
   }
 
   async #handBack({ run, n }: Reservation, epoch: number): Promise<void> {

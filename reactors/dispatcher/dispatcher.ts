@@ -1,4 +1,5 @@
 import type { BusMessage } from '../../infra/bus.ts'
+import type { Clock } from '../../infra/clock.ts'
 import type { Log } from '../../infra/log.ts'
 import type { Assignment, PullReply, PullRequest } from '../../schemas/bus.ts'
 import type { Commands } from '../commands.ts'
@@ -6,10 +7,11 @@ import type { ActiveRun } from '../runs/active-run.ts'
 import type { ActiveRuns, Reservation } from '../runs/active-runs.ts'
 import type { Claims } from './claims.ts'
 import { deal } from './deal.ts'
-import { type Prepared, prepare } from './work-source.ts'
+import { type Job, type Prepared, prepare } from './work-source.ts'
 
 type Parked = {
   request: PullRequest
+  pool: string
   answer(assignments: PullReply['assignments']): void
   timer: NodeJS.Timeout
   /** It has waited as long as it wanted to. */
@@ -18,9 +20,10 @@ type Parked = {
   next: Parked | undefined
 }
 type Options = {
-  commands: Pick<Commands, 'known'>
+  commands: Pick<Commands, 'known' | 'active'>
   runs: ActiveRuns
-  claims: Pick<Claims, 'claim'>
+  claims: Pick<Claims, 'claim' | 'settle'>
+  clock: Clock
   log: Log
   /** A place that was taken for a claim is free again. */
   onRelease(run: ActiveRun): void
@@ -49,13 +52,14 @@ export class Dispatcher {
    * An executor asks. It is answered once: when there is work for it, or with none after `waitMs`. A process asks one
    * question at a time, so when it asks anew (it lost the connection, or patience) the older question gets no work.
    */
-  pull(request: PullRequest, message: Pick<BusMessage, 'reply'>): void {
+  pull(request: PullRequest, message: Pick<BusMessage, 'reply' | 'subject'>): void {
     const answer: Parked['answer'] = assignments => message.reply(JSON.stringify({ assignments }))
     const timer = setTimeout(() => {
       parked.late = true
       if (this.#parked.has(parked)) this.#answer(parked, [])
     }, request.waitMs)
-    const parked: Parked = { request, answer, timer, late: false, next: undefined }
+    const pool = message.subject.slice(message.subject.lastIndexOf('.') + 1)
+    const parked: Parked = { request, pool, answer, timer, late: false, next: undefined }
     const older = this.#newest.get(processOf(request))
     this.#newest.set(processOf(request), parked)
     if (older && !this.#succeed(older, parked)) return
@@ -74,7 +78,7 @@ export class Dispatcher {
   /** There may be work or room for it. */
   wake(): void {
     if (this.#stopped || this.#parked.size === 0) return
-    const hands = deal(this.#parked, () => this.#options.runs.reserve())
+    const hands = deal(this.#parked, pool => this.#options.runs.reserve(pool))
     for (const [parked, hand] of hands) {
       this.#parked.delete(parked)
       const serving = this.#serve(parked, hand).finally(() => this.#serving.delete(serving))
@@ -108,7 +112,7 @@ export class Dispatcher {
     let bytes = 0
     const claiming = hand.map((reservation, i) => {
       const work = prepared[i]
-      if (!work) return undefined
+      if (work?.kind !== 'claim') return work && this.#settle(reservation, work)
       if (bytes > 0 && bytes + work.bytes > MAX_ANSWER_BYTES) {
         this.#release(reservation)
         return undefined
@@ -131,14 +135,30 @@ export class Dispatcher {
 
   async #prepare(reservation: Reservation): Promise<Prepared | undefined> {
     try {
-      return await prepare(this.#options.commands, reservation)
+      const { commands, clock } = this.#options
+      return await prepare(commands, reservation, clock.now())
     } catch (err) {
       this.#failed(reservation, err)
       return undefined
     }
   }
 
-  async #claim(reservation: Reservation, request: PullRequest, work: Prepared): Promise<Assignment | undefined> {
+  /** What needs no executor now. Once it is written the log says what became of the place. */
+  async #settle(reservation: Reservation, work: Exclude<Prepared, Job>): Promise<undefined> {
+    if (work.kind === 'hold') {
+      this.#options.runs.hold(reservation, work.hold)
+      this.#options.onRelease(reservation.run)
+      return
+    }
+    try {
+      await this.#options.claims.settle(reservation, work)
+      this.#releaseLater(reservation)
+    } catch (err) {
+      this.#failed(reservation, err)
+    }
+  }
+
+  async #claim(reservation: Reservation, request: PullRequest, work: Job): Promise<Assignment | undefined> {
     try {
       const assignment = await this.#options.claims.claim(reservation, request, work)
       // Taken or ended meanwhile: the log will say how; until then it is not ours to give.

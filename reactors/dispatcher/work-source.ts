@@ -1,41 +1,91 @@
 import type { Assignment } from '../../schemas/bus.ts'
 import { streams } from '../../schemas/events.ts'
+import type { StepRule } from '../../schemas/run.ts'
+import type { RenderedStep } from '../../schemas/steps/index.ts'
 import type { Commands } from '../commands.ts'
+import type { Hold } from '../runs/active-run.ts'
 import type { Reservation } from '../runs/active-runs.ts'
-import { credentialOf, type Impossible, isImpossible, stepsBytes, stepsOf, targetOf, type Work } from './work.ts'
+import { type Next, nextOf, type TargetOf } from './segment-source.ts'
+import { credentialOf, type Impossible, isImpossible, needsLogin, stepsOf, targetOf } from './work.ts'
 
-export type Prepared = {
+type Skip = Next['segment']['skip']
+type Rules = { rules: StepRule[]; skip: Skip }
+/** Work for an executor. */
+export type Job = Rules & {
+  kind: 'claim'
   /** Bytes it will take in an answer, roughly. */
   bytes: number
-  steps: Work['steps']
-  target: Assignment['target'] | undefined
-  credential: Assignment['credential'] | undefined
-  /** Why it cannot be carried out after all. */
-  impossible: Impossible | undefined
+  due: RenderedStep[]
+  target: Assignment['target']
+  credential: Assignment['credential']
+  environment: string | undefined
 }
+/** What is to become of a reserved target run. */
+export type Prepared =
+  | Job
+  | { kind: 'hold'; hold: Hold }
+  | (Rules & { kind: 'settle' })
+  | (Rules & { kind: 'wait'; stepId: string; until: string })
+  | (Rules & { kind: 'impossible'; stepId: string; why: Impossible })
 
 const ENVELOPE_BYTES = 4_000
+/** Where the log tells nothing of the steps any more. */
+const unknownStep: StepRule = { id: 'unknown', idempotent: false, continueOnError: false }
 
 /** Looks up what a target run needs, as it is now. Throws EventStoreUnavailable. */
-export async function prepare(commands: Pick<Commands, 'known'>, { run, n }: Reservation): Promise<Prepared> {
-  const targetId = run.targetIds[n] ?? ''
-  const { jobId, jobVersion, credentialId: ofJob } = run.request
+export async function prepare(
+  commands: Pick<Commands, 'known' | 'active'>,
+  { run, n }: Reservation,
+  now: string,
+): Promise<Prepared> {
+  const { request, targetIds } = run
+  const targetId = targetIds[n] ?? ''
   const [job, target] = await Promise.all([
-    commands.known('job', streams.job(jobId)),
+    commands.known('job', streams.job(request.jobId)),
     commands.known('target', streams.target(targetId)),
   ])
-  const version = stepsOf(job, jobVersion)
+  const version = stepsOf(job, request.jobVersion)
+  if (isImpossible(version)) return impossible([unknownStep], [], unknownStep.id, version)
   const place = targetOf(target, targetId)
-  const credentialId = ofJob ?? (target.status === 'absent' ? undefined : target.credentialId)
-  const login = await credential(commands, credentialId)
+  const tags = target.status === 'absent' ? {} : target.tags
+  const group = request.strategy?.serialBy && tags[request.strategy.serialBy]
+  if (group !== undefined && !run.enterGroup(n, group)) return { kind: 'hold', hold: 'group' }
+  const scope = isImpossible(place) ? nowhere(targetId) : scopeOf(place, tags)
+  const { rules, remaining, segment } = await nextOf(commands, { run, n, version, target: scope, now })
+  const first = remaining.find(({ id }) => !segment.skip.some(({ stepId }) => stepId === id))?.id
+  if (first === undefined) return { kind: 'settle', rules, skip: segment.skip }
+  if (isImpossible(place)) return impossible(rules, segment.skip, first, place)
+  if (segment.impossible) {
+    const { stepId, ...why } = segment.impossible
+    return impossible(rules, segment.skip, stepId, why)
+  }
+  if (segment.wait) return { kind: 'wait', rules, skip: segment.skip, ...segment.wait }
+  if (segment.due.length === 0) return { kind: 'hold', hold: { step: first } }
+  const credentialId = request.credentialId ?? (target.status === 'absent' ? undefined : target.credentialId)
+  const login = segment.due.some(needsLogin) ? await credential(commands, credentialId) : undefined
+  if (login && isImpossible(login)) return impossible(rules, segment.skip, first, login)
+  const bytes = ENVELOPE_BYTES + Buffer.byteLength(JSON.stringify(segment.due))
+  const environment = tags.environment ?? tags.env
   return {
-    bytes: ENVELOPE_BYTES + (isImpossible(version) ? 0 : stepsBytes(version)),
-    steps: isImpossible(version) ? [] : version.steps,
-    target: isImpossible(place) ? undefined : place,
-    credential: isImpossible(login) ? undefined : login,
-    impossible: [version, place, login].find(isImpossible),
+    kind: 'claim',
+    bytes,
+    rules,
+    skip: segment.skip,
+    due: segment.due,
+    target: place,
+    credential: login,
+    environment,
   }
 }
+
+const impossible = (rules: StepRule[], skip: Skip, stepId: string, why: Impossible): Prepared => ({
+  ...{ kind: 'impossible', rules, skip, stepId, why },
+})
+
+const scopeOf = ({ targetId, name, address, port }: Assignment['target'], tags: TargetOf['tags']): TargetOf => ({
+  ...{ id: targetId, name, address, port, tags },
+})
+const nowhere = (targetId: string): TargetOf => ({ id: targetId, name: '', address: '', port: 0, tags: {} })
 
 async function credential(commands: Pick<Commands, 'known'>, credentialId: string | undefined) {
   if (credentialId === undefined) {

@@ -2,38 +2,31 @@ import type { Credential, Job, Target } from '../../command-api/domain/index.ts'
 import type { Assignment } from '../../schemas/bus.ts'
 import type { FailureClass } from '../../schemas/failure.ts'
 import type { JobVersion } from '../../schemas/job.ts'
-import type { Step } from '../../schemas/steps/index.ts'
+import type { RenderedStep } from '../../schemas/steps/index.ts'
 
-/** What a target run needs, as it is when it is claimed and not as it was when the run was triggered. */
-export type Work = {
-  steps: readonly Step[]
-  target: Assignment['target']
-  credential: Assignment['credential']
-}
 /** The target run cannot be carried out at all: it ends before anything is connected to. */
 export type Impossible = { class: FailureClass; detail: string }
 
-/** Above this an assignment would not fit a message of the broker (1 MiB) together with its envelope. */
-const MAX_STEPS_BYTES = 1_000_000
-
 export function stepsOf(job: Job, version: number): JobVersion | Impossible {
   const found = job.status === 'absent' ? undefined : job.versions.find(v => v.version === version)
-  if (!found) return { class: 'internal', detail: `the job has no version ${version}` }
-  if (stepsBytes(found) > MAX_STEPS_BYTES)
-    return { class: 'internal', detail: 'the job is too large to be sent to an executor' }
-  return found
+  return found ?? { class: 'internal', detail: `the job has no version ${version}` }
 }
 
-const sizes = new WeakMap<JobVersion, number>()
-
-/** Size of the steps as they travel; measured once for each job version. */
-export function stepsBytes(version: JobVersion): number {
-  let bytes = sizes.get(version)
-  if (bytes === undefined) {
-    bytes = Buffer.byteLength(JSON.stringify(version.steps))
-    sizes.set(version, bytes)
+/** Whether the executor logs in to the target for it. */
+export function needsLogin({ action, check }: RenderedStep): boolean {
+  switch (action.uses) {
+    case 'ssh.command':
+    case 'ssh.script':
+    case 'file.put':
+    case 'file.get':
+      return true
+    case 'wait.until':
+      return action.with.probe.kind === 'command' || check !== undefined
+    case 'http.request':
+    case 'wait.time':
+    case 'noop':
+      return check !== undefined
   }
-  return bytes
 }
 
 export function targetOf(target: Target, targetId: string): Assignment['target'] | Impossible {
@@ -45,7 +38,9 @@ export function targetOf(target: Target, targetId: string): Assignment['target']
   return { targetId, name, address, port, hostKey: { policy, ...(hostKey && { key: hostKey.key }) } }
 }
 
-export function credentialOf(credential: Credential, credentialId: string): Assignment['credential'] | Impossible {
+type Login = NonNullable<Assignment['credential']>
+
+export function credentialOf(credential: Credential, credentialId: string): Login | Impossible {
   const unavailable = (detail: string): Impossible => ({ class: 'credential-unavailable', detail })
   if (credential.status === 'absent') return unavailable(`there is no credential ${credentialId}`)
   if (credential.status === 'revoked') {

@@ -1,4 +1,4 @@
-import { DomainError, isTargetRunFinished, type TargetRun } from '../../command-api/domain/index.ts'
+import { DomainError, isFinished, type TargetRun } from '../../command-api/domain/index.ts'
 import { derivedId } from '../../infra/ids.ts'
 import type { Log } from '../../infra/log.ts'
 import type { ReportMessage, ReportReply } from '../../schemas/bus.ts'
@@ -54,7 +54,7 @@ export class Reports {
       if (report.type === 'observe-host-key' || report.type === 'report-host-key-mismatch') {
         return await this.#hostKey(message, report)
       }
-      if (report.type === 'start-step' && !(await this.#mayStart(runId))) {
+      if (report.type === 'start-step' && !(await this.#mayStart(report.data))) {
         return refused('run-finished', 'the run is being cancelled or has ended')
       }
       await this.#holder(message)
@@ -67,11 +67,11 @@ export class Reports {
   }
 
   /** The one check a target run cannot make for itself: nothing begins in a run that is being cancelled or is over. */
-  async #mayStart(runId: string): Promise<boolean> {
+  async #mayStart({ runId, n }: { runId: string; n: number }): Promise<boolean> {
     const known = this.#options.runs.get(runId)
-    if (known) return known.status === 'queued' || known.status === 'running'
-    const { status } = await this.#options.commands.fresh('run', streams.run(runId))
-    return status === 'queued' || status === 'running'
+    if (known) return known.status !== 'cancelling' && known.status !== 'ended' && !known.unwanted.has(n)
+    const run = await this.#options.commands.fresh('run', streams.run(runId))
+    return !isFinished(run) && run.status !== 'absent' && run.status !== 'cancelling'
   }
 
   async #refusal(message: ReportMessage, { code, message: detail }: ProblemError): Promise<ReportReply> {
@@ -112,7 +112,7 @@ export class Reports {
   async #hostKey(message: ReportMessage, report: HostKeyReport): Promise<ReportReply> {
     const { runId, epoch, targetId } = report.data
     const state = await this.#holder({ report, executorId: message.executorId })
-    const current = state.status !== 'absent' && !isTargetRunFinished(state) && state.status !== 'claimable'
+    const current = state.status === 'claimed' || state.status === 'running'
     if (!current || state.epoch !== epoch) throw new DomainError('stale-epoch', 'this claim is over')
     if (state.targetId !== targetId) return refused('invalid-input', 'the claim is on another target')
     const seen = hostKeySchema.safeParse(

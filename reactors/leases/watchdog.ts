@@ -1,4 +1,4 @@
-import { DomainError, isTargetRunFinished, type TargetRun } from '../../command-api/domain/index.ts'
+import { DomainError, type TargetRun } from '../../command-api/domain/index.ts'
 import type { Clock } from '../../infra/clock.ts'
 import { derivedId } from '../../infra/ids.ts'
 import type { Log } from '../../infra/log.ts'
@@ -50,17 +50,19 @@ export class Watchdog {
     const now = this.#now()
     this.#table.heard(executorId, instanceId, now)
     const cancel: Active[] = []
+    const handBack: Active[] = []
     const doubtful: Active[] = []
     for (const each of active) {
       const run = this.#options.runs.get(each.runId)
       const claim = run?.claims.get(each.n)
       if (run && claim && claim.epoch === each.epoch && claim.executorId === executorId) {
         this.#table.listed(claim, now)
-        if (isBeingCancelled(run)) cancel.push(each)
+        if (isBeingCancelled(run, each.n)) cancel.push(each)
+        else if (run.paused) handBack.push(each)
       } else doubtful.push(each)
     }
     const over = await Promise.all(doubtful.map(each => this.#isOver(executorId, each)))
-    return { cancel, forget: doubtful.filter((_, i) => over[i]) }
+    return { cancel, forget: doubtful.filter((_, i) => over[i]), handBack }
   }
 
   /** A report is a sign of life for the claim it is about. */
@@ -113,9 +115,10 @@ export class Watchdog {
 }
 
 /** A run that is over keeps only claims that should not be there. */
-const isBeingCancelled = (run: ActiveRun) => run.status === 'cancelling' || run.status === 'ended'
+const isBeingCancelled = (run: ActiveRun, n: number) =>
+  run.status === 'cancelling' || run.status === 'ended' || run.unwanted.has(n)
 
 function holds(state: TargetRun, executorId: string, epoch: number): boolean {
-  if (state.status === 'absent' || state.status === 'claimable' || isTargetRunFinished(state)) return false
+  if (state.status !== 'claimed' && state.status !== 'running') return false
   return state.epoch === epoch && state.claim?.executorId === executorId
 }

@@ -47,6 +47,8 @@ export class ActiveRun {
   attentionTold: string | undefined
   /** An older run of the same job has to end first. */
   waitsForOlder = false
+  /** Of targets that are worked on one after another, the one whose turn it is. */
+  readonly #groups = new Map<string, number>()
   readonly #targets: TargetState[] = []
   readonly #epochs: number[] = []
   readonly #counts: Record<Ending, number> = { succeeded: 0, failed: 0, cancelled: 0 }
@@ -141,6 +143,20 @@ export class ActiveRun {
     if (this.#targets[n] === 'reserved') this.#free(n)
   }
 
+  /** Whether the barrier and the gates before a step are open. */
+  mayBegin(stepId: string): boolean {
+    if (this.passage.gatesBefore(stepId).some(gate => this.gates.get(gate)?.status !== 'passed')) return false
+    return !this.passage.isBarrier(stepId) || this.passage.allBefore(stepId, this.scope)
+  }
+
+  /** False when another target of the group is being worked on. */
+  enterGroup(n: number, group: string): boolean {
+    const now = this.#groups.get(group)
+    if (now !== undefined && now !== n) return false
+    this.#groups.set(group, n)
+    return true
+  }
+
   /** A reserved target run that cannot go on now waits until `unhold`. */
   hold(n: number, why: Hold): void {
     if (this.#targets[n] !== 'reserved') return
@@ -159,9 +175,19 @@ export class ActiveRun {
     this.delayed.set(n, delay)
   }
 
-  /** Frees those whose moment has come; one that waits inside a step stays until the log says that it is over. */
-  wakeDelayed(now: string): void {
+  /**
+   * Frees those whose moment has come and those whose barrier or gate has opened. One that waits inside a step stays
+   * until the log says that it is over.
+   */
+  wake(now: string): void {
     for (const [n, { until, wait }] of this.delayed) if (wait === undefined && until <= now) this.#free(n)
+    const open = new Map<string, boolean>()
+    for (const [n, hold] of this.held) {
+      if (typeof hold === 'string') continue
+      const may = open.get(hold.step) ?? this.mayBegin(hold.step)
+      open.set(hold.step, may)
+      if (may) this.#free(n)
+    }
   }
 
   /** The newest claim there ever was on a target run, 0 when there was none. */
@@ -208,6 +234,7 @@ export class ActiveRun {
     this.#begin(n)
     this.#set(n, 'needs-attention')
     this.attention.add(n)
+    this.#leaveGroup(n)
   }
 
   end(n: number, ending: Ending): void {
@@ -218,6 +245,7 @@ export class ActiveRun {
     this.unwanted.delete(n)
     this.begunAt.delete(n)
     this.passage.ended(n)
+    this.#leaveGroup(n)
     this.#advanceBatch()
   }
 
@@ -239,6 +267,11 @@ export class ActiveRun {
     if (this.hasBegun(n)) return
     this.begunAt.set(n, '')
     this.#begun += 1
+  }
+
+  #leaveGroup(n: number): void {
+    for (const [group, now] of this.#groups) if (now === n) this.#groups.delete(group)
+    this.unhold(hold => hold === 'group')
   }
 
   #hasFresh(): boolean {

@@ -1,6 +1,6 @@
 import type { LogPosition, Recorded } from '../../schemas/events.ts'
 import { comparePositions } from '../../schemas/position.ts'
-import { ActiveRun } from './active-run.ts'
+import { ActiveRun, type Hold } from './active-run.ts'
 import { fold } from './folds.ts'
 import { RunQueue } from './run-queue.ts'
 import { TargetLocks } from './target-locks.ts'
@@ -87,6 +87,13 @@ export class ActiveRuns {
   /** Not claimed after all. */
   release({ run, n }: Reservation): void {
     run.release(n)
+    if (!run.hasBegun(n)) this.#unlock(run, n)
+    this.refresh(run)
+  }
+
+  /** Taken, but it cannot go on now. */
+  hold({ run, n }: Reservation, why: Hold): void {
+    run.hold(n, why)
     if (!run.hasBegun(n)) this.#unlock(run, n)
     this.refresh(run)
   }

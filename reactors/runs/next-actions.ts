@@ -12,6 +12,8 @@ export type Action =
   | { type: 'end-wait'; n: number; stepId: string }
   | { type: 'open-gate'; stepId: string }
   | { type: 'expire-approval'; stepId: string }
+  | { type: 'reject-run' }
+  | { type: 'cancel-older'; runId: string }
 
 /**
  * What is due for a run, from its state and the time alone: asked again after every change, and after a failure
