@@ -1,8 +1,7 @@
 import type { AnyEvent, Recorded } from '../../schemas/events.ts'
 import type { ActiveRun } from './active-run.ts'
 
-type EventOf<T extends AnyEvent['type']> = Recorded<Extract<AnyEvent, { type: T }>>
-type DataOf<T extends AnyEvent['type']> = EventOf<T>['data']
+type DataOf<T extends AnyEvent['type']> = Extract<AnyEvent, { type: T }>['data']
 type Folds = { [T in AnyEvent['type']]?: (run: ActiveRun, data: DataOf<T>, at: string) => void }
 
 const runEnded = (run: ActiveRun) => {
