@@ -1,4 +1,4 @@
-import { type Progress, remainingSteps, type TargetRun } from '../../command-api/domain/index.ts'
+import { type CommandOf, type Progress, remainingSteps, type TargetRun } from '../../command-api/domain/index.ts'
 import { rulesOf } from '../../command-api/domain/workflow/plan.ts'
 import type { OutputValues } from '../../command-api/domain/workflow/scope.ts'
 import { nextSegment, type Segment, type SegmentInput } from '../../command-api/domain/workflow/segment.ts'
@@ -9,7 +9,8 @@ import type { Commands } from '../commands.ts'
 import type { ActiveRun } from '../runs/active-run.ts'
 
 export type TargetOf = SegmentInput['target']
-export type Next = { rules: StepRule[]; remaining: StepRule[]; segment: Segment }
+type Skipped = NonNullable<Extract<CommandOf<'targetRun'>, { type: 'claim-target-run' }>['data']['skip']>
+export type Next = { rules: StepRule[]; remaining: StepRule[]; segment: Omit<Segment, 'skip'> & { skip: Skipped } }
 type Active = Pick<Commands, 'active'>
 type Aggregate = NonNullable<SegmentInput['all']>
 
