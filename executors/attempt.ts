@@ -1,3 +1,4 @@
+import type { Assignment } from '../schemas/bus.ts'
 import type { OutputValue } from '../schemas/expression.ts'
 import type { FailureClass } from '../schemas/failure.ts'
 import type { RenderedStep } from '../schemas/steps/index.ts'
@@ -11,6 +12,8 @@ import { runnerOf } from './steps/registry.ts'
 import type { StepEnd, StepTools } from './steps/runner.ts'
 import { Stop } from './stop.ts'
 import type { TargetLink } from './target-link.ts'
+
+const CONNECT_SECONDS = 10
 
 type Termination = 'not-started' | 'terminated' | 'unconfirmed'
 
@@ -36,14 +39,20 @@ export class Attempt {
   readonly #link: TargetLink
   readonly #step: RenderedStep
   readonly #id: AttemptId
+  readonly #assignment: Assignment
   readonly #stop: Stop
   #output: AttemptOutput | undefined
 
-  constructor(context: ExecutorContext, link: TargetLink, of: { step: RenderedStep; id: AttemptId }) {
+  constructor(
+    context: ExecutorContext,
+    link: TargetLink,
+    of: { step: RenderedStep; id: AttemptId; assignment: Assignment },
+  ) {
     this.#context = context
     this.#link = link
     this.#step = of.step
     this.#id = of.id
+    this.#assignment = of.assignment
     this.#stop = new Stop(of.step)
   }
 
@@ -90,7 +99,10 @@ export class Attempt {
   }
 
   #tools(): StepTools {
+    const { artifacts, egress, clock } = this.#context
+    const { target, connectSeconds = CONNECT_SECONDS } = this.#assignment
     return {
+      ...{ artifacts, egress, clock, target, connectMs: connectSeconds * 1_000 },
       step: this.#step,
       link: this.#link,
       signal: this.#stop.signal,

@@ -3,15 +3,18 @@ import path from 'node:path'
 import { connectBus } from '../infra/bus.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config } from '../infra/config.ts'
+import { egressPolicy } from '../infra/egress.ts'
 import { lockFile } from '../infra/folder-lock.ts'
 import { loadOrCreateIdentity } from '../infra/identity.ts'
 import { systemIds } from '../infra/ids.ts'
 import type { RunningRole } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
+import { Artifacts } from './artifacts.ts'
 import { OUTPUT_CAP_BYTES } from './context.ts'
 import { ControlPlane } from './control-plane.ts'
 import { Lease } from './lease.ts'
 import { OutputSender } from './output/output-sender.ts'
+import { everythingMayRun } from './policy.ts'
 import { recover, reportLost } from './recovery.ts'
 import { SecretSource } from './secret-source.ts'
 import { OutputSpool } from './spool/output-spool.ts'
@@ -24,7 +27,7 @@ import { Worker } from './worker.ts'
 const FLUSH_MS = 5_000
 
 /**
- * Takes work from one pool and does it over SSH. Holds nothing but its identity and its spool, both in `executorDir`.
+ * Takes work from one pool and does it. Holds nothing but its identity and its spool, both in `executorDir`.
  * Rejects when the folder is in use or damaged, or the broker cannot be reached.
  */
 export async function start(config: Config, log: Log): Promise<RunningRole> {
@@ -47,6 +50,9 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
     ...shared,
     ...{ controlPlane, spool, output, pool, identity },
     secrets: new SecretSource({ ...shared, identity }),
+    artifacts: new Artifacts(shared),
+    egress: egressPolicy(config.egressAllow),
+    mayRun: everythingMayRun,
     lease: new Lease(systemClock, config.leaseSeconds),
     outputCapBytes: OUTPUT_CAP_BYTES,
     poolName: config.pool,

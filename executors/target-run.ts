@@ -5,17 +5,22 @@ import type { ExecutorContext } from './context.ts'
 import type { ReportBody } from './control-plane.ts'
 import { outcomeReport } from './outcome.ts'
 import type { Gap } from './output/attempt-output.ts'
+import { probe } from './remote/probe.ts'
 import { attemptKeyOf } from './spool/output-spool.ts'
 import type { Held } from './spool/report-spool.ts'
 import { SshFailure } from './ssh/failure.ts'
 import { runnerOf } from './steps/registry.ts'
+import type { StepEnd } from './steps/runner.ts'
 import { TargetLink } from './target-link.ts'
 import { within } from './wait.ts'
 
 /** Whoever reads the outcome should find the output stored; but an output store that is down must not hold it back. */
 const OUTPUT_STORED_MS = 2_000
+const CHECK_MS = 60_000
 
 type Started = { step: RenderedStep; attempt: number; seq: number }
+type Verify = NonNullable<Assignment['verify']>
+type Verdict = 'happened' | 'did-not-happen' | 'unclear'
 type Delivered = Promise<ReportReply | undefined>
 
 /** One run on one target, from its assignment to its last report. */
@@ -69,7 +74,11 @@ export class TargetRunWork {
   }
 
   async #steps(): Promise<void> {
-    for (const step of this.#assignment.steps) {
+    const { verify, steps } = this.#assignment
+    const verdict = verify && (await this.#verify(verify))
+    if (verify && verdict === undefined) return
+    const due = verdict === 'happened' ? steps.filter(step => step.id !== verify?.stepId) : steps
+    for (const step of due) {
       if (this.#cancelled.signal.aborted) return await this.#notStarted()
       if (this.#draining) return await this.#handBack('the executor is stopping')
       if (runnerOf(step.action).connects) await this.#link.ready()
@@ -78,12 +87,39 @@ export class TargetRunWork {
       const result = await this.#perform(started)
       await this.#conclude(started, result)
       const goesOn = result.end.kind === 'succeeded' || (result.end.kind === 'failed' && step.continueOnError)
-      if (!goesOn || step === this.#assignment.steps.at(-1)) return
+      if (!goesOn || step === due.at(-1)) return
       // A step that is not recorded as over would make the next one come out of order.
-      const answer = await within(this.#context.lease.remainingMs() + 1, this.#delivered)
-      if (answer === undefined) return await this.#handBack('the outcome of a step could not be delivered')
-      if (answer.status !== 'recorded') return
+      if (!(await this.#wasRecorded('the outcome of a step could not be delivered'))) return
     }
+  }
+
+  /** Whether the control plane took the last report; without an answer in time what is left is given back. */
+  async #wasRecorded(otherwise: string): Promise<boolean> {
+    const answer = await within(this.#context.lease.remainingMs() + 1, this.#delivered)
+    if (answer === undefined) await this.#handBack(otherwise)
+    return answer?.status === 'recorded'
+  }
+
+  /** Finds out what became of a step that nobody knows of; undefined when that is not the word to go on with it. */
+  async #verify({ stepId, attempt, check, variables = {} }: Verify): Promise<Verdict | undefined> {
+    const { clock, mayRun } = this.#context
+    const { signal } = this.#cancelled
+    const judged = await mayRun(checkStep(stepId, check, variables), this.#assignment.environment)
+    const end = judged.allowed
+      ? await probe({ command: check, variables, link: this.#link, signal, forMs: CHECK_MS })
+      : ({ kind: 'failed', class: 'policy-denied', detail: judged.detail } as const)
+    if (signal.aborted) {
+      await this.#notStarted()
+      return undefined
+    }
+    const verdict = verdictOf(end)
+    const detail = end.kind === 'succeeded' ? 'exit code 0' : end.detail
+    const data = { ...this.held, stepId, attempt, seq: this.#nextSeq(), at: clock.now(), verdict, detail }
+    await this.#report({ type: 'report-check', data })
+    if (verdict === 'unclear' || !(await this.#wasRecorded('the result of a check could not be delivered'))) {
+      return undefined
+    }
+    return verdict
   }
 
   /** Asks for permission, and notes it so that a restart knows: only then may the step take effect. */
@@ -117,8 +153,12 @@ export class TargetRunWork {
     if (this.#cancelled.signal.aborted) {
       return { end: { kind: 'cancelled', termination: 'not-started', detail: notStarted }, output: nothing }
     }
+    const judged = await this.#context.mayRun(step, this.#assignment.environment)
+    if (!judged.allowed) {
+      return { end: { kind: 'failed', class: 'policy-denied', detail: judged.detail }, output: nothing }
+    }
     const id = { ...this.held, stepId: step.id, attempt }
-    const running = new Attempt(this.#context, this.#link, { step, id })
+    const running = new Attempt(this.#context, this.#link, { step, id, assignment: this.#assignment })
     this.#running = running
     this.#runningId = step.id
     try {
@@ -196,6 +236,18 @@ export class TargetRunWork {
     this.#context.log[level]({ ...this.held, targetId: this.#assignment.target.targetId, ...fields }, message)
   }
 }
+
+/** By the exit code of the check; whatever else became of it says nothing. */
+function verdictOf(end: StepEnd): Verdict {
+  if (end.kind === 'succeeded') return 'happened'
+  return end.kind === 'failed' && end.class === 'exit-nonzero' && end.exitCode === 1 ? 'did-not-happen' : 'unclear'
+}
+
+/** A check as what it is: a command like any other. */
+const checkStep = (stepId: string, command: string, variables: Record<string, string>): RenderedStep => ({
+  ...{ id: stepId, action: { uses: 'ssh.command', with: { command } }, variables },
+  ...{ timeoutSeconds: CHECK_MS / 1_000, continueOnError: false },
+})
 
 const notStarted = 'cancelled before the step was started'
 /** SHA-256 of nothing. */

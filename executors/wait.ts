@@ -18,3 +18,9 @@ export async function within<T>(ms: number, promise: Promise<T>): Promise<T | un
     timer.abort()
   }
 }
+
+/** Resolves when the signal is given. */
+export function aborted(signal: AbortSignal): Promise<'stop'> {
+  if (signal.aborted) return Promise.resolve('stop')
+  return new Promise(resolve => signal.addEventListener('abort', () => resolve('stop'), { once: true }))
+}

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { z } from 'zod'
+import { areEgressRules } from './egress/policy.ts'
 
 /** A value that never shows itself: printed, logged and serialised as `[secret]`. */
 export class Secret {
@@ -48,6 +49,16 @@ const labels = z
     ),
   )
 
+const list = z
+  .string()
+  .default('')
+  .transform(text =>
+    text
+      .split(',')
+      .map(each => each.trim())
+      .filter(Boolean),
+  )
+
 /** Every setting there is. A name ending in _FILE beside a secret reads the secret from that file. */
 const settings = z.object({
   OPSCONDUCTOR_DATA_DIR: z
@@ -69,6 +80,9 @@ const settings = z.object({
   OPSCONDUCTOR_EXECUTOR_SLOTS: number(128, 1, 1024),
   OPSCONDUCTOR_EXECUTOR_LABELS: labels,
   OPSCONDUCTOR_EXECUTOR_DIR: z.string().optional(),
+  OPSCONDUCTOR_EGRESS_ALLOW: list.refine(areEgressRules, 'host names, addresses and CIDR ranges, parted by commas'),
+  OPSCONDUCTOR_ARTIFACT_QUOTA_MB: number(10_240, 1, 100_000_000),
+  OPSCONDUCTOR_ARTIFACT_DAYS: number(90, 1, 36_500),
   OPSCONDUCTOR_LEASE_SECONDS: number(15, 2, 3600),
   OPSCONDUCTOR_RATE_LIMIT: number(0, 0, 1_000_000),
   OPSCONDUCTOR_STOP_SECONDS: number(20, 1, 600),
@@ -149,6 +163,12 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
     executorLabels: s.OPSCONDUCTOR_EXECUTOR_LABELS,
     /** Spool and identity of the executor. */
     executorDir: resolve(s.OPSCONDUCTOR_EXECUTOR_DIR ?? `${s.OPSCONDUCTOR_DATA_DIR}/executor`),
+    /** Where steps may send HTTP requests beside public addresses: host names, addresses, CIDR ranges. */
+    egressAllow: s.OPSCONDUCTOR_EGRESS_ALLOW,
+    /** Of all artifacts together. */
+    artifactQuotaBytes: s.OPSCONDUCTOR_ARTIFACT_QUOTA_MB * 1024 * 1024,
+    /** An artifact that was not used for so long is removed. */
+    artifactDays: s.OPSCONDUCTOR_ARTIFACT_DAYS,
     leaseSeconds: s.OPSCONDUCTOR_LEASE_SECONDS,
     /** Requests per second and key; 0 is unlimited. */
     rateLimit: s.OPSCONDUCTOR_RATE_LIMIT,

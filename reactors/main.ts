@@ -1,3 +1,4 @@
+import { createArtifactStore } from '../infra/artifacts.ts'
 import { type Bus, connectBus } from '../infra/bus.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config, Secret } from '../infra/config.ts'
@@ -9,6 +10,7 @@ import type { Log } from '../infra/log.ts'
 import { advisoryLock, createPool, type Pool } from '../infra/postgres.ts'
 import { createCheckpoint } from './checkpoint.ts'
 import { Engine } from './engine.ts'
+import { keepPurged, serveArtifacts } from './ingest/artifacts.ts'
 import { storeOutput } from './ingest/output-store.ts'
 import { onlyOne, type Work } from './only-one.ts'
 
@@ -27,6 +29,9 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const pool = createPool(postgresUrl, log, { max: 4, name: NAME })
   const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: NAME, log })
   const parts = { config, log, store, bus, pool }
+  const artifacts = createArtifactStore(pool, systemClock, config.artifactQuotaBytes)
+  serveArtifacts(bus, artifacts)
+  const purging = keepPurged(artifacts, config.artifactDays, log)
   const stop = new AbortController()
   let engine: Engine | undefined
   const working = onlyOne({
@@ -56,7 +61,10 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
       {
         name: 'close connections',
         deadlineMs: 5_000,
-        run: async () => void (await Promise.all([bus.close(), store.close(), pool.end()])),
+        run: async () => {
+          clearInterval(purging)
+          await Promise.all([bus.close(), store.close(), pool.end()])
+        },
       },
     ],
   }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { credentialKind, sealed, secretMaterial } from './credential.ts'
-import { base64, id, instant, name } from './kernel.ts'
+import { base64, id, instant, name, sha256 } from './kernel.ts'
 import { attempt, epoch, executorId, hostKeyExpectation, n, outputStream, targetRunCommands } from './run.ts'
 import { stepRunId } from './steps/base.ts'
 import { renderedStep, shellVariables } from './steps/index.ts'
@@ -17,6 +17,10 @@ export const subjects = {
   output: (executor: string) => `opsc.output.v1.${executor}`,
   outputAll: 'opsc.output.v1.*',
   control: (executor: string) => `opsc.control.v1.${executor}`,
+  artifactPut: (executor: string) => `opsc.artifact.v1.put.${executor}`,
+  artifactPutAll: 'opsc.artifact.v1.put.*',
+  artifactGet: (executor: string) => `opsc.artifact.v1.get.${executor}`,
+  artifactGetAll: 'opsc.artifact.v1.get.*',
   vaultPublicKey: 'opsc.vault.v1.public-key',
   vaultSeal: 'opsc.vault.v1.seal',
   vaultRelease: 'opsc.vault.v1.release',
@@ -152,6 +156,45 @@ export const liveOutput = z.strictObject({
 })
 export const projected = z.strictObject({ commit: z.string(), prepare: z.string(), runIds: z.array(id).optional() })
 
+/** Every chunk of an artifact but its last is this long, so that the place of a byte follows from its number. */
+export const ARTIFACT_CHUNK_BYTES = 512 * 1024
+export const ARTIFACT_MAX_BYTES = 1024 * 1024 * 1024
+const artifactData = z.base64().max(Math.ceil(ARTIFACT_CHUNK_BYTES / 3) * 4)
+
+/**
+ * A file on its way into the artifact store: its chunks, numbered from 0, in any order and any number of times, then
+ * `finish`, which checks the whole by its SHA-256. `uploadId` is the sender's choice.
+ */
+export const artifactPut = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('chunk'),
+    executorId,
+    uploadId: id,
+    index: z
+      .int()
+      .min(0)
+      .max(Math.ceil(ARTIFACT_MAX_BYTES / ARTIFACT_CHUNK_BYTES) - 1),
+    data: artifactData,
+  }),
+  z.strictObject({
+    kind: z.literal('finish'),
+    executorId,
+    uploadId: id,
+    bytes: z.int().min(0).max(ARTIFACT_MAX_BYTES),
+    sha256,
+  }),
+])
+export const artifactPutReply = z.union([
+  z.strictObject({ stored: z.literal(true) }),
+  z.strictObject({ error: z.enum(['too-large', 'quota', 'mismatch', 'incomplete', 'forbidden']), detail: z.string() }),
+])
+export const artifactGet = z.strictObject({ executorId, sha256, index: z.int().min(0) })
+/** One chunk, and the length of the whole. */
+export const artifactGetReply = z.union([
+  z.strictObject({ bytes: z.int().min(0), data: artifactData }),
+  z.strictObject({ error: z.literal('not-found'), detail: z.string() }),
+])
+
 export const vaultPublicKey = z.strictObject({ keyId: z.string(), publicKey: base64url })
 /**
  * A new secret on its way into the vault: HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM) to the vault's public
@@ -196,6 +239,10 @@ export type ReportReply = z.output<typeof reportReply>
 export type OutputChunk = z.output<typeof outputChunk>
 export type OutputBatch = z.output<typeof outputBatch>
 export type OutputReply = z.output<typeof outputReply>
+export type ArtifactPut = z.output<typeof artifactPut>
+export type ArtifactPutReply = z.output<typeof artifactPutReply>
+export type ArtifactGet = z.output<typeof artifactGet>
+export type ArtifactGetReply = z.output<typeof artifactGetReply>
 export type LiveOutput = z.output<typeof liveOutput>
 export type SealRequest = z.output<typeof sealRequest>
 export type ReleaseRequest = z.output<typeof releaseRequest>

@@ -20,7 +20,7 @@ export function outputsOf(
   const outputs: Record<string, OutputValue> = {}
   for (const [name, spec] of Object.entries(specs)) {
     try {
-      outputs[name] = bounded(valueOf(spec, text))
+      outputs[name] = bounded(find(spec, text))
     } catch (error) {
       if (!(error instanceof NotFound)) throw error
       return { missing: `output ${name}: ${error.message}` }
@@ -29,7 +29,7 @@ export function outputsOf(
   return { outputs }
 }
 
-function valueOf(spec: OutputSpec, text: string): OutputValue {
+function find(spec: OutputSpec, text: string): OutputValue {
   switch (spec.as) {
     case 'text':
       return text.replace(/[\r\n]+$/, '')

@@ -5,10 +5,11 @@ import { ChannelRefused, SshFailure, SshLost } from '../ssh/failure.ts'
 import { type ProcessEnd, RemoteProcess } from '../ssh/remote-process.ts'
 import { terminate } from '../ssh/terminate.ts'
 import type { StepEnd, StepTools } from '../steps/runner.ts'
-import { within } from '../wait.ts'
+import { aborted, within } from '../wait.ts'
 import { Unwritable } from './command.ts'
 import type { RemoteCommand } from './wrapper.ts'
 
+type Tools = Pick<StepTools, 'link' | 'signal' | 'begin' | 'output'>
 type Handed = { process: RemoteProcess; connection: SshConnection; command: RemoteCommand }
 
 const CHANNEL_TRIES = 5
@@ -16,7 +17,7 @@ const HAND_OVER_MS = 20_000
 const NOT_FOUND = 127
 
 /** Hands a command over to the target and stays with it until it has ended, or is stopped because the signal was given. */
-export async function runOnTarget(write: (token: string) => RemoteCommand, tools: StepTools): Promise<StepEnd> {
+export async function runOnTarget(write: (token: string) => RemoteCommand, tools: Tools): Promise<StepEnd> {
   try {
     const handed = await handOver(write(`opsc-${randomBytes(12).toString('hex')}`), tools)
     tools.begin()
@@ -37,7 +38,7 @@ export function notRun(error: unknown): StepEnd {
   return { kind: 'stopped', termination: 'not-started', detail }
 }
 
-async function handOver(command: RemoteCommand, { link, signal, output }: StepTools): Promise<Handed> {
+async function handOver(command: RemoteCommand, { link, signal, output }: Tools): Promise<Handed> {
   for (let tries = 1; ; tries += 1) {
     const lease = await link.ready(signal)
     try {
@@ -57,7 +58,7 @@ async function handOver(command: RemoteCommand, { link, signal, output }: StepTo
   }
 }
 
-async function watch({ process, connection, command }: Handed, { link, signal }: StepTools): Promise<StepEnd> {
+async function watch({ process, connection, command }: Handed, { link, signal }: Tools): Promise<StepEnd> {
   const first = await Promise.race([process.ended, aborted(signal)])
   if (first !== 'stop') return judge(first, process)
   const { confirmed, detail } = await terminate({
@@ -67,11 +68,6 @@ async function watch({ process, connection, command }: Handed, { link, signal }:
     sudo: command.sudo,
   })
   return { kind: 'stopped', termination: confirmed ? 'terminated' : 'unconfirmed', detail }
-}
-
-function aborted(signal: AbortSignal): Promise<'stop'> {
-  if (signal.aborted) return Promise.resolve('stop')
-  return new Promise(resolve => signal.addEventListener('abort', () => resolve('stop'), { once: true }))
 }
 
 function judge(end: ProcessEnd, process: RemoteProcess): StepEnd {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import ssh2, { type Algorithms, type Client, type ClientChannel } from 'ssh2'
+import ssh2, { type Algorithms, type Client, type ClientChannel, type SFTPWrapper } from 'ssh2'
 import type { SecretMaterial } from '../../schemas/credential.ts'
 import type { Limit } from '../limit.ts'
 import { type MaskSet, maskSet } from '../output/masker.ts'
@@ -40,6 +40,8 @@ export type SshConnection = {
    * ChannelRefused or SshFailure when nothing can have happened, else with SshLost.
    */
   exec<T>(command: string, attach: (channel: ClientChannel) => T): Promise<T>
+  /** A channel for file transfer (SFTP). Rejects with ChannelRefused, SshFailure or SshLost. */
+  sftp(): Promise<SFTPWrapper>
   /** Resolves when the connection is gone, whoever ended it. */
   closed: Promise<void>
   isOpen(): boolean
@@ -213,6 +215,7 @@ function connectionOf(client: Client, socket: Socket, hostKey: string, masks: Ma
       setTimeout(() => socket.destroy(), CLOSE_MS).unref()
     },
     exec: (command, attach) => exec(client, command, attach, () => open),
+    sftp: () => sftp(client, () => open),
   }
 }
 
@@ -234,15 +237,29 @@ function exec<T>(
         else reject(new SshLost(error.message))
       })
     } catch (error) {
-      // ssh2 throws only when the socket was gone before anything was sent.
-      reject(
-        new SshFailure('lost-before-start', error instanceof Error ? error.message : 'not connected', {
-          transient: true,
-        }),
-      )
+      reject(notSent(error))
     }
   })
 }
+
+function sftp(client: Client, isOpen: () => boolean): Promise<SFTPWrapper> {
+  return new Promise((resolve, reject) => {
+    try {
+      client.sftp((error: (Error & { reason?: unknown }) | undefined, channel) => {
+        if (!error) resolve(channel)
+        else if (error.reason !== undefined) reject(new ChannelRefused(error.message))
+        else if (isOpen()) reject(new SshFailure('file-transfer', 'the server offers no file transfer (SFTP)'))
+        else reject(new SshLost(error.message))
+      })
+    } catch (error) {
+      reject(notSent(error))
+    }
+  })
+}
+
+/** ssh2 throws only when the socket was gone before anything was sent. */
+const notSent = (error: unknown): SshFailure =>
+  new SshFailure('lost-before-start', error instanceof Error ? error.message : 'not connected', { transient: true })
 
 function algorithmsFor(knownHostKey: string | undefined): Algorithms {
   return {

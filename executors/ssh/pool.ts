@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import type { ClientChannel } from 'ssh2'
+import type { ClientChannel, SFTPWrapper } from 'ssh2'
 import { Limit } from '../limit.ts'
 import { pause } from '../wait.ts'
 import { type ConnectOptions, connectSsh, type SshConnection } from './connection.ts'
@@ -23,6 +23,8 @@ export type Lease = {
   connection: SshConnection
   /** Opens the channel; at a refusal the pool learns how many this server allows. */
   exec<T>(command: string, attach: (channel: ClientChannel) => T): Promise<T>
+  /** Opens it for file transfer; the same applies. */
+  sftp(): Promise<SFTPWrapper>
   release(): void
 }
 
@@ -165,19 +167,21 @@ export class ConnectionPool {
     pooled.used += 1
     let released = false
     let opened = false
+    const open = async <T>(channel: Promise<T>): Promise<T> => {
+      try {
+        const given = await channel
+        if (!opened) pooled.opened += 1
+        opened = true
+        return given
+      } catch (error) {
+        if (error instanceof ChannelRefused) place.channels = Math.max(1, Math.min(place.channels, pooled.opened))
+        throw error
+      }
+    }
     return {
       connection: pooled.connection,
-      exec: async (command, attach) => {
-        try {
-          const attached = await pooled.connection.exec(command, attach)
-          if (!opened) pooled.opened += 1
-          opened = true
-          return attached
-        } catch (error) {
-          if (error instanceof ChannelRefused) place.channels = Math.max(1, Math.min(place.channels, pooled.opened))
-          throw error
-        }
-      },
+      exec: (command, attach) => open(pooled.connection.exec(command, attach)),
+      sftp: () => open(pooled.connection.sftp()),
       release: () => {
         if (released) return
         released = true

@@ -1,6 +1,9 @@
+import type { Clock } from '../../infra/clock.ts'
+import type { EgressPolicy } from '../../infra/egress.ts'
 import type { OutputValue } from '../../schemas/expression.ts'
 import type { FailureClass } from '../../schemas/failure.ts'
 import type { RenderedStep } from '../../schemas/steps/index.ts'
+import type { Artifacts } from '../artifacts.ts'
 import type { MaskSet } from '../output/masker.ts'
 import type { ProcessOutput } from '../ssh/remote-process.ts'
 import type { TargetLink } from '../target-link.ts'
@@ -18,8 +21,14 @@ export type StepEnd =
 /** What a runner works with. */
 export type StepTools = {
   step: RenderedStep
+  target: { address: string; port: number }
   /** The way to the target; not connected before somebody asks for it. */
   link: TargetLink
+  artifacts: Artifacts
+  egress: EgressPolicy
+  clock: Clock
+  /** For a connection that does not go by the link. */
+  connectMs: number
   /** Given when the step is to be stopped, whoever wants it: the runner stops what it began, then says how that went. */
   signal: AbortSignal
   /** The step's own time begins: what came before, such as a login, has limits of its own. */

@@ -16,7 +16,10 @@ function rights({ executorId, pool }: { executorId: string; pool: string }): Rec
     },
     workers: {
       publish: [subjects.control('*'), subjects.live('*'), subjects.projected, answers],
-      subscribe: [subjects.pullAll, subjects.heartbeatAll, subjects.reportAll, subjects.outputAll, subjects.projected],
+      subscribe: [
+        ...[subjects.pullAll, subjects.heartbeatAll, subjects.reportAll, subjects.outputAll, subjects.projected],
+        ...[subjects.artifactPutAll, subjects.artifactGetAll],
+      ],
     },
     vault: {
       publish: [answers],
@@ -28,6 +31,8 @@ function rights({ executorId, pool }: { executorId: string; pool: string }): Rec
         subjects.heartbeat(executorId),
         subjects.report(executorId),
         subjects.output(executorId),
+        subjects.artifactPut(executorId),
+        subjects.artifactGet(executorId),
         subjects.vaultRelease,
       ],
       subscribe: [subjects.control(executorId)],
