@@ -110,6 +110,7 @@ function requested(asked: Asked, job: Runnable['job'], version: JobVersion, meta
   const access = version.access ?? (logsIn(version) ? 'exclusive' : 'shared')
   const data: Requested = {
     ...asked,
+    parameters: Object.keys(asked.parameters).length > 0 ? asked.parameters : undefined,
     ...{ jobId: job.jobId, jobVersion: version.version, jobName: job.name, targets: targetIds.length },
     ...{ credentialId, maxParallel, strategy, overlap, priority, pool, access, timeouts },
     initiator: meta.actor,

@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { RunEvent } from '../../schemas/run.ts'
 import { specFor, specMeta } from '../../test/support/decider-spec.ts'
 import { fold } from './decider.ts'
 import type { Job } from './job.ts'
@@ -56,8 +57,10 @@ const requested = {
     selection: { labels: 'env=prod' },
     targets: 2,
     initiator: specMeta.actor,
+    access: 'exclusive' as 'exclusive' | 'shared',
+    plan: [{ id: 'a' }],
   },
-} as const
+} satisfies RunEvent
 const resolved = { type: 'TargetsResolved' as const, data: { runId, from: 0, targetIds: [web1, web2] } }
 const started = { type: 'RunStarted', data: { runId } } as const
 const cancel = { type: 'cancel-run', data: { runId, reason: 'wrong' } } as const
@@ -171,11 +174,10 @@ t.test('how a run ends follows from its target runs', async t => {
     [given, [2, 0, 0, 0], 'RunSucceeded'],
     [given, [1, 1, 0, 0], 'RunPartiallySucceeded'],
     [given, [0, 2, 0, 0], 'RunFailed'],
-    [given, [1, 0, 0, 1], 'RunNeedsAttention'],
     [given, [1, 0, 1, 0], 'RunPartiallySucceeded'],
     [asked, [1, 0, 1, 0], 'RunCancelled'],
     [asked, [0, 1, 1, 0], 'RunCancelled'],
-    [asked, [0, 0, 1, 1], 'RunNeedsAttention'],
+    [asked, [0, 0, 1, 1], 'RunCancelled'],
     [asked, [2, 0, 0, 0], 'RunSucceeded'],
   ] as const
   for (const [spec, [a, b, c, d], type] of endings) {
@@ -183,6 +185,7 @@ t.test('how a run ends follows from its target runs', async t => {
     t.ok(isFinished(fold(run, [requested, { type, data: { runId, counts: counts(a, b, c, d) } }])), type)
   }
   given.when(finish(1)).thenRejects('conflict')
+  given.when(finish(1, 0, 0, 1)).thenRejects('conflict')
   specFor(t, run).given(requested, resolved, started, succeeded).when(finish(0, 2)).thenNothing()
   t.notOk(isFinished(fold(run, [requested, started, cancelling])))
 })

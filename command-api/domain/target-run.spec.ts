@@ -54,7 +54,10 @@ const handBack = { type: 'hand-back-target-run', data: { ...where, epoch: 1, seq
 const handedBack = { type: 'TargetRunHandedBack', data: handBack.data } as const
 const done = { type: 'TargetRunSucceeded', data: { ...where, targetId } } as const
 const over = { type: 'TargetRunFailed', data: { ...where, targetId, class: 'exit-nonzero', detail: 'exit 2' } } as const
-const cancelUnclaimed = { type: 'cancel-target-run', data: { ...where, targetId } } as const
+const cancelUnclaimed = {
+  type: 'end-unclaimed-target-run',
+  data: { ...where, targetId, why: 'cancelled' },
+} as const
 const neverTaken = {
   type: 'TargetRunCancelled',
   data: { ...where, targetId, detail: 'cancelled before any executor took it' },
@@ -216,7 +219,7 @@ t.test('a lost step is repeated only if its author said so', async t => {
   spec(t)
     .given(...stuck)
     .when(claim)
-    .thenRejects('target-run-finished')
+    .thenRejects('target-run-not-free')
 })
 
 t.test('an endlessly lost step is not repeated for ever', async t => {

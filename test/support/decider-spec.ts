@@ -20,9 +20,8 @@ export function specFor<S, C extends Message, E extends Message, F>(t: Test, dec
       when: (command: C, ...[facts]: undefined extends F ? [F?] : [F]) => {
         // The tuple type above lets facts be left out only where undefined is one of F.
         const run = () => decider.decide(command, fold(decider, history), specMeta, facts as F)
-        const plain = () => JSON.parse(JSON.stringify(run()))
         return {
-          thenRecords: (...expected: E[]) => t.strictSame(plain(), JSON.parse(JSON.stringify(expected))),
+          thenRecords: (...expected: E[]) => t.strictSame(plain(run()), plain(expected)),
           thenNothing: () => t.strictSame(run(), []),
           thenRejects: (code: ProblemCode) => t.throws(run, { name: 'DomainError', code }),
         }
@@ -30,3 +29,10 @@ export function specFor<S, C extends Message, E extends Message, F>(t: Test, dec
     }),
   }
 }
+
+/** As it would be stored: undefined fields left out, keys in one order. */
+const plain = (value: unknown) => JSON.parse(JSON.stringify(value, inOrder))
+const inOrder = (_key: string, value: unknown) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value

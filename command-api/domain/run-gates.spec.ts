@@ -1,0 +1,138 @@
+import t from 'tap'
+import type { RunCommand, RunEvent } from '../../schemas/run.ts'
+import { specFor, specMeta } from '../../test/support/decider-spec.ts'
+import { fold, type Identified } from './decider.ts'
+import { run } from './run.ts'
+
+const runId = '0192d3c4-5e6f-7a8b-9c0d-000000000001'
+const jobId = '0192d3c4-5e6f-7a8b-9c0d-000000000002'
+const subRunId = '0192d3c4-5e6f-7a8b-9c0d-000000000003'
+const [web1, web2] = ['0192d3c4-5e6f-7a8b-9c0d-00000000000a', '0192d3c4-5e6f-7a8b-9c0d-00000000000b'] as const
+type Command = Identified<RunCommand, 'runId'>
+
+const requested: RunEvent[] = [
+  {
+    type: 'RunRequested',
+    data: {
+      ...{ runId, jobId, jobVersion: 1, jobName: 'deploy', selection: { labels: 'env=prod' }, targets: 2 },
+      initiator: specMeta.actor,
+    },
+  },
+  { type: 'TargetsResolved', data: { runId, from: 0, targetIds: [web1, web2] } },
+]
+const started: RunEvent = { type: 'RunStarted', data: { runId } }
+const where = { runId, stepId: 'sign-off' }
+const asking = { kind: 'approval', prompt: 'Deploy 4.2?', quorum: 2, expiresSeconds: 3600 } as const
+const open: Command = { type: 'open-gate', data: { ...where, gate: asking } }
+const expiresAt = '2030-01-01T01:00:00.000Z'
+const asked: RunEvent = {
+  type: 'ApprovalRequested',
+  data: { ...where, prompt: 'Deploy 4.2?', quorum: 2, expiresAt },
+}
+const grant: Command = { type: 'grant-approval', data: { ...where, reason: 'read the plan' } }
+const deny: Command = { type: 'deny-approval', data: { ...where, reason: 'not today' } }
+const granted = (by: string, count: number): RunEvent => ({
+  type: 'ApprovalGranted',
+  data: { ...where, by, granted: count, reason: 'read the plan' },
+})
+const quorum: RunEvent = { type: 'ApprovalQuorumReached', data: where }
+const denied: RunEvent = { type: 'ApprovalDenied', data: { ...where, reason: 'not today' } }
+const counts = { succeeded: 0, failed: 2, cancelled: 0, needsAttention: 0 }
+const spec = (...events: RunEvent[]) => specFor(t, run).given(...requested, ...events)
+const statusAfter = (...events: RunEvent[]) => fold(run, [...requested, ...events]).status
+
+t.test('an approval is asked for once and holds up the run', async t => {
+  spec(started).when(open).thenRecords(asked)
+  spec(started, asked).when(open).thenNothing()
+  t.equal(statusAfter(started, asked), 'awaiting-approval')
+  t.equal(statusAfter(started, asked, granted('api-key:ann', 1), granted('user:bo', 2), quorum), 'running')
+})
+
+t.test('each person counts once towards the quorum', async t => {
+  spec(started, asked).when(grant).thenRecords(granted('api-key:ann', 1))
+  spec(started, asked, granted('api-key:ann', 1)).when(grant).thenNothing()
+  spec(started, asked, granted('user:bo', 1)).when(grant).thenRecords(granted('api-key:ann', 2), quorum)
+  spec(started, asked, granted('user:bo', 1), granted('user:cy', 2), quorum).when(grant).thenNothing()
+  spec(started).when(grant).thenRejects('approval-not-open')
+  spec(started, asked, denied).when(grant).thenRejects('approval-not-open')
+})
+
+t.test('a denied or expired approval rejects the run', async t => {
+  spec(started, asked).when(deny).thenRecords(denied)
+  spec(started, asked, denied).when(deny).thenRejects('approval-not-open')
+  const finish: Command = { type: 'finish-run', data: { runId, counts } }
+  spec(started, asked, denied)
+    .when(finish)
+    .thenRecords({
+      type: 'RunRejected',
+      data: { runId, counts, why: 'approval-denied', detail: 'sign-off: not today' },
+    })
+  const expire: Command = { type: 'expire-approval', data: where }
+  spec(started, asked).when(expire).thenRejects('approval-not-open')
+  const early = { ...asked, data: { ...asked.data, expiresAt: specMeta.at } } as RunEvent
+  spec(started, early).when(expire).thenRecords({ type: 'ApprovalExpired', data: where })
+  spec(started, early).when(grant).thenRejects('approval-expired')
+  spec(started, early, { type: 'ApprovalExpired', data: where }).when(expire).thenNothing()
+  t.equal(statusAfter(started, { type: 'RunRejected', data: { runId, why: 'overlap', detail: 'x' } }), 'rejected')
+})
+
+t.test('a sub-run lets its parent go on when it succeeded', async t => {
+  const triggered: RunEvent = { type: 'SubRunTriggered', data: { ...where, subRunId, jobId } }
+  spec(started)
+    .when({ type: 'open-gate', data: { ...where, gate: { kind: 'job-run', subRunId, jobId } } })
+    .thenRecords(triggered)
+  const close = (status: string): Command => ({ type: 'close-sub-run', data: { ...where, subRunId, status } })
+  const ended = (status: string): RunEvent => ({ type: 'SubRunEnded', data: { ...where, subRunId, status } })
+  spec(started, triggered).when(close('succeeded')).thenRecords(ended('succeeded'))
+  spec(started, triggered, ended('failed')).when(close('failed')).thenNothing()
+  const after = (status: string) => fold(run, [...requested, started, triggered, ended(status)])
+  t.match(after('succeeded'), { gates: { 'sign-off': { status: 'passed' } } })
+  t.match(after('failed'), { gates: { 'sign-off': { status: 'closed' } } })
+})
+
+t.test('a run is paused and resumed; what was repeated changes nothing', async t => {
+  const pause: Command = { type: 'pause-run', data: { runId, reason: 'maintenance' } }
+  const resume: Command = { type: 'resume-run', data: { runId } }
+  const paused: RunEvent = { type: 'RunPaused', data: { runId, reason: 'maintenance' } }
+  spec(started).when(pause).thenRecords(paused)
+  spec(started, paused).when(pause).thenNothing()
+  spec(started, paused).when(resume).thenRecords({ type: 'RunResumed', data: { runId } })
+  spec(started).when(resume).thenNothing()
+  t.equal(statusAfter(started, paused), 'paused')
+  t.equal(statusAfter(paused, { type: 'RunResumed', data: { runId } }), 'queued')
+})
+
+t.test('time limits, too many failures and overlap end a run in their own way', async t => {
+  const late: Command = { type: 'time-out-run', data: { runId } }
+  const overdue: RunEvent = { type: 'RunCancellationRequested', data: { runId, cause: 'timed-out' } }
+  spec(started).when(late).thenRecords(overdue)
+  spec(started, overdue).when(late).thenNothing()
+  const cut = { succeeded: 1, failed: 0, cancelled: 1, needsAttention: 0 }
+  spec(started, overdue)
+    .when({ type: 'finish-run', data: { runId, counts: cut } })
+    .thenRecords({ type: 'RunTimedOut', data: { runId, counts: cut } })
+  const stop: Command = { type: 'stop-run', data: { runId, failed: 2 } }
+  spec(started)
+    .when(stop)
+    .thenRecords({ type: 'RunStopped', data: { runId, failed: 2 } })
+  spec(started, { type: 'RunStopped', data: { runId, failed: 2 } })
+    .when(stop)
+    .thenNothing()
+  const reject: Command = { type: 'reject-run', data: { runId, why: 'overlap', detail: 'another run' } }
+  spec()
+    .when(reject)
+    .thenRecords({ type: 'RunRejected', data: { runId, why: 'overlap', detail: 'another run' } })
+  spec(started).when(reject).thenRejects('run-not-startable')
+})
+
+t.test('people are asked for once for the same state of things', async t => {
+  const unclear = { ...counts, failed: 1, needsAttention: 1 }
+  const ask: Command = { type: 'report-attention', data: { runId, counts: unclear } }
+  const told: RunEvent = { type: 'RunNeedsAttention', data: { runId, counts: unclear } }
+  spec(started).when(ask).thenRecords(told)
+  spec(started, told).when(ask).thenNothing()
+  t.equal(statusAfter(started, told), 'needs-attention')
+  spec(started, told)
+    .when({ type: 'finish-run', data: { runId, counts } })
+    .thenRecords({ type: 'RunFailed', data: { runId, counts } })
+})
