@@ -48,7 +48,7 @@ t.test('an approval is asked for once and holds up the run', async t => {
   t.equal(statusAfter(started, asked, granted('api-key:ann', 1), granted('user:bo', 2), quorum), 'running')
 })
 
-t.test('each person counts once towards the quorum', async t => {
+t.test('each person counts once towards the quorum', async () => {
   spec(started, asked).when(grant).thenRecords(granted('api-key:ann', 1))
   spec(started, asked, granted('api-key:ann', 1)).when(grant).thenNothing()
   spec(started, asked, granted('user:bo', 1)).when(grant).thenRecords(granted('api-key:ann', 2), quorum)
@@ -102,7 +102,7 @@ t.test('a run is paused and resumed; what was repeated changes nothing', async t
   t.equal(statusAfter(paused, { type: 'RunResumed', data: { runId } }), 'queued')
 })
 
-t.test('time limits, too many failures and overlap end a run in their own way', async t => {
+t.test('time limits, too many failures and overlap end a run in their own way', async () => {
   const late: Command = { type: 'time-out-run', data: { runId } }
   const overdue: RunEvent = { type: 'RunCancellationRequested', data: { runId, cause: 'timed-out' } }
   spec(started).when(late).thenRecords(overdue)
