@@ -85,6 +85,7 @@ module.exports = {
     onePlace('ssh2', 'ssh2', ['^executors/']),
     onePlace('fastify', 'fastify|@fastify/[^/]+', ['^(command-api|query-api)/', '^infra/http(/|\\.ts$)']),
     onePlace('pino', 'pino', ['^infra/log\\.ts$'], { types: true }),
+    onePlace('shell-parsers', 'unbash|web-tree-sitter|tree-sitter-powershell', ['^infra/safety/']),
     onePlace('commander', 'commander', ['^cli/']),
     {
       name: 'shipped-code-without-tests-and-benches',

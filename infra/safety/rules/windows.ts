@@ -1,0 +1,4 @@
+import type { Rule } from '../rules.ts'
+
+/** Filled below. */
+export const windowsRules: Rule[] = []
