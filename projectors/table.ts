@@ -59,7 +59,8 @@ function unnested(columns: readonly Column[], rows: readonly object[]): Required
       : `unnest($${i + 1}::${type}[]) as ${name}`,
   )
   const values = columns.map(({ property, type }) => {
-    const column = rows.map(row => Reflect.get(row, property) as unknown)
+    // A row is an object of the properties that its table was defined with.
+    const column = rows.map(row => (row as Readonly<Record<string, unknown>>)[property])
     return type === 'json' || type === 'jsonb' ? jsonList(column) : arrayLiteral(type, column)
   })
   return { text: `select ${lists.join(', ')}`, values }

@@ -16,6 +16,10 @@ type Of<E extends { type: string; data: unknown }> = Recorded<E>
 const isRunEvent = (event: Recorded): event is Of<RunEvent> => categoryOf(event.stream) === 'run'
 const isTargetRunEvent = (event: Recorded): event is Of<TargetRunEvent> => categoryOf(event.stream) === 'targetrun'
 
+const byRun = ({ runId }: Partial<RunState>) => `${runId}`
+const byTarget = ({ runId, n }: Partial<TargetRunRow>) => `${runId} ${n}`
+const byAttempt = ({ runId, n, stepId, attempt }: Partial<StepRunRow>) => `${runId} ${n} ${attempt} ${stepId}`
+
 /** What earlier batches left of their rows. */
 export class KnownRuns {
   readonly runs = new Recent<RunState>()
@@ -28,13 +32,13 @@ export class Runs {
   readonly #runs
   readonly #targets
   readonly #steps
-  readonly #ending = new WorkingRows<{ runId: string }>(['runId'])
+  readonly #ending = new Map<string, { runId: string }>()
   readonly #timeline: RunEventRow[] = []
 
   private constructor(known: KnownRuns) {
-    this.#runs = new WorkingRows<RunState>(run.key, known.runs)
-    this.#targets = new WorkingRows<TargetRunRow>(targetRun.key, known.targets)
-    this.#steps = new WorkingRows<StepRunRow>(stepRun.key, known.steps)
+    this.#runs = new WorkingRows<RunState>(byRun, known.runs)
+    this.#targets = new WorkingRows<TargetRunRow>(byTarget, known.targets)
+    this.#steps = new WorkingRows<StepRunRow>(byAttempt, known.steps)
   }
 
   static async load(facts: readonly Fact[], read: Read, known: KnownRuns): Promise<Runs> {
@@ -58,7 +62,7 @@ export class Runs {
       if (event.type === 'TargetsResolved') {
         for (const index of event.data.targetIds.keys()) this.#targets.created({ runId, n: event.data.from + index })
       }
-      if (isTerminal(runStatusAfter(event) ?? 'queued')) this.#ending.put({ runId })
+      if (isTerminal(runStatusAfter(event) ?? 'queued')) this.#ending.set(runId, { runId })
     } else if (isTargetRunEvent(event)) {
       this.#runs.want(event.data)
       this.#targets.want(event.data)
@@ -69,8 +73,8 @@ export class Runs {
 
   /** The target runs that end with their run, however long ago they were resolved. */
   async #loadOpen(read: Read): Promise<void> {
-    const ending = this.#ending.changed()
-    if (ending.length === 0) return
+    if (this.#ending.size === 0) return
+    const ending = [...this.#ending.values()]
     this.#targets.loaded(await read(selectRows(targetRun, ['runId'], ending, `t.status = 'queued'`)))
   }
 
