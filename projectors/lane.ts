@@ -2,8 +2,8 @@ import type { LogPosition, Recorded } from '../schemas/events.ts'
 import { comparePositions } from '../schemas/position.ts'
 import type { Applier } from './applier.ts'
 
-/** Large enough that most rows are written once, in the state in which a batch leaves them. */
-const BATCH = 2_000
+/** Most rows are then written once, in the state a batch leaves them in; more events at once take more memory. */
+const BATCH = 1_000
 
 /**
  * Applies events to one projection while more of them are read: a batch is written as soon as it is full, and the

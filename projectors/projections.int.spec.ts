@@ -53,7 +53,7 @@ t.test('a rebuild reads on while it writes, and comes to the same', async t => {
     await lane.take(events.slice(Math.max(0, i - 10), i + 700), due.at(-1)?.position ?? { commit: 0n, prepare: 0n })
   }
   await lane.drain()
-  t.same(applied, [2_000, 2_000, events.length - 4_000])
+  t.same(applied, [...Array(5).fill(1_000), events.length - 5_000])
   const found = await model.hashes()
   for (const { name } of tablesOf('state')) t.equal(found[name], expected[name], name)
 })
@@ -66,11 +66,11 @@ t.test('a rebuild ends with what could not be applied', async t => {
   const early = history.events.splice(-1)
   const end = { commit: 3_000n, prepare: 3_000n }
   const lane = new Lane(model.audit, () => t.fail('nothing is applied'))
-  await lane.take(
-    [...early, ...history.events].map((event, i) => ({ ...event, position: at(i) })),
-    end,
+  const all = [...early, ...history.events].map((event, i) => ({ ...event, position: at(i) }))
+  await t.rejects(
+    lane.take(all, end).then(() => lane.drain()),
+    PoisonEvent,
   )
-  await t.rejects(lane.drain(), PoisonEvent)
 })
 
 t.test('a run, its target runs and its steps', async t => {
