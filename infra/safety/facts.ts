@@ -55,6 +55,7 @@ export const kinds = [
   'top-level',
   'data',
   'log',
+  'all-logs',
   'credential',
   'disk',
   'kernel-control',

@@ -102,15 +102,14 @@ function matches(match: Match, fact: Fact): boolean {
 
 function lineFits({ words, option, without }: Match, fact: Fact): boolean {
   const line = optionsAndWords(fact.verb, fact.args)
-  const given = (glob: string) => line.options.some(name => optionFits(glob, name))
-  if (option && !option.some(given)) return false
-  if (without?.some(given)) return false
+  if (option && !option.some(glob => line.options.some(name => optionFits(glob, name)))) return false
+  if (without?.some(glob => line.options.some(name => globMatches(glob, name)))) return false
   return !words || words.every((word, index) => wordFits(word, line.words[index]))
 }
 
 // Long options may be cut short as far as three letters; short ones and those of Windows must be whole.
 function optionFits(glob: string, name: string): boolean {
-  return globMatches(glob, name) || (/^--\w{4,}/.test(glob) && name.length >= 5 && glob.startsWith(name))
+  return globMatches(glob, name) || (/^--[\w-]{4,}$/.test(glob) && name.length >= 6 && glob.startsWith(name))
 }
 
 function wordFits(wanted: string, word: string | undefined): boolean {

@@ -1,5 +1,5 @@
 import { bounds } from './bounds.ts'
-import { isDynamic } from './text.ts'
+import { isDynamic, mark } from './text.ts'
 
 /** What is known of the bytes a command reads or writes. */
 export type Stream = {
@@ -24,13 +24,11 @@ export function isKnown(stream: Stream): stream is Stream & { text: string } {
 
 const order = ['nothing', 'somewhere', 'decoder', 'network'] as const
 
-/** One stream after the other, as a list of commands writes them. */
+/** One stream after the other, as a list of commands writes them; what is not known of it stands as a line of its own. */
 export function concat(streams: readonly Stream[]): Stream {
-  const text = streams.every(({ text }) => text !== null) ? streams.map(({ text }) => text ?? '').join('') : null
+  const known = streams.some(({ text }) => text !== null && text !== '') || streams.every(({ text }) => text !== null)
+  const text = known ? streams.map(({ text }) => text ?? `${mark.unknown}\n`).join('') : null
   const from = order[Math.max(0, ...streams.map(stream => order.indexOf(stream.from)))] ?? 'somewhere'
-  return {
-    text: text !== null && text.length <= bounds.value ? text : null,
-    from,
-    secret: streams.some(({ secret }) => secret),
-  }
+  const kept = text !== null && text.length <= bounds.value ? text : null
+  return { text: kept, from, secret: streams.some(({ secret }) => secret) }
 }

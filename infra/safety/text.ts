@@ -21,6 +21,10 @@ export const mark = {
   split: '\uE007',
   /** Unknown text that was read from something secret. */
   secret: '\uE008',
+  /** Text that came over the network. */
+  network: '\uE009',
+  /** Text that was decoded from something that cannot be seen. */
+  decoded: '\uE00A',
 } as const
 
 const shown: Record<string, string> = {
@@ -33,26 +37,28 @@ const shown: Record<string, string> = {
   [mark.cwd]: '.',
   [mark.split]: ' ',
   [mark.secret]: '${secret}',
+  [mark.network]: '${network}',
+  [mark.decoded]: '${decoded}',
 }
 
 /** Takes the private meaning out of foreign text. */
 export function withoutMarks(text: string): string {
-  return text.replace(/[\uE000-\uE008]/g, '\uFFFD')
+  return text.replace(/[\uE000-\uE00A]/g, '\uFFFD')
 }
 
 /** For people: what is not known is shown as `${?}`. */
 export function show(value: string): string {
-  return value.replace(/[\uE000-\uE008]/g, character => shown[character] ?? character)
+  return value.replace(/[\uE000-\uE00A]/g, character => shown[character] ?? character)
 }
 
 /** True when the value is not known to the last character (patterns and home are known). */
 export function isDynamic(value: string): boolean {
-  return /[\uE000\uE001\uE002\uE008]/.test(value)
+  return /[\uE000\uE001\uE002\uE008-\uE00A]/.test(value)
 }
 
 /** True when text of any shape may be hidden in the value. */
 export function isOpen(value: string): boolean {
-  return /[\uE000\uE002\uE008]/.test(value)
+  return /[\uE000\uE002\uE008-\uE00A]/.test(value)
 }
 
 export function hasPattern(value: string): boolean {
@@ -72,7 +78,16 @@ export function patternOf(value: string, flags = ''): RegExp {
   return new RegExp(`^${source.join('')}$`.replace(/(\.\*)+/g, '.*'), `s${flags}`)
 }
 
+const compiled = new Map<string, RegExp>()
+
 /** A plain glob of a rule (`*` only), case-insensitive. */
 export function globMatches(glob: string, text: string): boolean {
-  return patternOf(glob.replaceAll('*', mark.star), 'i').test(text)
+  if (!glob.includes('*')) return glob.length === text.length && glob.toLowerCase() === text.toLowerCase()
+  const known = compiled.get(glob)
+  if (known) return known.test(text)
+  // Rules are few and stay; a process that judges with ever new ones must not grow for it.
+  if (compiled.size > 10_000) compiled.clear()
+  const pattern = patternOf(glob.replaceAll('*', mark.star), 'i')
+  compiled.set(glob, pattern)
+  return pattern.test(text)
 }

@@ -65,7 +65,10 @@ function runShell(call: Call): Stream {
 
 /** Bytes that a shell takes for commands. */
 function runStream(stream: Stream, walk: Walk, verb: string): Stream {
-  if (stream.text !== null) return walk.run.text(stream.text, walk)
+  if (stream.text !== null) {
+    if (stream.from === 'network') note(walk.session, 'remote-code', verb, walk.scope)
+    return walk.run.text(stream.text, walk)
+  }
   note(
     walk.session,
     stream.from === 'network' ? 'remote-code' : stream.from === 'decoder' ? 'hidden-code' : 'piped-code',

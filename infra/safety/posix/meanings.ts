@@ -1,5 +1,5 @@
-import { outputOf } from '../posix/output.ts'
 import type { Stream } from '../stream.ts'
+import { outputOf } from './output.ts'
 import { emitFact } from './report.ts'
 import { chmod, chown } from './verbs/access.ts'
 import { judgeStatements } from './verbs/databases.ts'
@@ -44,9 +44,10 @@ export function mean(call: Call): Stream {
   if (asksForHelp(call)) return outputOf(call)
   const reported = (meanings.get(call.verb) ?? initScript)(call)
   if (typeof reported === 'object') return reported
-  const more = [disk(call), judgeStatements(call), looksForSecrets(call)].some(Boolean)
+  const output = outputOf(call)
+  const more = [disk(call), judgeStatements(call), looksForSecrets(call, output.secret)].some(Boolean)
   if (!reported && !more) emitFact(call, {})
-  return outputOf(call)
+  return output
 }
 
 // After an operand `--help` may not be read any more, so it only counts where it stands first or alone with words.

@@ -45,6 +45,29 @@ const decoders = new Set([
   'zstd',
   'ascii85',
 ])
+/** Programs made for `eval "$(…)"`: they print settings of their own. */
+const printsSettings = new Set([
+  'ssh-agent',
+  'dircolors',
+  'direnv',
+  'brew',
+  'pyenv',
+  'rbenv',
+  'nodenv',
+  'starship',
+  'zoxide',
+  'keychain',
+  'gpg-agent',
+  'resize',
+  'fnm',
+  'lesspipe',
+  'mise',
+  'conda',
+  'docker-machine',
+  'minikube',
+  'opam',
+  'luarocks',
+])
 /** Numbers, dates, names: values that hold no path. */
 const short = new Set([
   'date',
@@ -128,6 +151,7 @@ export function outputOf(call: Call): Stream {
   if (verb === 'dirname') return textStream(`${(args.at(-1) ?? '').replace(/\/[^/]*$/, '') || '/'}\n`)
   if (short.has(verb)) return { ...textStream(mark.some), secret: secret && verb !== 'wc' }
   if (verb === 'true' || verb === 'false' || verb === ':') return silence
+  if (printsSettings.has(verb)) return textStream('true\n')
   if (verb === 'yes') return textStream(`${args[0] ?? 'y'}\n`)
   if (verb === 'ls') return textStream(list(args))
   return { text: null, from: walk.stdin.from === 'network' ? 'network' : 'somewhere', secret }
@@ -158,11 +182,11 @@ function copy({ args, verb, walk }: Call): Stream {
 // What can be decoded is; what cannot is text that was hidden.
 function decode({ verb, args, walk }: Call, secret: boolean): Stream {
   const hidden: Stream = { text: null, from: walk.stdin.from === 'network' ? 'network' : 'decoder', secret }
-  if (!isKnown(walk.stdin)) return hidden
+  if (!isKnown(walk.stdin) || walk.stdin.text === '') return hidden
   const { text } = walk.stdin
   const { flags } = parseOptions(args)
   const decodes = ['-d', '-D', '--decode'].some(flag => flags.has(flag)) || (verb === 'openssl' && args.includes('-d'))
-  if ((verb === 'base64' || (verb === 'openssl' && args.some(arg => /base64|-a/.test(arg)))) && decodes)
+  if ((verb === 'base64' || (verb === 'openssl' && args.some(arg => /^(base64|-base64|-a)$/.test(arg)))) && decodes)
     return textStream(Buffer.from(text, 'base64').toString('utf8'))
   if (verb === 'xxd' && flags.has('-r'))
     return textStream(Buffer.from(text.replace(/\s+/g, ''), 'hex').toString('utf8'))

@@ -143,19 +143,7 @@ export const kernelControls =
   /^\/(proc\/(sysrq-trigger|sys\/.*|acpi\/.*|\d+\/(mem|oom_.*))|sys\/(power|block|kernel|firmware|class\/net)\/.*)$/
 
 /** Folders whose children hold the data of services. */
-export const dataParents = [
-  '/var/lib',
-  '/var/spool',
-  '/var/mail',
-  '/var/www',
-  '/var/db',
-  '/var/opt',
-  '/var/backups',
-  '/backup',
-  '/backups',
-  '/data',
-  '/srv',
-]
+export const dataParents = ['/var/lib', '/var/spool', '/var/mail', '/var/www', '/var/db', '/var/opt', '/var/backups']
 
 /** Below these nothing is missed for long. */
 export const temporaryRoots = [

@@ -36,7 +36,10 @@ const parentOf = (start: string) => (start === mark.home ? '/home' : mark.unknow
 /** What a path names, as written at a place whose folder is `cwd`; the worst of what its unknown parts may hold. */
 export function judgePath(written: string, cwd: string): JudgedPath {
   const path = resolvePath(written, cwd)
-  const kinds = new Set<Kind>(kindsOf(contentsAsFolder(path)))
+  const folder = contentsAsFolder(path)
+  const kinds = new Set<Kind>(
+    kindsOf(folder).map(kind => (kind === 'temporary-root' && folder !== path ? 'temporary' : kind)),
+  )
   if (isOpen(path)) for (const kind of openKinds(path)) kinds.add(kind)
   if (kinds.size > 1) kinds.delete('other')
   return { path, kinds: [...kinds] }
@@ -88,8 +91,9 @@ function placeKinds(path: string): Kind[] {
   const temporary = temporaryRoots.find(root => path === root || path.startsWith(`${root}/`))
   if (temporary) return [path === temporary ? 'temporary-root' : 'temporary']
   if (/^\/(root|home|Users)$/.test(path)) return ['home']
+  if (path === '/var/log') return ['all-logs']
   if (isOneOf(path, systemFolders))
-    return /^\/(mnt|media|Volumes)$/.test(path) ? ['mount', 'system-folder'] : [...logKind(path), 'system-folder']
+    return /^\/(mnt|media|Volumes)$/.test(path) ? ['mount', 'system-folder'] : ['system-folder']
   if (/^\/(home|Users)\/[^/]+$/.test(path)) return ['user-home']
   if (/^\/(mnt|media|Volumes|media\/[^/]+|run\/media\/[^/]+)\/[^/]+$/.test(path)) return ['mount']
   if (path.startsWith('/var/log/')) return ['log']
@@ -101,8 +105,6 @@ function placeKinds(path: string): Kind[] {
   if (dataParents.some(parent => path === parent || path.slice(0, path.lastIndexOf('/')) === parent)) return ['data']
   return /^\/[^/]+$/.test(path) ? ['top-level'] : []
 }
-
-const logKind = (path: string): Kind[] => (path === '/var/log' ? ['log'] : [])
 
 function isOneOf(path: string, folders: readonly string[]): boolean {
   if (!hasPattern(path)) return folders.includes(path)

@@ -4,6 +4,7 @@ import { type Stream, silence, somewhere, textStream } from '../stream.ts'
 import { mark } from '../text.ts'
 import { expandQuoted, expandValues } from './expand.ts'
 import { expanderFor, processSource } from './expander.ts'
+import { harmlessDevices } from './path-tables.ts'
 import { isSecretFile, judgePath } from './paths.ts'
 import type { Applied, Walk } from './walk-types.ts'
 
@@ -42,7 +43,7 @@ function open(
   if (standardOutput) applied.output = true
   applied.written.push(target)
   const { path, kinds } = judgePath(target, walk.state.cwd)
-  if (kinds.every(kind => kind === 'other' || kind === 'temporary')) return
+  if (harmlessDevices.test(path)) return
   const effect = kinds.includes('disk') ? 'wipe' : operator.endsWith('>>') ? 'append' : 'overwrite'
   const scope = { ...walk.scope, cwd: walk.state.cwd }
   emit(walk.session, { ...plainFact(verb, [], scope), effect, targets: [path], kinds, redirects: [target] })

@@ -85,7 +85,8 @@ function runsShell({ verb, walk }: Call, { privileged, elsewhere }: Wrapper, fla
   )
 }
 
-function commandIn(rest: string[], { skip = 0, assignments }: Wrapper, walk: Walk): string[] {
+function commandIn(rest: string[], { skip = 0, assignments, separated }: Wrapper, walk: Walk): string[] {
+  if (separated && rest.includes('--')) return rest.slice(rest.indexOf('--') + 1)
   let at = skip
   if (assignments) {
     for (; /^[A-Za-z_]\w*=/.test(rest[at] ?? ''); at += 1) {

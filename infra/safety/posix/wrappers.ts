@@ -6,6 +6,8 @@ export type Wrapper = Syntax & {
   skip?: number
   /** `NAME=value` words may stand before the command. */
   assignments?: true
+  /** The command stands after `--` where there is one. */
+  separated?: true
   /** The command runs with more rights. */
   privileged?: true
   /** The words are joined and read by a shell again. */
@@ -90,6 +92,7 @@ const containerExec: Wrapper = {
 }
 const podExec: Wrapper = {
   under: ['exec'],
+  separated: true,
   short: 'cnfs',
   long: [
     '--container',
@@ -246,8 +249,8 @@ export const wrappers: ReadonlyMap<string, readonly Wrapper[]> = new Map<string,
   ['kubectl', [podExec]],
   ['k3s', [{ ...podExec, under: ['kubectl', 'exec'] }]],
   ['oc', [podExec, { ...podExec, under: ['rsh'] }]],
-  ['lxc', [{ ...containerExec, short: 'ue' }]],
-  ['incus', [{ ...containerExec, short: 'ue' }]],
+  ['lxc', [{ ...containerExec, short: 'ue', separated: true }]],
+  ['incus', [{ ...containerExec, short: 'ue', separated: true }]],
   ['lxc-attach', [{ short: 'nspR', long: ['--name'], elsewhere: true }]],
   ['machinectl', [{ under: ['shell'], short: 'E', skip: 1, elsewhere: true }]],
   ['vagrant', [{ under: ['ssh'], scripts: ['-c', '--command'], skip: 9, elsewhere: true }]],

@@ -84,7 +84,7 @@ export const fileRules: Rule[] = [
   {
     id: 'delete-some-of-system',
     title: 'Delete what matches a search through the whole system',
-    match: [{ effect: ['delete-some'], kind: ['root', 'system-folder', 'home', 'unknown-root'] }],
+    match: [{ effect: ['delete-some'], kind: ['root', 'system-folder', 'unknown-root'] }],
     decision: 'confirm',
     reason: 'It deletes everything a search finds in a system folder.',
   },
@@ -153,7 +153,7 @@ export const fileRules: Rule[] = [
           '/System/*',
         ],
       },
-      { effect: ['delete', 'overwrite', 'move'], target: ['C:\\Windows\\*'] },
+      { effect: ['delete', 'overwrite', 'move'], target: ['C:\\Windows\\*'], kind: ['system-file', 'guarded-file'] },
     ],
     decision: 'confirm',
     reason: 'It removes programs or libraries that belong to the system.',
@@ -177,6 +177,7 @@ export const fileRules: Rule[] = [
     id: 'wipe-logs',
     title: 'Delete or empty logs, audit trails and shell history',
     match: [
+      { effect: ['delete', 'overwrite', 'move'], kind: ['all-logs'] },
       {
         effect: ['delete'],
         recursive: true,

@@ -112,7 +112,7 @@ export const machineRules: Rule[] = [
       },
       { verb: ['usermod'], words: ['sudo|wheel|root|admin|docker'] },
       { verb: ['passwd'], option: ['-d', '--delete', '-l', '--lock', '-e'] },
-      { verb: ['passwd'], words: ['root|?'] },
+      { verb: ['passwd'], words: ['root|?'], without: ['-S', '--status'] },
       { verb: ['chpasswd', 'newusers', 'chsh-all'] },
       { verb: ['chage'], option: ['-E=0', '-E'], words: ['*'] },
       { verb: ['gpasswd'], option: ['-d', '-a=*', '-a', '-M'] },

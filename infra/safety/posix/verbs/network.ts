@@ -37,14 +37,17 @@ const listens = new Set(['nc', 'ncat', 'netcat', 'nc.traditional', 'nc.openbsd']
 const shells = /(^|[/\s,:"'])(ba|da|z|k|a)?sh(\s|,|$|")|cmd\.exe|powershell/
 
 /** Secrets that leave the machine, and shells tied to a socket. */
-export function looksForSecrets(call: Call): boolean {
+export function looksForSecrets(call: Call, readsSecret: boolean): boolean {
   const { verb, args, walk, applied } = call
   if (tiesShell(call)) {
     emitFact(call, { effect: 'reverse-shell' })
     return true
   }
   const leaves = senders.has(verb) || applied.tcp
-  const carried = walk.stdin.secret || args.some(arg => arg.includes(mark.secret) || carriesFile(arg, call))
+  const carried =
+    walk.stdin.secret ||
+    (applied.tcp && readsSecret) ||
+    args.some(arg => arg.includes(mark.secret) || carriesFile(arg, call))
   if (!leaves || !carried) return false
   emitFact(call, { effect: 'exfiltrate' })
   return true

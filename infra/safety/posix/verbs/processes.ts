@@ -1,8 +1,8 @@
 import { has, parseOptions } from '../../options.ts'
+import { serviceKind } from '../../service-kinds.ts'
 import { hasPattern, isOpen } from '../../text.ts'
 import { emitFact } from '../report.ts'
 import type { Call } from '../walk-types.ts'
-import { serviceKind } from './services.ts'
 
 export function kill(call: Call): boolean {
   const [first = '', second = ''] = call.args
