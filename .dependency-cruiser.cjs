@@ -87,6 +87,7 @@ module.exports = {
     onePlace('pino', 'pino', ['^infra/log\\.ts$'], { types: true }),
     onePlace('cel', '@marcbachmann/cel-js', ['^command-api/domain/workflow/']),
     onePlace('re2', 're2js', ['^command-api/domain/workflow/', '^executors/output/']),
+    onePlace('shell-parsers', 'unbash|web-tree-sitter|tree-sitter-powershell', ['^infra/safety/']),
     onePlace('commander', 'commander', ['^cli/']),
     {
       name: 'shipped-code-without-tests-and-benches',

@@ -27,6 +27,7 @@ const tools = new Map<string, () => Promise<Tool>>([
   ['admin-key', async () => (await import('./infra/operator/admin-key.ts')).adminKey],
   ['eventstore', async () => (await import('./infra/embedded/event-store/command.ts')).eventStore],
   ['projections', async () => (await import('./projectors/command.ts')).projections],
+  ['explain-command', async () => (await import('./infra/safety/command.ts')).explainCommand],
   ['demo-ssh-server', async () => (await import('./executors/demo-server.ts')).demoSshServer],
 ])
 

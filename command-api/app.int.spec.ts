@@ -353,6 +353,7 @@ t.test('a target made elsewhere a moment ago is found', async t => {
 t.test('bad input gets its own answer', async t => {
   const deep = `{"name":${'['.repeat(40)}${']'.repeat(40)}}`
   const targetId = await create('create-target', target)
+  const before = await store.head()
   await refused(t, send('create-target', { ...target, colour: 'red' }), 400, 'invalid-input', 'unknown key')
   const typed = await refused(t, send('create-target', { ...target, port: '22' }), 400, 'invalid-input', 'wrong type')
   t.match(typed.json().errors, [{ path: 'port', message: /number/ }])
@@ -372,6 +373,7 @@ t.test('bad input gets its own answer', async t => {
   t.equal(unknown.json().detail, 'Did you mean create-target?')
   t.equal((await refused(t, send('fly-to-the-moon', {}), 404, 'unknown-command')).json().detail, undefined)
   await refused(t, send('constructor', {}), 404, 'unknown-command')
+  t.same(await store.head(), before, 'what is no command leaves nothing in the log')
   await refused(
     t,
     send('create-target', { ...target, targetId, name: 'other' }),

@@ -30,8 +30,11 @@ function typeText(of: Json): string {
   return String(of.type ?? 'any')
 }
 
-function objectText({ properties, required = [] }: Json): string {
-  if (!properties) return 'map of text'
+function objectText({ properties, additionalProperties, required = [] }: Json): string {
+  if (!properties) {
+    const value = (additionalProperties as Json | undefined)?.type
+    return `map of ${value === undefined || value === 'string' ? 'text' : value}`
+  }
   const optional = (name: string) => ((required as string[]).includes(name) ? '' : '?')
   return `{ ${Object.keys(properties)
     .map(name => `${name}${optional(name)}`)

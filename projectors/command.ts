@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util'
 import { type Config, loadConfig, Secret } from '../infra/config.ts'
 import { readRuntime } from '../infra/runtime-file.ts'
+import type { Progress } from './beside.ts'
 import { rebuild, type Status, status } from './maintenance.ts'
-import type { Progress, RebuildReport } from './rebuild.ts'
+import type { RebuildReport } from './rebuild.ts'
 
 const usage = `opsconductor projections status [--json]
 opsconductor projections rebuild [--verify] [--drop-old] [--json]

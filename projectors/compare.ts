@@ -1,18 +1,10 @@
 import type { Connection, Pool } from '../infra/postgres.ts'
-import type { Projection } from './projection.ts'
-import { comparedTables } from './schema.ts'
+import type { comparedTables } from './schema.ts'
 import { snake } from './table.ts'
 
 export type TableHash = { table: string; rows: number; sha256: string }
 export type Difference = { table: string; before: TableHash; after: TableHash }
 type ComparedTable = (typeof comparedTables)[number]
-
-const ledger = new Set(['audit', 'audit_subject'])
-
-/** The tables a projection writes. Streams are parked by the state projection only. */
-export function tablesOf(projection: Projection['name']): readonly ComparedTable[] {
-  return comparedTables.filter(table => ledger.has(table.name) === (projection === 'audit'))
-}
 
 /** A hash over all rows of each table in the order of its key, every column as Postgres prints it. */
 export async function readHashes(

@@ -3,7 +3,8 @@ import type { Config } from '../infra/config.ts'
 import { connectEventStore } from '../infra/event-store/client.ts'
 import { createLog } from '../infra/log.ts'
 import { createPool, type Pool } from '../infra/postgres.ts'
-import { type Progress, type RebuildReport, rebuildReadModel } from './rebuild.ts'
+import type { Progress } from './beside.ts'
+import { type RebuildReport, rebuildReadModel } from './rebuild.ts'
 import { LIVE, OLD, type ParkedStream, readModelVersion } from './schema.ts'
 
 export type ProjectionStatus = {

@@ -7,9 +7,13 @@ import { eventfulRun, onTarget, runsThatEndEarly } from '../test/support/made-up
 import { freshReadModel } from '../test/support/read-model.ts'
 import { Applier, Fenced } from './applier.ts'
 import { projectorConnection } from './connection.ts'
+import { Lane } from './lane.ts'
 import { PoisonEvent } from './projection.ts'
-import { comparedTables, LIVE } from './schema.ts'
+import { Recent } from './recent.ts'
+import { comparedTables, LIVE, tablesOf } from './schema.ts'
 import { stateProjection } from './state.ts'
+
+const at = (position: number) => ({ commit: BigInt(position), prepare: BigInt(position) })
 
 t.test('the tables do not depend on how the log is cut into batches', async t => {
   const model = await freshReadModel(t)
@@ -23,10 +27,50 @@ t.test('the tables do not depend on how the log is cut into batches', async t =>
     fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1 }), async sizes => {
       await model.empty()
       let turn = 0
-      await model.project(events, () => sizes[turn++ % sizes.length] ?? 1)
+      for (let i = 0; i < events.length; turn += 1) {
+        const size = sizes[turn % sizes.length] ?? 1
+        await model.project(events.slice(i, i + size))
+        // As after a start: nothing is known that is not in the tables.
+        if (turn % 3 === 0) await Promise.all([model.state.load(), model.audit.load()])
+        i += size
+      }
       t.same(await model.hashes(), expected, `batches of ${sizes.join(', ')}`)
     }),
     { numRuns: 6, seed: 1 },
+  )
+})
+
+t.test('a rebuild reads on while it writes, and comes to the same', async t => {
+  const model = await freshReadModel(t)
+  const { events } = variedHistory(5_000)
+  await model.project(events)
+  const expected = await model.hashes()
+  await model.empty()
+  const applied: number[] = []
+  const lane = new Lane(model.state, count => void applied.push(count))
+  for (let i = 0; i < events.length; i += 700) {
+    const due = events.slice(i, i + 700)
+    // What was taken before is not taken again.
+    await lane.take(events.slice(Math.max(0, i - 10), i + 700), due.at(-1)?.position ?? { commit: 0n, prepare: 0n })
+  }
+  await lane.drain()
+  t.same(applied, [...Array(5).fill(1_000), events.length - 5_000])
+  const found = await model.hashes()
+  for (const { name } of tablesOf('state')) t.equal(found[name], expected[name], name)
+})
+
+t.test('a rebuild ends with what could not be applied', async t => {
+  const model = await freshReadModel(t)
+  const history = variedHistory(2_500)
+  const stranger = { targetId: ids.target(99), name: 'nobody' }
+  history.add(streams.target(ids.target(99)), { type: 'TargetRenamed', data: stranger })
+  const early = history.events.splice(-1)
+  const end = { commit: 3_000n, prepare: 3_000n }
+  const lane = new Lane(model.audit, () => t.fail('nothing is applied'))
+  const all = [...early, ...history.events].map((event, i) => ({ ...event, position: at(i) }))
+  await t.rejects(
+    lane.take(all, end).then(() => lane.drain()),
+    PoisonEvent,
   )
 })
 
@@ -348,4 +392,15 @@ t.test('time does not run backwards when the clock of the log does', async t => 
   t.same(rows[1], { valid_from_time: '2026-01-01T00:00:00.000Z', valid_to_time: null })
   const [row] = (await model.pool.query('select time, recorded_at from read_model.audit where revision = 1')).rows
   t.same(row, { time: '2026-01-01T00:00:00.000Z', recorded_at: earlier.recordedAt })
+})
+
+t.test('what was used longest ago is forgotten first', async t => {
+  const recent = new Recent<number>(2)
+  for (const n of [1, 2]) recent.set(`row ${n}`, n)
+  recent.set('row 3', 3)
+  t.equal(recent.get('row 1'), 1)
+  for (const n of [4, 5]) recent.set(`row ${n}`, n)
+  t.equal(recent.get('row 1'), 1, 'used after it was set')
+  t.equal(recent.get('row 2'), undefined)
+  t.equal(recent.get('row 5'), 5)
 })

@@ -1,9 +1,10 @@
 import { sha256Hex } from '../infra/ids.ts'
 import { type Connection, inTransaction, type Pool } from '../infra/postgres.ts'
 import { audit, auditIndexes, auditSubject } from './audit/tables.ts'
+import type { Projection } from './projection.ts'
 import { jobVersion, resourceColumns, resourceIndexes, resourceVersion } from './resources/tables.ts'
 import { run, runEvent, runGate, runIndexes, runRequest, stepRun, targetRun } from './runs/tables.ts'
-import { createTable, defineTable, type Table } from './table.ts'
+import { createKey, createLedger, createTable, defineTable, type Table } from './table.ts'
 
 /** The schema that is read, the one being built beside it, and the one before, kept until it is dropped. */
 export const LIVE = 'read_model'
@@ -63,8 +64,8 @@ const ddl = [
   createTable(runGate),
   createTable(targetRun),
   createTable(stepRun),
-  createTable(runEvent),
-  createTable(audit),
+  createLedger(runEvent),
+  createLedger(audit),
   createTable(auditSubject),
   createTable(parkedStream),
   `create table checkpoint (
@@ -85,10 +86,13 @@ const ddl = [
 ].join('\n')
 
 /** What only readers need: made at the end of a rebuild, because one sort is faster than many insertions. */
-const indexes = [resourceIndexes, runIndexes, auditIndexes].join('\n')
+const indexes: Readonly<Record<Projection['name'], string>> = {
+  state: [createKey(runEvent), resourceIndexes, runIndexes].join('\n'),
+  audit: [createKey(audit), auditIndexes].join('\n'),
+}
 
 /** Tells whether the tables in the database were made by this version of the projections. */
-export const readModelVersion = sha256Hex(`${PROJECTION_VERSION} ${ddl} ${indexes}`)
+export const readModelVersion = sha256Hex(`${PROJECTION_VERSION} ${ddl} ${indexes.state} ${indexes.audit}`)
 
 /** Makes an empty read model without the indexes for readers; what was in a schema of that name is gone. */
 export async function createReadModel(connection: Connection, schema: string): Promise<void> {
@@ -100,12 +104,22 @@ export async function createReadModel(connection: Connection, schema: string): P
   await connection.query('set local search_path = default')
 }
 
-/** Makes the indexes for readers, and tells the planner what is in the tables. */
-export async function finishReadModel(connection: Connection, schema: string): Promise<void> {
+/** The tables a projection writes. Streams are parked by the state projection only. */
+export function tablesOf(projection: Projection['name']): readonly AnyTable[] {
+  const ledger: readonly AnyTable[] = [audit, auditSubject]
+  return comparedTables.filter(table => ledger.includes(table) === (projection === 'audit'))
+}
+
+/** Makes the indexes for readers of a projection's tables, and tells the planner what is in them. */
+export async function finishReadModel(
+  connection: Connection,
+  schema: string,
+  projection: Projection['name'],
+): Promise<void> {
   await connection.query(`set local statement_timeout = 0; set local maintenance_work_mem = '128MB'`)
   await connection.query(`set local search_path = ${schema}`)
-  await connection.query(indexes)
-  for (const { name } of comparedTables) await connection.query(`analyze ${name}`)
+  await connection.query(indexes[projection])
+  for (const { name } of tablesOf(projection)) await connection.query(`analyze ${name}`)
   await connection.query('set local search_path = default')
 }
 
@@ -116,7 +130,8 @@ export async function ensureReadModel(pool: Pool): Promise<string> {
     const { rows } = await connection.query('select to_regclass($1) is not null as there', [`${LIVE}.meta`])
     if (!rows[0]?.there) {
       await createReadModel(connection, LIVE)
-      await finishReadModel(connection, LIVE)
+      await finishReadModel(connection, LIVE, 'state')
+      await finishReadModel(connection, LIVE, 'audit')
     }
     const meta = await connection.query(`select version from ${LIVE}.meta`)
     return String(meta.rows[0]?.version)

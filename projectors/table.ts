@@ -29,9 +29,22 @@ const columnsOf = (table: Table<never>, properties: readonly string[]): Column[]
   properties.flatMap(property => table.columns.find(column => column.property === property) ?? [])
 const names = (columns: readonly Column[]) => columns.map(column => column.name).join(', ')
 
+/** The key is made with the table, because rows that change are found by it. */
 export function createTable(table: Table<never>): string {
-  const columns = table.columns.map(({ name, type }) => `${name} ${type}`)
-  return `create table ${table.name} (${columns.join(', ')}, primary key (${names(columnsOf(table, table.key))}));`
+  return `${createLedger(table)} ${createKey(table)}`
+}
+
+/** A table whose rows are only ever added needs its key when it is read. */
+export function createLedger(table: Table<never>): string {
+  const key = columnsOf(table, table.key)
+  const columns = table.columns.map(column => {
+    return `${column.name} ${column.type}${key.includes(column) ? ' not null' : ''}`
+  })
+  return `create table ${table.name} (${columns.join(', ')});`
+}
+
+export function createKey(table: Table<never>): string {
+  return `alter table ${table.name} add primary key (${names(columnsOf(table, table.key))});`
 }
 
 /**
@@ -46,7 +59,8 @@ function unnested(columns: readonly Column[], rows: readonly object[]): Required
       : `unnest($${i + 1}::${type}[]) as ${name}`,
   )
   const values = columns.map(({ property, type }) => {
-    const column = rows.map(row => Reflect.get(row, property) as unknown)
+    // A row is an object of the properties that its table was defined with.
+    const column = rows.map(row => (row as Readonly<Record<string, unknown>>)[property])
     return type === 'json' || type === 'jsonb' ? jsonList(column) : arrayLiteral(type, column)
   })
   return { text: `select ${lists.join(', ')}`, values }

@@ -15,10 +15,12 @@ export function jsonList(values: readonly unknown[]): string {
 
 function toJson(value: unknown): string {
   const text = JSON.stringify(value)
-  if (!unstorableInJson.test(text)) return text
+  if (!text.includes('\\u') || !unstorableInJson.test(text)) return text
   return JSON.stringify(value, (_, inner) => (typeof inner === 'string' ? storable(inner) : inner))
 }
 
+/** What most texts are made of; nothing in it has a meaning of its own, unless four letters spell null. */
+const plain = /^[\w.:/-]+$/
 const needsQuotes = /[\s"\\{},]|^$|^null$/i
 
 /** An array as Postgres reads it (manual, section 8.15.6). Only text can hold anything that needs quotes. */
@@ -31,6 +33,8 @@ const plainElement = (value: unknown) => (value === null || value === undefined 
 
 function textElement(value: unknown): string {
   if (value === null || value === undefined) return 'NULL'
-  const text = storable(String(value))
+  const given = String(value)
+  if (plain.test(given) && given.length !== 4) return given
+  const text = storable(given)
   return needsQuotes.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text
 }

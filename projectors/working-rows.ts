@@ -2,83 +2,79 @@ import type { Read } from './projection.ts'
 import type { Recent } from './recent.ts'
 import { selectRows, type Table } from './table.ts'
 
+type Entry<Row> = {
+  /** Undefined while it is not read, or was never made. */
+  row: Row | undefined
+  wanted: Partial<Row> | undefined
+  changed: boolean
+}
+
 /**
  * Rows of one table while a batch changes them: looked up by key, and which of them to write at the end. What earlier
  * batches left in `recent` need not be read again; it is not touched before the batch is committed.
  */
 export class WorkingRows<Row extends object> {
-  readonly #key: ReadonlyArray<keyof Row>
+  readonly #keyOf: (key: Partial<Row>) => string
   readonly #recent: Recent<Row> | undefined
-  readonly #rows = new Map<string, Row>()
-  readonly #changed = new Map<string, Row>()
-  readonly #wanted = new Map<string, Partial<Row>>()
-  readonly #created = new Set<string>()
+  readonly #entries = new Map<string, Entry<Row>>()
 
-  constructor(key: ReadonlyArray<keyof Row>, recent?: Recent<Row>) {
-    this.#key = key
+  constructor(keyOf: (key: Partial<Row>) => string, recent?: Recent<Row>) {
+    this.#keyOf = keyOf
     this.#recent = recent
   }
 
   /** Says that the batch makes this row, whatever there was before. */
   created(key: Partial<Row>): void {
-    this.#created.add(this.#keyOf(key))
+    const text = this.#keyOf(key)
+    if (!this.#entries.has(text)) this.#entries.set(text, { row: undefined, wanted: undefined, changed: false })
   }
 
   /** Asks for a row that the batch goes on from. */
   want(key: Partial<Row>): void {
     const text = this.#keyOf(key)
-    if (!this.#created.has(text) && this.#get(text) === undefined) this.#wanted.set(text, key)
+    if (this.#entries.has(text)) return
+    const row = this.#recent?.get(text)
+    this.#entries.set(text, { row, wanted: row ? undefined : key, changed: false })
   }
 
   /** What of it has to be read. */
   wanted(): Array<Partial<Row>> {
-    return [...this.#wanted.values()]
+    return [...this.#entries.values()].flatMap(({ wanted }) => wanted ?? [])
   }
 
   loaded(rows: readonly Row[]): void {
     for (const row of rows) {
-      const key = this.#keyOf(row)
+      const text = this.#keyOf(row)
       // What was written is newer than what was read.
-      if (!this.#rows.has(key)) this.#rows.set(key, row)
+      if (!this.#entries.get(text)?.row) this.#entries.set(text, { row, wanted: undefined, changed: false })
     }
   }
 
+  /** A row that was made, loaded or put; others are not known here. */
   get(key: Partial<Row>): Row | undefined {
-    return this.#get(this.#keyOf(key))
-  }
-
-  #get(text: string): Row | undefined {
-    const own = this.#rows.get(text)
-    if (own !== undefined) return own
-    const known = this.#recent?.get(text)
-    // Kept here as well: it may be forgotten there before the batch is through.
-    if (known !== undefined) this.#rows.set(text, known)
-    return known
+    return this.#entries.get(this.#keyOf(key))?.row
   }
 
   put(row: Row): void {
-    const key = this.#keyOf(row)
-    this.#rows.set(key, row)
-    this.#changed.set(key, row)
+    const text = this.#keyOf(row)
+    const entry = this.#entries.get(text)
+    if (entry) {
+      entry.row = row
+      entry.changed = true
+    } else this.#entries.set(text, { row, wanted: undefined, changed: true })
   }
 
-  all(): IterableIterator<Row> {
-    return this.#rows.values()
+  all(): Row[] {
+    return [...this.#entries.values()].flatMap(({ row }) => row ?? [])
   }
 
   changed(): Row[] {
-    return [...this.#changed.values()]
+    return [...this.#entries.values()].flatMap(({ row, changed }) => (changed && row ? row : []))
   }
 
   /** To be called once the changed rows are committed. */
   keep(): void {
-    for (const [key, row] of this.#rows) this.#recent?.set(key, row)
-  }
-
-  #keyOf(row: Partial<Row>): string {
-    let key = ''
-    for (const part of this.#key) key += `${row[part]} `
-    return key
+    for (const [text, { row }] of this.#entries) if (row) this.#recent?.set(text, row)
   }
 }
 
@@ -87,8 +83,9 @@ export async function loadWanted<Row extends object>(
   rows: WorkingRows<Row>,
   table: Table<Row>,
   read: Read,
+  by: ReadonlyArray<keyof Row & string> = table.key,
   where?: string,
 ): Promise<void> {
   const keys = rows.wanted()
-  if (keys.length > 0) rows.loaded(await read<Row>(selectRows(table, table.key, keys, where)))
+  if (keys.length > 0) rows.loaded(await read<Row>(selectRows(table, by, keys, where)))
 }

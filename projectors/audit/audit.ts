@@ -9,6 +9,8 @@ import { outcomeOf } from './outcome.ts'
 import { type Subject, subjectOf } from './subject.ts'
 import { type AuditRow, type AuditSubject, audit, auditSubject } from './tables.ts'
 
+const bySubject = ({ type, id }: Partial<AuditSubject>) => `${type} ${id}`
+
 /**
  * The ledger: one row per event, none skipped. It keeps what it needs to say what changed in a table of its own, so
  * that it depends on no other projection; a row it cannot write stops it.
@@ -19,7 +21,7 @@ export const auditProjection: Projection = {
   begin() {
     const recent = new Recent<AuditSubject>()
     return async (facts, read) => {
-      const known = new WorkingRows<AuditSubject>(auditSubject.key, recent)
+      const known = new WorkingRows<AuditSubject>(bySubject, recent)
       const described = facts.map(fact => ({ fact, subject: describe(fact.event, known) }))
       await loadWanted(known, auditSubject, read)
       const rows = described.map(({ fact, subject }) => row(fact, subject, known))

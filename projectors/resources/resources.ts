@@ -5,13 +5,14 @@ import { diff } from '../diff.ts'
 import type { Fact, Read } from '../projection.ts'
 import { reasonOf } from '../reason.ts'
 import { Recent } from '../recent.ts'
-import { insertRows, selectRows, updateRows } from '../table.ts'
-import { WorkingRows } from '../working-rows.ts'
+import { insertRows, updateRows } from '../table.ts'
+import { loadWanted, WorkingRows } from '../working-rows.ts'
 import { evolveResource, isVisible, type ResourceKind, resourceId, resourceKind } from './evolve.ts'
 import { jobVersion, type PublishedJobVersion, type ResourceVersion, resourceVersion } from './tables.ts'
 
 type Key = { kind: ResourceKind; id: string }
-const byResource: ReadonlyArray<keyof Key> = ['kind', 'id']
+const keyColumns: ReadonlyArray<keyof Key> = ['kind', 'id']
+const byResource = ({ kind, id }: Partial<Key>) => `${kind} ${id}`
 
 /** The versions that count now, as earlier batches left them. */
 export class KnownResources extends Recent<ResourceVersion> {}
@@ -30,10 +31,7 @@ export class Resources {
   static async load(facts: readonly Fact[], read: Read, known: KnownResources): Promise<Resources> {
     const resources = new Resources(known)
     for (const { event } of facts) resources.#touch(event)
-    const wanted = resources.#current.wanted()
-    if (wanted.length > 0) {
-      resources.#current.loaded(await read(selectRows(resourceVersion, byResource, wanted, 't.valid_to is null')))
-    }
+    await loadWanted(resources.#current, resourceVersion, read, keyColumns, 't.valid_to is null')
     return resources
   }
 

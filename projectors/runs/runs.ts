@@ -28,6 +28,11 @@ import {
 import { evolveTargetRun } from './target-run.ts'
 import { isRunEvent, isTargetRunEvent, type Of, timelineRow } from './timeline.ts'
 
+const byRun = ({ runId }: Partial<RunState>) => `${runId}`
+const byTarget = ({ runId, n }: Partial<TargetRunState>) => `${runId} ${n}`
+const byGate = ({ runId, stepId }: Partial<GateState>) => `${runId} ${stepId}`
+const byAttempt = ({ runId, n, stepId, attempt }: Partial<StepRunRow>) => `${runId} ${n} ${attempt} ${stepId}`
+
 /** What earlier batches left of their rows. */
 export class KnownRuns {
   readonly runs = new Recent<RunState>()
@@ -42,15 +47,15 @@ export class Runs {
   readonly #gates
   readonly #targets
   readonly #steps
-  readonly #ending = new WorkingRows<{ runId: string }>(['runId'])
+  readonly #ending = new Map<string, { runId: string }>()
   readonly #requests: RunRequest[] = []
   readonly #timeline: RunEventRow[] = []
 
   private constructor(known: KnownRuns) {
-    this.#runs = new WorkingRows<RunState>(run.key, known.runs)
-    this.#gates = new WorkingRows<GateState>(runGate.key, known.gates)
-    this.#targets = new WorkingRows<TargetRunState>(targetRun.key, known.targets)
-    this.#steps = new WorkingRows<StepRunRow>(stepRun.key, known.steps)
+    this.#runs = new WorkingRows<RunState>(byRun, known.runs)
+    this.#gates = new WorkingRows<GateState>(byGate, known.gates)
+    this.#targets = new WorkingRows<TargetRunState>(byTarget, known.targets)
+    this.#steps = new WorkingRows<StepRunRow>(byAttempt, known.steps)
   }
 
   static async load(facts: readonly Fact[], read: Read, known: KnownRuns): Promise<Runs> {
@@ -90,13 +95,13 @@ export class Runs {
       if (opensGate(event)) this.#gates.created({ runId, stepId })
       else this.#gates.want({ runId, stepId })
     }
-    if (endedAs(event)) this.#ending.put({ runId })
+    if (endedAs(event)) this.#ending.set(runId, { runId })
   }
 
   /** The target runs and gates that end with their run, however long ago they came to be. */
   async #loadOpen(read: Read): Promise<void> {
-    const ending = this.#ending.changed()
-    if (ending.length === 0) return
+    if (this.#ending.size === 0) return
+    const ending = [...this.#ending.values()]
     const [targets, gates] = await Promise.all([
       read<TargetRunState>(selectRows(targetRun, ['runId'], ending, `t.status in ('queued', 'waiting')`)),
       read<GateState>(selectRows(runGate, ['runId'], ending, `t.status = 'pending'`)),

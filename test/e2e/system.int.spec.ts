@@ -4,10 +4,11 @@ import { createServer } from 'node:net'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import { programOrSkip } from '../support/packages.ts'
+import { until } from '../support/process.ts'
 import { isAlive } from '../support/process-tree.ts'
 import { type Sshd, startSshd } from '../support/sshd.ts'
 import { startSystem } from '../support/system.ts'
-import { clientOf, command, type SystemClient } from '../support/system-client.ts'
+import { clientOf, command, type Detail, type SystemClient } from '../support/system-client.ts'
 
 type World = { api: SystemClient; sshd: Sshd; credentialId: string; target: () => Promise<string>; folder: string }
 let targets = 0
@@ -31,6 +32,18 @@ async function closedPort(): Promise<number> {
   await new Promise(resolve => server.close(resolve))
   if (address === null || typeof address === 'string') throw new Error('no port')
   return address.port
+}
+
+type Told = { type: string; position: string; reasonCode: string | null; outcome: string; resource: { id: string } }
+
+/** What the audit trail tells, once it holds a record that `last` accepts. */
+async function history(api: SystemClient, filter: Record<string, string>, last: (record: Told) => boolean) {
+  let records: Told[] = []
+  await until('the audit trail tells of it', async () => {
+    records = await api.http.list<Told>('/v1/audit', { sort: 'position', ...filter })
+    return records.some(last)
+  })
+  return records
 }
 
 t.test('the system, from outside', async t => {
@@ -110,15 +123,24 @@ t.test('the system, from outside', async t => {
       ['host-key-mismatch', place('another', { hostKey: stranger.hostKey })],
       ['auth-failed', api.target('wrong-key', { port: sshd.port, credentialId: wrongKey })],
     ]
-    const jobId = await api.job([command('echo never')])
-    await Promise.all(
-      cases.map(async ([failure, targetId]) => {
-        const { run, target: detail } = await api.ended(await api.trigger(jobId, [await targetId]))
-        t.match(run, { status: 'failed' }, failure)
-        t.match(detail, { status: 'failed', failure, steps: [] })
-        t.ok(detail.detail, `${failure}: ${detail.detail}`)
-      }),
-    )
+    const jobId = await api.job([command('echo reached')])
+    const targetIds = await Promise.all([...cases.map(([, targetId]) => targetId), target()])
+    const runId = await api.trigger(jobId, targetIds)
+    const { run } = await api.ended(runId)
+    const counts = { succeeded: 1, failed: cases.length }
+    t.match(run, { status: 'partially-succeeded', counts }, 'the one that can be reached is none the worse')
+    const told = await history(api, { runId }, ({ type }) => type === 'RunPartiallySucceeded')
+    for (const [n, [failure]] of cases.entries()) {
+      const detail = await api.http.get<Detail>(`/v1/runs/${runId}/target-runs/${n}`)
+      t.match(detail, { status: 'failed', failure, detail: /./, steps: [] }, failure)
+      const of = told.filter(({ resource }) => resource.id === `${runId}.${n}`)
+      t.match(of.at(-1), { type: 'TargetRunFailed', reasonCode: failure, outcome: 'failure' }, `${failure} is history`)
+      t.notOk(of.some(({ type }) => type === 'StepStarted'))
+    }
+    const [, refused = ''] = targetIds
+    await api.http.command('change-target-address', { targetId: refused, address: '127.0.0.1', port: sshd.port })
+    const again = await api.ended(await api.trigger(jobId, [refused]))
+    t.equal(again.run.status, 'succeeded', 'put right, it works')
   })
 
   await t.test('a host key that changed is refused before any secret is sent', async t => {
@@ -130,6 +152,10 @@ t.test('the system, from outside', async t => {
     const { target: detail } = await api.ended(await api.run([command('true')], [targetId]))
     t.match(detail, { status: 'failed', failure: 'host-key-mismatch' })
     t.equal(sshd.log().match(/Accepted publickey/g)?.length, logins)
+    const told = await history(api, { resourceId: targetId }, ({ type }) => type === 'HostKeyMismatchDetected')
+    const at = told.find(({ type }) => type === 'HostKeyMismatchDetected')?.position
+    const { data } = await api.http.get<{ data: object }>(`/v1/audit/${at}`)
+    t.match(data, { expected: /^ssh-ed25519 /, presented: sshd.hostKey })
     const pinned = { targetId, hostKey: sshd.hostKey }
     await api.http.command('pin-host-key', pinned)
     t.equal((await api.ended(await api.run([command('true')], [targetId]))).run.status, 'succeeded')
@@ -139,6 +165,12 @@ t.test('the system, from outside', async t => {
     const targetId = await target()
     const missing = await api.ended(await api.run([command('no-such-command')], [targetId]))
     t.match(missing.target, { failure: 'command-not-found', steps: [{ exitCode: 127 }] })
+    const { runId } = missing.run
+    const told = await history(api, { runId }, ({ type }) => type === 'RunFailed')
+    t.match(
+      told.filter(({ type }) => type === 'StepFailed' || type === 'TargetRunFailed'),
+      [{ reasonCode: 'command-not-found' }, { reasonCode: 'command-not-found' }],
+    )
     const failed = await api.ended(await api.run([command('exit 3'), command('true', 'next')], [targetId]))
     t.match(failed.target, { failure: 'exit-nonzero', steps: [{ stepId: 'do', exitCode: 3 }, { status: 'skipped' }] })
     const file = path.join(folder, 'slow')
@@ -160,6 +192,14 @@ t.test('the system, from outside', async t => {
     t.equal(detail.status, 'succeeded')
     t.equal(detail.steps[0]?.outputBytes, bytes + 5)
     t.equal(seen, bytes + 5, 'all of it was seen live')
+    const told = await history(api, { runId }, ({ type }) => type === 'RunSucceeded')
+    t.notOk(told.some(({ type }) => type === 'OutputGapDetected'))
+    const at = told.find(({ type }) => type === 'OutputSealed')?.position
+    const { data } = await api.http.get<{ data: object }>(`/v1/audit/${at}`)
+    t.match(data, { bytes: bytes + 5, truncated: false, sha256: /^[0-9a-f]{64}$/ })
+    const end = { n: '0', step: 'do', stream: 'stdout', from: String(bytes - 5) }
+    const stored = await api.http.get<{ items: Array<{ data: string }> }>(`/v1/runs/${runId}/output`, end)
+    t.equal(stored.items.map(item => Buffer.from(item.data, 'base64').toString()).join(''), 'xxxxx\n')
   })
 
   await t.test('a connection that breaks in mid-command needs a person, unless the step may be repeated', async t => {
@@ -170,6 +210,14 @@ t.test('the system, from outside', async t => {
     const lost = await api.ended(plain)
     t.match(lost, { run: { status: 'needs-attention' }, target: { status: 'needs-attention' } })
     t.match(lost.target.steps, [{ status: 'unknown' }])
+    const told = await history(api, { runId: plain }, ({ type }) => type === 'RunNeedsAttention')
+    const lines = told.map(({ type }) => type).filter(type => /^(Step|TargetRun|Run)/.test(type))
+    t.same(lines.slice(-3), ['StepOutcomeUnknown', 'TargetRunNeedsAttention', 'RunNeedsAttention'])
+    const kept = await api.http.get<{ items: Array<{ data: string }> }>(`/v1/runs/${plain}/output`, {
+      n: '0',
+      step: 'do',
+    })
+    t.equal(Buffer.from(kept.items[0]?.data ?? '', 'base64').toString(), 'on\n', 'what it had printed is kept')
     const again = `if [ -e ${once} ]; then echo second; else touch ${once}; echo first; sleep 300; fi`
     const repeated = await api.run([command(again, 'do', { idempotent: true })], [targetId])
     await api.follow(repeated, text => {
@@ -183,24 +231,47 @@ t.test('the system, from outside', async t => {
     ])
   })
 
-  await t.test('what is asked for wrongly is refused with its own problem', async t => {
+  await t.test('what is asked for wrongly is refused with its own problem, and is history', async t => {
     const targetId = await target()
     const jobId = await api.job([command('true')])
+    const revoked = await api.credential(sshd.privateKey, sshd.username)
+    await api.http.command('revoke-credential', { credentialId: revoked, reason: 'leaked' })
+    const locked = await api.target('locked', { port: sshd.port, credentialId: revoked })
+    const selection = { targetIds: [targetId] }
+    const nobody = '0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d'
     const refusal = (name: string, body: object) =>
       api.http.command(name, body).then(
-        () => 'accepted',
-        error => error.problem?.type?.replace('urn:opsconductor:problem:', '') ?? String(error),
+        () => ({ code: 'accepted', correlationId: '' }),
+        ({ problem }) => ({ code: problem?.type?.split(':').at(-1), correlationId: problem?.correlationId }),
       )
-    const nobody = '0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d'
-    t.equal(await refusal('trigger-run', { jobId, selection: { targetIds: [nobody] } }), 'target-not-found')
-    t.equal(await refusal('trigger-run', { jobId: nobody, selection: { targetIds: [targetId] } }), 'job-not-found')
-    t.equal(await refusal('trigger-run', { jobId, selection: { labels: 'env=nowhere' } }), 'empty-selection')
-    t.equal(await refusal('trigger-run', { jobId, selection: { targetIds: [targetId] }, odd: 1 }), 'invalid-input')
+    const refused = async (code: string, name: string, body: object) => {
+      const answer = await refusal(name, body)
+      t.equal(answer.code, code, name)
+      const [told] = await history(
+        api,
+        { correlationId: answer.correlationId },
+        ({ type }) => type === 'CommandRejected',
+      )
+      t.match(told, { type: 'CommandReceived' }, 'the command line sends a key with every command')
+      const records = await api.http.list('/v1/audit', { correlationId: answer.correlationId })
+      t.match(records[0], { type: 'CommandRejected', reasonCode: code, outcome: 'failure', actor: { kind: 'api-key' } })
+      t.equal(records.length, 2, `${code}: nothing else happened`)
+    }
+    await refused('target-already-exists', 'create-target', { targetId, name: 'x', address: 'x' })
+    await refused('target-not-found', 'rename-target', { targetId: nobody, name: 'x' })
+    await refused('target-not-found', 'trigger-run', { jobId, selection: { targetIds: [nobody] } })
+    await refused('job-not-found', 'trigger-run', { jobId: nobody, selection })
+    await refused('empty-selection', 'trigger-run', { jobId, selection: { labels: 'env=nowhere' } })
+    await refused('credential-revoked', 'trigger-run', { jobId, selection: { targetIds: [locked] } })
+    await refused('run-not-found', 'cancel-run', { runId: nobody })
     await api.http.command('disable-job', { jobId, reason: 'review' })
-    t.equal(await refusal('trigger-run', { jobId, selection: { targetIds: [targetId] } }), 'job-disabled')
-    t.equal(await refusal('cancel-run', { runId: nobody }), 'run-not-found')
+    await refused('job-disabled', 'trigger-run', { jobId, selection })
     await api.http.command('decommission-target', { targetId, reason: 'gone' })
-    t.equal(await refusal('rename-target', { targetId, name: 'x' }), 'target-decommissioned')
-    t.equal(await refusal('no-such-command', {}), 'unknown-command')
+    await refused('target-decommissioned', 'rename-target', { targetId, name: 'x' })
+    await api.http.command('enable-job', { jobId })
+    await refused('target-decommissioned', 'trigger-run', { jobId, selection })
+    t.match(await refusal('trigger-run', { jobId, selection, odd: 1 }), { code: 'invalid-input' })
+    t.match(await refusal('no-such-command', {}), { code: 'unknown-command' })
+    t.same(await api.http.list('/v1/runs', { jobId }), [], 'no run came of any of it')
   })
 })

@@ -42,6 +42,7 @@ const broken: Plant[] = [
   ['one-place-fastify', 'reactors/b.ts', 'fastify'],
   ['one-place-fastify', 'vault/c.ts', '@fastify/helmet'],
   ['one-place-pino', 'reactors/c.ts', 'pino'],
+  ['one-place-shell-parsers', 'executors/e.ts', 'unbash'],
   ['one-place-commander', 'infra/f.ts', 'commander'],
   ['shipped-code-without-tests-and-benches', 'infra/g.ts', '../test/support/broker.ts'],
   ['shipped-code-without-tests-and-benches', 'cli/b.ts', '../bench/main.ts'],

@@ -1,0 +1,4 @@
+/** A word as shell text that expands to itself. */
+export function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`
+}

@@ -1,0 +1,231 @@
+import type { Rule } from '../rules.ts'
+
+const production = (decision: 'confirm' | 'deny') => [{ environment: 'production', decision }]
+
+const essential =
+  'coreutils|bash|dash|libc6|glibc*|musl|systemd*|util-linux|init|sudo|openssh-server|openssh|login|passwd|apt|dpkg|rpm|yum|dnf|python3|python3-minimal|perl-base|base-files|base-passwd|mount|sysvinit*|kernel|kernel-core|linux-image*|grub*|e2fsprogs|libssl*|openssl-libs|filesystem|setup|busybox|networkmanager|iproute2|iproute|network-manager|netplan.io|shadow-utils'
+
+/** Power, processes, services, accounts, packages, kernel. */
+export const machineRules: Rule[] = [
+  {
+    id: 'kernel-control',
+    title: 'Write to a switch of the kernel',
+    match: [
+      {
+        effect: ['overwrite', 'append', 'wipe'],
+        kind: ['kernel-control'],
+        target: ['/proc/sysrq-trigger', '/sys/power/*', '/sys/block/*', '*/mem'],
+      },
+      { verb: ['kexec'], option: ['-e', '--exec', '-f', '--force'] },
+      {
+        verb: ['sysctl'],
+        words: [
+          'kernel.sysrq*|kernel.panic*|vm.overcommit*|net.ipv4.ip_forward*|kernel.randomize_va_space=0|kernel.yama*',
+        ],
+      },
+      { verb: ['sysctl'], option: ['-w=kernel.*', '-w=vm.overcommit*'] },
+    ],
+    decision: 'confirm',
+    cases: production('deny'),
+    reason: 'It acts on the running kernel directly; services get no chance to stop.',
+  },
+  {
+    id: 'power',
+    title: 'Reboot, halt or power off',
+    match: [
+      { effect: ['power'] },
+      { verb: ['shutdown'], without: ['-c', '--help', '-k', '/a', '/?'] },
+      { verb: ['reboot', 'poweroff', 'halt'], without: ['-w', '--wtmp-only', '--help'] },
+      { verb: ['init', 'telinit'], words: ['0|1|6|s|S|emergency|rescue'] },
+      { verb: ['loginctl'], words: ['reboot|poweroff|halt|terminate-*|kill-*'] },
+      { verb: ['ipmitool'], words: ['power|chassis', 'off|cycle|reset|soft|power'] },
+      { verb: ['pm-suspend', 'pm-hibernate', 'rtcwake', 'pmset'], without: ['-g'] },
+      { verb: ['virsh'], words: ['destroy|undefine|shutdown|reset'] },
+      { verb: ['qm', 'pct', 'xl'], words: ['destroy|stop|shutdown|reset'] },
+      { verb: ['VBoxManage'], words: ['unregistervm|controlvm'] },
+      { verb: ['stop-computer', 'restart-computer'], without: ['-whatif'] },
+      { verb: ['logoff', 'rundll32'], words: ['*shutdown*|*exitwindows*'] },
+    ],
+    decision: 'confirm',
+    cases: [
+      { environment: 'production', moreTargetsThan: 10, decision: 'deny' },
+      { moreTargetsThan: 100, decision: 'deny' },
+    ],
+    reason: 'It takes the machine down; with many machines at once, the service with it.',
+  },
+  {
+    id: 'kill-all',
+    title: 'Kill every process, or the first one',
+    match: [
+      { effect: ['kill-all'] },
+      { verb: ['killall5'] },
+      { effect: ['kill'], kind: ['lifeline-service', 'any-service'] },
+    ],
+    decision: 'deny',
+    reason: 'It ends processes without choosing, or the ones everything else hangs on.',
+  },
+  {
+    id: 'kill-security',
+    title: 'Kill a security or logging service',
+    match: [
+      { effect: ['kill'], kind: ['security-service'] },
+      { verb: ['fuser'], option: ['-k', '--kill'] },
+    ],
+    decision: 'confirm',
+    cases: production('deny'),
+    reason: 'It ends a process that guards or records what happens.',
+  },
+  {
+    id: 'stop-lifeline',
+    title: 'Stop or disable what logins and the network depend on',
+    match: [{ effect: ['service-stop'], kind: ['lifeline-service', 'any-service'] }],
+    decision: 'confirm',
+    cases: production('deny'),
+    reason: 'Without this service nobody may be able to reach the machine again.',
+  },
+  {
+    id: 'stop-security',
+    title: 'Stop or disable a firewall, audit, log or protection service',
+    match: [
+      { effect: ['service-stop'], kind: ['security-service'] },
+      { effect: ['security-off'] },
+      { verb: ['setenforce'], words: ['0|Permissive|permissive'] },
+      { verb: ['auditctl'], option: ['-e', '-D'], words: ['0'] },
+      { verb: ['auditctl'], option: ['-D'] },
+      { verb: ['aa-teardown', 'aa-disable', 'aa-complain', 'apparmor_parser'], without: ['-r', '-a'] },
+      { verb: ['spctl'], option: ['--master-disable', '--global-disable'] },
+      { verb: ['csrutil'], words: ['disable'] },
+    ],
+    decision: 'confirm',
+    cases: production('deny'),
+    reason: 'It switches off what protects the machine or records what happens.',
+  },
+  {
+    id: 'account-delete',
+    title: 'Delete, lock or take over an account',
+    match: [
+      { effect: ['account-delete'] },
+      { verb: ['userdel', 'deluser', 'groupdel', 'delgroup', 'vipw', 'vigr'] },
+      {
+        verb: ['usermod'],
+        option: ['-L', '--lock', '-e', '--expiredate', '-u', '--uid', '-G=sudo', '-G=wheel', '-G=root', '-aG=sudo'],
+      },
+      { verb: ['usermod'], words: ['sudo|wheel|root|admin|docker'] },
+      { verb: ['passwd'], option: ['-d', '--delete', '-l', '--lock', '-e'] },
+      { verb: ['passwd'], words: ['root|?'], without: ['-S', '--status'] },
+      { verb: ['chpasswd', 'newusers', 'chsh-all'] },
+      { verb: ['chage'], option: ['-E=0', '-E'], words: ['*'] },
+      { verb: ['gpasswd'], option: ['-d', '-a=*', '-a', '-M'] },
+      { verb: ['visudo'], option: ['-f', '--file'], without: ['-c', '--check'] },
+      { verb: ['dscl'], words: ['.', '-delete|delete'] },
+      { verb: ['ipa'], words: ['user-del|group-del|host-del'] },
+      { verb: ['samba-tool'], words: ['user', 'delete|disable'] },
+      { verb: ['ldapdelete'] },
+    ],
+    decision: 'confirm',
+    reason: 'It deletes, locks or takes over an account people or services log in with.',
+  },
+  {
+    id: 'essential-package',
+    title: 'Remove a package the system cannot do without',
+    match: [
+      'apt',
+      'apt-get',
+      'aptitude',
+      'dpkg',
+      'yum',
+      'dnf',
+      'rpm',
+      'zypper',
+      'apk',
+      'pacman',
+      'brew',
+      'snap',
+      'microdnf',
+    ].flatMap(verb => [
+      { verb: [verb], words: ['remove|purge|autoremove|erase|rm|del|delete', essential] },
+      {
+        verb: [verb],
+        option: ['-r', '-P', '-e', '-R', '-Rs', '-Rns', '--purge', '--remove', '--erase'],
+        words: [essential],
+      },
+      {
+        verb: [verb],
+        option: [
+          '--allow-remove-essential',
+          '--force-remove-essential',
+          '--force-all',
+          '--force-remove-reinstreq',
+          '--nodeps',
+          '-Rdd',
+        ],
+      },
+    ]),
+    decision: 'deny',
+    reason: 'It removes a package the system or the way into it cannot do without.',
+  },
+  {
+    id: 'remove-package',
+    title: 'Remove packages',
+    match: [
+      {
+        verb: ['apt', 'apt-get', 'aptitude', 'nala'],
+        words: ['remove|purge|autoremove|autopurge'],
+        without: ['-s', '--simulate', '--dry-run', '--just-print'],
+      },
+      {
+        verb: ['yum', 'dnf', 'microdnf', 'tdnf', 'zypper'],
+        words: ['remove|erase|autoremove|rm|history|downgrade'],
+        without: ['--assumeno'],
+      },
+      { verb: ['dpkg'], option: ['-r', '-P', '--remove', '--purge'] },
+      { verb: ['rpm'], option: ['-e', '--erase'] },
+      { verb: ['pacman'], option: ['-R'] },
+      { verb: ['apk'], words: ['del'] },
+      { verb: ['snap'], words: ['remove'] },
+      { verb: ['pkg'], words: ['delete|remove|autoremove'] },
+      {
+        verb: [
+          'uninstall-package',
+          'uninstall-windowsfeature',
+          'remove-windowsfeature',
+          'disable-windowsoptionalfeature',
+          'remove-appxpackage',
+        ],
+      },
+      { verb: ['dism'], option: ['/disable-feature*', '/remove-*'] },
+      { verb: ['wmic'], words: ['product'] },
+      { verb: ['msiexec'], option: ['/x', '/uninstall'] },
+    ],
+    decision: 'confirm',
+    reason: 'Removing packages takes along what depends on them.',
+  },
+  {
+    id: 'schedule-wipe',
+    title: 'Remove all jobs of a user',
+    match: [
+      { verb: ['crontab'], option: ['-r'] },
+      { verb: ['schtasks'], option: ['/delete'] },
+      { verb: ['unregister-scheduledtask'] },
+    ],
+    decision: 'confirm',
+    reason: 'It removes scheduled jobs; crontab -r removes all of them without asking.',
+  },
+  {
+    id: 'kernel-module',
+    title: 'Load or remove kernel modules, change firmware or boot loader',
+    match: [
+      { verb: ['rmmod'] },
+      { verb: ['modprobe'], option: ['-r', '--remove'] },
+      { verb: ['insmod'] },
+      { verb: ['flashrom', 'fwupdtool', 'efibootmgr'], option: ['-w', '-E', '-B', '-o', '-O'] },
+      {
+        verb: ['grub-install', 'grub2-install', 'lilo', 'update-initramfs'],
+        option: ['-d', '--force', '--removable', '--recheck'],
+      },
+      { verb: ['chattr'], option: ['-i', '-a', '-R'] },
+    ],
+    decision: 'confirm',
+    reason: 'It changes what the kernel or the machine’s start consists of.',
+  },
+]

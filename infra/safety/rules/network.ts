@@ -1,0 +1,66 @@
+import type { Rule } from '../rules.ts'
+
+/** Ways to lock everybody out of a machine, or to open it. */
+export const networkRules: Rule[] = [
+  {
+    id: 'network-down',
+    title: 'Take an interface, a route or the network down',
+    match: [
+      { verb: ['ip'], words: ['link|l|li', 'set|s', '*', 'down'] },
+      { verb: ['ip'], words: ['link|l|li', 'set|s', 'dev', '*', 'down'] },
+      { verb: ['ip'], words: ['link|l|li', 'del|delete'] },
+      { verb: ['ip'], words: ['addr|address|a|route|r|ro', 'flush|f'] },
+      { verb: ['ip'], words: ['route|r|ro', 'del|delete|d', 'default|0.0.0.0/0'] },
+      { verb: ['ifconfig'], words: ['*', 'down'] },
+      { verb: ['ifdown'] },
+      { verb: ['route'], words: ['del|delete|flush'] },
+      { verb: ['nmcli'], words: ['networking|n|net|radio', 'off'] },
+      { verb: ['nmcli'], words: ['radio|r', '*', 'off'] },
+      { verb: ['nmcli'], words: ['con|connection|c', 'down|delete|del'] },
+      { verb: ['nmcli'], words: ['dev|device|d', 'disconnect|down|delete'] },
+      { verb: ['networkctl'], words: ['down|delete'] },
+      { verb: ['rfkill'], words: ['block'] },
+      { verb: ['networksetup'], option: ['-setnetworkserviceenabled', '-setairportpower'] },
+      { verb: ['wg-quick'], words: ['down'] },
+      { verb: ['tailscale'], words: ['down|logout'] },
+      { verb: ['brctl'], words: ['delbr'] },
+      { verb: ['tc'], words: ['qdisc', 'add|replace'] },
+    ],
+    decision: 'confirm',
+    cases: [{ environment: 'production', decision: 'deny' }],
+    reason: 'It takes away the network over which the machine is reached.',
+  },
+  {
+    id: 'firewall-off',
+    title: 'Flush or switch off a firewall, or close it for everybody',
+    match: [
+      {
+        verb: ['iptables', 'ip6tables', 'iptables-legacy', 'iptables-nft', 'ebtables', 'arptables'],
+        option: ['-F', '--flush', '-X', '--delete-chain', '-P', '--policy', '-Z'],
+      },
+      { verb: ['iptables', 'ip6tables'], option: ['-D', '--delete'] },
+      {
+        verb: ['iptables', 'ip6tables'],
+        option: ['-A', '-I', '--append', '--insert'],
+        words: ['INPUT|OUTPUT', 'DROP|REJECT'],
+      },
+      { verb: ['iptables', 'ip6tables'], option: ['-j'], words: ['INPUT|OUTPUT', 'DROP|REJECT'] },
+      { verb: ['nft'], words: ['flush|delete|destroy'] },
+      { verb: ['ufw'], words: ['disable|reset'] },
+      { verb: ['ufw'], words: ['deny|reject|delete', '22|ssh|openssh|allow|22/tcp'] },
+      { verb: ['ufw'], words: ['default', 'deny|reject|allow'] },
+      { verb: ['ufw'], option: ['--force'], words: ['enable|reset|disable'] },
+      {
+        verb: ['firewall-cmd'],
+        option: ['--panic-on', '--remove-service*', '--remove-port*', '--remove-interface*', '--set-default-zone*'],
+      },
+      { verb: ['pfctl'], option: ['-d', '-F'] },
+      { verb: ['ipfw'], words: ['flush|disable'] },
+      { verb: ['ipset'], words: ['flush|destroy'] },
+      { verb: ['conntrack'], option: ['-F'] },
+    ],
+    decision: 'confirm',
+    cases: [{ environment: 'production', decision: 'deny' }],
+    reason: 'It opens the machine to everybody or closes it to those who look after it.',
+  },
+]
