@@ -125,7 +125,7 @@ const commandProblems: ProblemCode[] = [
 const problemsOf: Record<Category, ProblemCode[]> = {
   target: ['target-not-found', 'target-already-exists', 'target-decommissioned', 'too-many-tags'],
   credential: ['credential-not-found', 'credential-already-exists', 'credential-revoked', 'vault-unavailable'],
-  job: ['job-not-found', 'job-already-exists', 'job-archived'],
+  job: ['job-not-found', 'job-already-exists', 'job-archived', 'invalid-workflow'],
   run: [
     'job-not-found',
     'job-version-not-found',

@@ -1,6 +1,7 @@
 import { sha256Hex } from '../infra/ids.ts'
 import type { CommandSpec } from '../schemas/commands.ts'
 import type { SecretMaterial } from '../schemas/credential.ts'
+import { definitionFields } from '../schemas/job.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import { canonicalJson } from './canonical-json.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -45,10 +46,10 @@ export function decideCommand(deps: DecideDeps, { decides, name, data }: ParsedC
 }
 
 /** Two definitions are the same when their canonical JSON is. */
-function definitionOf({ steps, selection, credentialId, maxParallel }: Record<string, unknown>): JobFacts {
-  return steps === undefined
-    ? {}
-    : { digest: sha256Hex(canonicalJson({ steps, selection, credentialId, maxParallel })) }
+function definitionOf(data: Record<string, unknown>): JobFacts {
+  if (data.steps === undefined) return {}
+  const definition = Object.fromEntries(definitionFields.map(field => [field, data[field]]))
+  return { digest: sha256Hex(canonicalJson(definition)) }
 }
 
 /** The secret leaves the command here: what is dispatched carries only what the vault says about it. */

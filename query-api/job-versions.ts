@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import type { HttpServer } from '../infra/http/index.ts'
-import { selection } from '../schemas/job.ts'
+import { type DefinitionRow, definitionFields, definitionRow } from '../schemas/job.ts'
 import { actorSchema, id, instant, sha256 } from '../schemas/kernel.ts'
-import { stepSchema } from '../schemas/steps/index.ts'
+import { parametersJsonSchema } from '../schemas/parameters-schema.ts'
 import { after, Conditions, cursor, intValue, limit, orderBy, page, pageOf, type Sort } from './paging.ts'
 import type { Reader } from './reader.ts'
 import { versionAt } from './resources.ts'
@@ -11,10 +11,7 @@ import { found, registerRead } from './route.ts'
 const jobVersion = z.object({
   jobId: id,
   version: z.int(),
-  steps: z.array(stepSchema),
-  selection: selection.nullable(),
-  credentialId: id.nullable(),
-  maxParallel: z.int().nullable(),
+  ...definitionRow.shape,
   digest: sha256,
   publishedAt: instant,
   position: z.string(),
@@ -24,7 +21,7 @@ const jobVersion = z.object({
 type Row = {
   job_id: string
   version: number
-  definition: Record<string, unknown>
+  definition: DefinitionRow
   digest: string
   commit: string
   published_at: string
@@ -34,12 +31,17 @@ type Row = {
 const view = (row: Row) => ({
   jobId: row.job_id,
   version: row.version,
-  ...row.definition,
+  ...Object.fromEntries(definitionFields.map(field => [field, row.definition[field] ?? null])),
   digest: row.digest,
   publishedAt: row.published_at,
   position: row.commit,
   actor: row.actor,
   reason: row.reason,
+})
+const oneJobVersion = jobVersion.extend({
+  parametersSchema: z
+    .record(z.string(), z.unknown())
+    .describe('JSON Schema (2020-12) of the parameters, with x-opsconductor-type where a form offers what there is'),
 })
 const newestFirst: Sort = {
   name: '-version',
@@ -70,6 +72,33 @@ export function registerJobVersions(http: HttpServer, reader: Reader): void {
         conditions.values,
       )
       return { body: page(rows, query.limit, { sort: newestFirst, values: row => [row.version], view }) }
+    },
+  })
+
+  registerOneVersion(http, reader)
+}
+
+function registerOneVersion(http: HttpServer, reader: Reader): void {
+  registerRead(http, reader, {
+    url: '/v1/jobs/:id/versions/:version',
+    operationId: 'get-job-version',
+    tag: 'jobs',
+    summary: 'One version of a job, with a JSON Schema of its parameters for forms',
+    permission: 'job:read',
+    projection: 'state',
+    params: z.strictObject({ id, version: z.coerce.number().int().min(1) }),
+    query: z.strictObject({}),
+    answer: { description: 'The version', schema: oneJobVersion },
+    problems: ['job-not-found', 'job-version-not-found'],
+    async handle({ params, db }) {
+      found(await versionAt(db, 'job', params.id, undefined), 'job-not-found')
+      const rows = await db<Row>('select * from read_model.job_version where job_id = $1 and version = $2', [
+        params.id,
+        params.version,
+      ])
+      const row = found(rows, 'job-version-not-found')
+      const parametersSchema = parametersJsonSchema(row.definition.parameters ?? {})
+      return { body: { ...view(row), parametersSchema } }
     },
   })
 }

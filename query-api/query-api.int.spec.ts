@@ -34,6 +34,7 @@ t.test('what was made up is answered in the declared shape', async t => {
     '/v1/jobs/:id/history': `/v1/jobs/${ids.job(0)}/history`,
     '/v1/jobs/:id/blame': `/v1/jobs/${ids.job(0)}/blame`,
     '/v1/jobs/:id/versions': `/v1/jobs/${ids.job(0)}/versions`,
+    '/v1/jobs/:id/versions/:version': `/v1/jobs/${ids.job(0)}/versions/1`,
     '/v1/runs': `/v1/runs?jobId=${ids.job(0)}&targetId=${ids.target(1)}`,
     '/v1/runs/:id': `/v1/runs/${runId}`,
     '/v1/runs/:id/target-runs': `/v1/runs/${runId}/target-runs?status=succeeded`,

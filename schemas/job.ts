@@ -62,6 +62,15 @@ const definition = {
 }
 /** The fields that make up a definition: two versions that agree in all of them are the same. */
 export const definitionFields = Object.keys(definition) as ReadonlyArray<keyof typeof definition>
+const definitionSchema = z.object(definition)
+/** What a job does and how: all of a version but its number. */
+export type Definition = z.output<typeof definitionSchema>
+/** The definition alone of what has more to it; fields that are not given are left out. */
+export function definitionIn(data: Definition): Definition {
+  const given = definitionFields.filter(field => data[field] !== undefined).map(field => [field, data[field]])
+  // Exactly the fields of a definition were picked, `steps` among them.
+  return Object.fromEntries(given) as Definition
+}
 const version = z.int().min(1)
 
 export const jobCommands = {
@@ -80,12 +89,8 @@ export const jobEvents = {
   JobArchived: z.object({ jobId: id, reason }),
 }
 
-export const jobRow = z.object({
-  jobId: id,
-  name: line(120),
-  description: z.string().nullable(),
-  status: z.enum(['enabled', 'disabled', 'archived']),
-  latestVersion: version,
+/** A definition as read models have it: null where it says nothing. */
+export const definitionRow = z.object({
   steps: z.array(stepSchema),
   onFailure: z.array(stepSchema).nullable(),
   parameters: parameterSpecs.nullable(),
@@ -93,11 +98,21 @@ export const jobRow = z.object({
   credentialId: id.nullable(),
   maxParallel: z.int().nullable(),
   strategy: strategySchema.nullable(),
-  overlap: definition.overlap.nullable(),
-  priority: definition.priority.nullable(),
-  pool: definition.pool.nullable(),
-  access: definition.access.nullable(),
-  timeouts: definition.timeouts.nullable(),
+  overlap: definition.overlap.unwrap().nullable(),
+  priority: definition.priority.unwrap().nullable(),
+  pool: poolName.nullable(),
+  access: definition.access.unwrap().nullable(),
+  timeouts: definition.timeouts.unwrap().nullable(),
+} satisfies Record<keyof typeof definition, z.ZodType>)
+export type DefinitionRow = z.output<typeof definitionRow>
+
+export const jobRow = z.object({
+  jobId: id,
+  name: line(120),
+  description: z.string().nullable(),
+  status: z.enum(['enabled', 'disabled', 'archived']),
+  latestVersion: version,
+  ...definitionRow.shape,
   digest: sha256,
 })
 

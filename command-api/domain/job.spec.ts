@@ -1,5 +1,6 @@
 import t from 'tap'
-import { specFor } from '../../test/support/decider-spec.ts'
+import { specFor, specMeta } from '../../test/support/decider-spec.ts'
+import { command, definitionOf } from '../../test/support/workflow.ts'
 import { fold } from './decider.ts'
 import { type IdentifiedJobCommand, job, latest } from './job.ts'
 
@@ -54,10 +55,10 @@ t.test('enabled, disabled, archived', async t => {
   spec.given(defined, published(1), disabled, enabled).when(enable, {}).thenNothing()
   spec.given(defined, published(1)).when(archive, {}).thenRecords(archived)
   spec.given(defined, published(1), archived).when(archive, {}).thenNothing()
-  for (const command of [enable, disable, publish])
-    spec.given(defined, published(1), archived).when(command, { digest: other }).thenRejects('job-archived')
-  for (const command of [enable, disable, archive, publish])
-    spec.given().when(command, { digest }).thenRejects('job-not-found')
+  for (const late of [enable, disable, publish])
+    spec.given(defined, published(1), archived).when(late, { digest: other }).thenRejects('job-archived')
+  for (const early of [enable, disable, archive, publish])
+    spec.given().when(early, { digest }).thenRejects('job-not-found')
 })
 t.test('every version stays', async t => {
   const state = fold(job, [defined, published(1), published(2, other)])
@@ -67,4 +68,32 @@ t.test('every version stays', async t => {
     [1, 2],
   )
   t.equal(latest(state)?.digest, other)
+})
+t.test('steps that make no workflow are refused, and all that is wrong is said', async t => {
+  const broken = definitionOf({
+    steps: [command('a', 'x', { needs: ['c'] }), command('b', 'x', { if: 'params.missing' })],
+  })
+  const republish = { type: 'publish-job-version', data: { jobId, ...broken } } as const
+  const state = fold(job, [defined, published(1)])
+  t.throws(() => job.decide(republish, state, specMeta, { digest: other }), {
+    code: 'invalid-workflow',
+    detail: /^steps\.0\.needs: there is no step c/,
+  })
+  specFor(t, job)
+    .given()
+    .when({ type: 'define-job', data: { jobId, name: 'uptime', ...broken } }, { digest })
+    .thenRejects('invalid-workflow')
+})
+t.test('every field of a definition is kept', async t => {
+  const whole = {
+    ...definition,
+    onFailure: [{ ...steps[0], id: 'tell' }] as typeof steps,
+    parameters: { count: { type: 'integer' as const, default: 1 } },
+    strategy: { pace: 'linear' as const, batches: [1, '10%'] },
+    ...({ overlap: 'queue', priority: 0, pool: 'default', access: 'shared', timeouts: { runSeconds: 60 } } as const),
+  }
+  specFor(t, job)
+    .given()
+    .when({ type: 'define-job', data: { jobId, name: 'uptime', ...whole } }, { digest })
+    .thenRecords(defined, { type: 'JobVersionPublished', data: { jobId, version: 1, ...whole, digest } })
 })

@@ -1,6 +1,7 @@
 import { streams } from '../../schemas/events.ts'
-import type { JobCommand, JobEvent, JobVersion } from '../../schemas/job.ts'
+import { definitionIn, type JobCommand, type JobEvent, type JobVersion } from '../../schemas/job.ts'
 import { type Decider, DomainError, type Identified } from './decider.ts'
+import { refuseInvalidWorkflow } from './workflow/index.ts'
 
 export type Job =
   | { status: 'absent' }
@@ -58,12 +59,11 @@ function publish(
   version: number,
   digest: string,
 ): JobEvent {
-  const { jobId, steps, selection, credentialId, maxParallel } = data
+  const { jobId } = data
+  const definition = definitionIn(data)
+  refuseInvalidWorkflow(definition, jobId)
   const reason = 'reason' in data ? data.reason : undefined
-  return {
-    type: 'JobVersionPublished',
-    data: { jobId, version, steps, selection, credentialId, maxParallel, digest, reason },
-  }
+  return { type: 'JobVersionPublished', data: { jobId, version, ...definition, digest, reason } }
 }
 
 function evolve(state: Job, event: JobEvent): Job {

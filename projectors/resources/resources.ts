@@ -8,6 +8,7 @@ import { Recent } from '../recent.ts'
 import { insertRows, updateRows } from '../table.ts'
 import { loadWanted, WorkingRows } from '../working-rows.ts'
 import { evolveResource, isVisible, type ResourceKind, resourceId, resourceKind } from './evolve.ts'
+import { definitionRow } from './job.ts'
 import { jobVersion, type PublishedJobVersion, type ResourceVersion, resourceVersion } from './tables.ts'
 
 type Key = { kind: ResourceKind; id: string }
@@ -88,11 +89,11 @@ export class Resources {
   }
 
   #publish(data: Extract<JobEvent, { type: 'JobVersionPublished' }>['data'], from: ResourceVersion): void {
-    const { jobId, version, steps, selection = null, credentialId = null, maxParallel = null, digest } = data
+    const { jobId, version, digest } = data
     this.#published.push({
       jobId,
       version,
-      definition: { steps, selection, credentialId, maxParallel },
+      definition: definitionRow(data),
       digest,
       commit: from.validFrom,
       publishedAt: from.validFromTime,

@@ -1,19 +1,9 @@
 import t from 'tap'
 import type { JobVersion } from '../../../schemas/job.ts'
-import { stepSchema } from '../../../schemas/steps/index.ts'
+import { versionOf } from '../../../test/support/workflow.ts'
 import { bindParameters, nextSegment, planOf, renderedText, rulesOf, type SegmentInput } from './index.ts'
 
 const id = (n: number) => `0192d3c4-5e6f-7a8b-9c0d-${String(n).padStart(12, '0')}`
-export const versionOf = (definition: { steps: unknown[]; onFailure?: unknown[] } & Record<string, unknown>) =>
-  ({
-    jobId: id(1),
-    version: 1,
-    digest: 'd'.repeat(64),
-    ...definition,
-    steps: definition.steps.map(step => stepSchema.parse(step)),
-    ...(definition.onFailure && { onFailure: definition.onFailure.map(step => stepSchema.parse(step)) }),
-  }) as JobVersion
-
 const run = { id: id(2), jobId: id(1), jobName: 'deploy', jobVersion: 1, targets: 3, initiator: 'ann' }
 const target = { id: id(3), name: 'web-1', address: '10.0.0.1', port: 22, tags: { env: 'prod' } }
 const ask = (version: JobVersion, rest: Partial<SegmentInput> = {}) =>

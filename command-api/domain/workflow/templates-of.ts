@@ -107,15 +107,21 @@ const known = new WeakMap<object, readonly Reference[]>()
 export function referencesIn(action: Action | Step): readonly Reference[] {
   const found = known.get(action)
   if (found) return found
-  const condition = 'if' in action && action.if !== undefined ? [() => compile(action.if ?? '').references] : []
-  const made = [...condition, ...fieldsOf(action).map(field => () => referencesOfField(field))].flatMap(read => {
-    try {
-      return read()
-    } catch (error) {
-      if (error instanceof TemplateError) return []
-      throw error
-    }
-  })
+  const texts = fieldsOf(action).flatMap(field => orNone(() => referencesOfField(field)))
+  const made = 'if' in action ? [...referencesOfCondition(action), ...texts] : texts
   known.set(action, made)
   return made
+}
+
+export function referencesOfCondition({ if: condition }: Pick<Step, 'if'>): readonly Reference[] {
+  return condition === undefined ? [] : orNone(() => compile(condition).references)
+}
+
+function orNone(read: () => readonly Reference[]): readonly Reference[] {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof TemplateError) return []
+    throw error
+  }
 }

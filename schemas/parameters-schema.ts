@@ -1,4 +1,4 @@
-import type { ParameterSpec, ParameterSpecs } from '../../../schemas/parameters.ts'
+import type { ParameterSpec, ParameterSpecs } from './parameters.ts'
 
 export type JsonSchema = { [key: string]: unknown }
 
