@@ -9,7 +9,13 @@ import { registerLive } from './live/routes.ts'
 import { registerOutput } from './output.ts'
 import { Reader } from './reader.ts'
 import { registerResources } from './resources.ts'
-import { registerRuns } from './runs.ts'
+import { registerApprovals } from './runs/approvals.ts'
+import { registerAttention } from './runs/attention.ts'
+import { registerOutputDownload } from './runs/download.ts'
+import { registerRunItem } from './runs/item.ts'
+import { registerRunList } from './runs/list.ts'
+import { registerResults } from './runs/results.ts'
+import { registerTargetRuns } from './runs/target-runs.ts'
 import { registerStatus } from './status.ts'
 
 /** Everything that reads: lists and items, history, output, audit, live streams. */
@@ -18,7 +24,13 @@ export function registerQueryApi(http: HttpServer, { pool, bus, log }: { pool: P
   registerResources(http, reader)
   registerHistory(http, reader)
   registerJobVersions(http, reader)
-  registerRuns(http, reader)
+  registerRunList(http, reader)
+  registerRunItem(http, reader)
+  registerTargetRuns(http, reader)
+  registerAttention(http, reader)
+  registerResults(http, reader)
+  registerApprovals(http, reader)
+  registerOutputDownload(http, reader)
   registerOutput(http, reader)
   registerAudit(http, reader)
   registerStatus(http, reader)

@@ -1,12 +1,12 @@
 import { z } from 'zod'
 import { instant } from '../schemas/kernel.ts'
 import { attempt, n, outputStream } from '../schemas/run.ts'
-import { stepId } from '../schemas/steps/base.ts'
+import { stepRunId } from '../schemas/steps/base.ts'
 
 /** Output as it is given out: `data` is base64, `byteOffset` counts over both streams of the attempt. */
 export const outputChunk = z.object({
   n,
-  stepId,
+  stepId: stepRunId,
   attempt,
   seq: z.int(),
   stream: outputStream,

@@ -30,6 +30,15 @@ export async function sealedBytes(query: QueryRows, key: AttemptKey): Promise<nu
   return row?.output_bytes == null ? undefined : Number(row.output_bytes)
 }
 
+/** How far what is stored of an attempt goes by now. */
+export async function storedBytes(query: QueryRows, key: AttemptKey): Promise<number> {
+  const [row] = await query<{ bytes: string }>(
+    `select coalesce(max(byte_offset + octet_length(data)), 0) as bytes from output.run_output where ${ofAttempt}`,
+    valuesOf(key),
+  )
+  return Number(row?.bytes ?? 0)
+}
+
 /** Where bytes are missing between chunks, or after the last one of a finished attempt. Reads no output. */
 export async function gapsOf(query: QueryRows, key: AttemptKey, sealed: number | undefined): Promise<Range[]> {
   const rows = await query<{ begin: string; end: string }>(

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { type HttpServer, ProblemError, parseInput, type Reply } from '../infra/http/index.ts'
 import { id } from '../schemas/kernel.ts'
 import { attempt, n, outputStream } from '../schemas/run.ts'
-import { stepId } from '../schemas/steps/base.ts'
+import { stepRunId } from '../schemas/steps/base.ts'
 import { type ChunkRow, chunkColumns, chunkView, outputChunk } from './output-chunk.ts'
 import { type AttemptKey, chunksOf, clip, gapsOf, newestAttempt, type Range, sealedBytes } from './output-range.ts'
 import { Conditions, limit } from './paging.ts'
@@ -18,7 +18,7 @@ const params = z.strictObject({ id })
 const query = z
   .strictObject({
     n: z.coerce.number().pipe(n).optional().describe('Of one target; without it, of all of them'),
-    step: stepId.optional().describe('Of one step on one target: then as a range of bytes'),
+    step: stepRunId.optional().describe('Of one step on one target: then as a range of bytes'),
     attempt: z.coerce.number().pipe(attempt).optional().describe('Default: the newest'),
     stream: outputStream.optional(),
     from: offset.default(0).describe('First byte, counted over both streams of the attempt'),

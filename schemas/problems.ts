@@ -49,6 +49,7 @@ export const problems = {
   'request-timeout': [408, 'The request did not arrive in time'],
   'body-too-large': [413, 'The body is larger than allowed'],
   'unsupported-media-type': [415, 'Send application/json'],
+  'range-not-satisfiable': [416, 'There are no such bytes'],
   'headers-too-large': [431, 'The request headers are larger than allowed'],
   'idempotency-key-reused': [422, 'The Idempotency-Key was used with another request'],
   'invalid-parameters': [422, 'The parameters are not what the job version asks for'],

@@ -176,7 +176,8 @@ export const runIndexes = `
   create index on run (initiator_id, requested_commit);
   create index on run (rerun_of, requested_commit) where rerun_of is not null;
   create index on run (parent_run_id, requested_commit) where parent_run_id is not null;
-  create index on run_gate (opened_commit, run_id, step_id) where status = 'pending';
+  create index on run (requested_at);
+  create index on run_gate (status, opened_commit, run_id, step_id);
   create index on target_run (target_id, run_id);
   create index on target_run (run_id, status, n);
   create index on step_run (run_id, n, step_id, attempt) where termination = 'unconfirmed';

@@ -1,0 +1,69 @@
+import { z } from 'zod'
+import type { HttpServer } from '../../infra/http/index.ts'
+import { actorSchema, id } from '../../schemas/kernel.ts'
+import { gateStatus } from '../../schemas/run.ts'
+import {
+  after,
+  bigintValue,
+  Conditions,
+  cursor,
+  limit,
+  orderBy,
+  page,
+  pageOf,
+  type Sort,
+  textValue,
+  uuidValue,
+} from '../paging.ts'
+import type { Reader } from '../reader.ts'
+import { registerRead } from '../route.ts'
+import { type GateDbRow, gate, gateView } from './views.ts'
+
+const oldestFirst: Sort = {
+  name: 'openedAt',
+  columns: [
+    { sql: 'g.opened_commit', type: 'bigint', value: bigintValue },
+    { sql: 'g.run_id', type: 'uuid', value: uuidValue },
+    { sql: 'g.step_id', type: 'text', value: textValue },
+  ],
+  descending: false,
+}
+const approval = gate
+  .omit({ kind: true, subRunId: true })
+  .extend({ jobId: id, jobName: z.string(), targets: z.int(), initiator: actorSchema, reason: z.string().nullable() })
+
+/** What waits for somebody's yes or no. */
+export function registerApprovals(http: HttpServer, reader: Reader): void {
+  registerRead(http, reader, {
+    url: '/v1/approvals',
+    operationId: 'list-approvals',
+    tag: 'runs',
+    summary: 'Approvals that runs ask for, the longest waiting first',
+    permission: 'run:read',
+    projection: 'state',
+    params: z.strictObject({}),
+    query: z.strictObject({ limit, cursor, status: gateStatus.default('pending'), runId: id.optional() }),
+    answer: { description: 'A page', schema: pageOf(approval) },
+    async handle({ query, db }) {
+      const conditions = new Conditions()
+      conditions.add(`g.kind = 'approval'`)
+      conditions.add('g.status = ?', query.status)
+      if (query.runId !== undefined) conditions.add('g.run_id = ?', query.runId)
+      after(conditions, oldestFirst, query.cursor)
+      const most = conditions.parameter(query.limit + 1)
+      const rows = await db<GateDbRow>(
+        `select g.*, r.targets, r.initiator, r.reason from read_model.run_gate g join read_model.run r using (run_id)
+         where ${conditions.text} ${orderBy(oldestFirst)} limit ${most}`,
+        conditions.values,
+      )
+      const values = (row: GateDbRow) => [row.opened_commit, row.run_id, row.step_id]
+      return { body: page(rows, query.limit, { sort: oldestFirst, values, view }) }
+    },
+  })
+}
+
+function view(row: GateDbRow) {
+  const { kind: _, subRunId: __, ...shown } = gateView(row)
+  const { job_id: jobId, job_name: jobName, targets, initiator, reason } = row
+  return { ...shown, jobId, jobName, targets, initiator, reason }
+}

@@ -1,0 +1,65 @@
+import { z } from 'zod'
+import type { HttpServer } from '../../infra/http/index.ts'
+import { id, sha256 } from '../../schemas/kernel.ts'
+import { parameterValues } from '../../schemas/parameters.ts'
+import { plannedStep } from '../../schemas/run.ts'
+import { stepId } from '../../schemas/steps/base.ts'
+import type { Query, Reader } from '../reader.ts'
+import { found, registerRead } from '../route.ts'
+import { progress, progressOf } from './progress.ts'
+import { type GateDbRow, gate, gateView, type RunDbRow, run, runView } from './views.ts'
+
+const json = z.record(z.string(), z.unknown())
+const shown = run.extend({
+  progress,
+  selection: json,
+  parameters: parameterValues,
+  strategy: json,
+  timeouts: json,
+  maxParallel: z.int().nullable(),
+  overlap: z.string().nullable(),
+  access: z.string().nullable(),
+  plan: z.array(plannedStep).describe('The steps each target goes through, in order; loops are unrolled'),
+  fromStep: stepId.nullable(),
+  confirmed: z.object({ rules: z.array(z.string()), rulesDigest: sha256 }).nullable(),
+  gates: z.array(gate).describe('What is done once for the run: approvals and runs of other jobs'),
+})
+
+type ItemDbRow = RunDbRow & { elapsed: number | null }
+/** One row of the run and one of its request, each found by its key. */
+export const ITEM = `
+  select r.*, q.selection, q.parameters, q.strategy, q.timeouts, q.plan, q.overlap, q.access, q.from_step, q.confirmed,
+    extract(epoch from coalesce(r.finished_at, now()) - r.started_at)::float8 as elapsed
+  from read_model.run r join read_model.run_request q using (run_id) where r.run_id = $1`
+export const GATES = 'select * from read_model.run_gate where run_id = $1 order by opened_commit, step_id'
+
+export const runById = (db: Query, runId: string) =>
+  db<RunDbRow>('select * from read_model.run where run_id = $1', [runId])
+
+export function registerRunItem(http: HttpServer, reader: Reader): void {
+  registerRead(http, reader, {
+    url: '/v1/runs/:id',
+    operationId: 'get-run',
+    tag: 'runs',
+    summary: 'Show one run, with how far it is',
+    permission: 'run:read',
+    projection: 'state',
+    params: z.strictObject({ id }),
+    query: z.strictObject({}),
+    answer: { description: 'The run', schema: shown },
+    problems: ['run-not-found'],
+    async handle({ params, db }) {
+      const row = found(await db<ItemDbRow>(ITEM, [params.id]), 'run-not-found')
+      const gates = await db<GateDbRow>(GATES, [params.id])
+      const body = {
+        ...runView(row),
+        progress: await progressOf(db, row),
+        ...{ selection: row.selection, parameters: row.parameters, strategy: row.strategy, timeouts: row.timeouts },
+        ...{ maxParallel: row.max_parallel, overlap: row.overlap, access: row.access, plan: row.plan },
+        ...{ fromStep: row.from_step, confirmed: row.confirmed },
+        gates: gates.map(gateView),
+      }
+      return { body, revision: row.revision }
+    },
+  })
+}
