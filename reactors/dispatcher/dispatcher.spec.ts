@@ -1,5 +1,7 @@
 import pino from 'pino'
 import t, { type Test } from 'tap'
+import { fold, job, target as targetDecider } from '../../command-api/domain/index.ts'
+import { systemClock } from '../../infra/clock.ts'
 import { derivedId } from '../../infra/ids.ts'
 import type { Assignment, PullRequest } from '../../schemas/bus.ts'
 import { History } from '../../test/support/history.ts'
@@ -8,13 +10,27 @@ import { Dispatcher } from './dispatcher.ts'
 
 const runId = derivedId('run', 'nightly')
 const target = { targetId: derivedId('target', 0), name: 'web-1', address: '10.0.0.1', port: 22 }
-const step = { id: 'uptime', timeoutSeconds: 60, continueOnError: false, idempotent: false }
+const action = { uses: 'noop', with: {} } as const
+const rendered = { id: 'look', action, timeoutSeconds: 60, continueOnError: false }
+const jobId = derivedId('job', 'uptime')
+const step = { id: 'look', timeoutSeconds: 60, continueOnError: false, idempotent: false, ...action }
+const known = {
+  job: fold(job, [
+    { type: 'JobDefined', data: { jobId, name: 'uptime' } },
+    { type: 'JobVersionPublished', data: { jobId, version: 1, steps: [step], digest: 'ab'.repeat(32) } },
+  ]),
+  target: fold(targetDecider, [
+    {
+      type: 'TargetRegistered',
+      data: { ...target, platform: 'linux', tags: {}, hostKeyPolicy: 'first-use' },
+    },
+  ]),
+}
 
 const assignmentOf = ({ run, n }: Reservation): Assignment => ({
   ...{ runId: run.runId, n, epoch: 1, leaseSeconds: 15 },
   target: { ...target, hostKey: { policy: 'first-use' } },
-  credential: { credentialId: derivedId('credential', 0), version: 1, kind: 'password', username: 'deploy' },
-  steps: [{ ...step, uses: 'ssh.command', with: { command: 'uptime' } }],
+  steps: [rendered],
   attempts: {},
 })
 
@@ -23,14 +39,19 @@ function dispatching(t: Test) {
   const runs = new ActiveRuns(undefined)
   const claiming: Array<(granted: boolean) => void> = []
   const dispatcher = new Dispatcher({
-    // What is looked up only passes through to the claim.
-    commands: { known: async () => ({ status: 'absent' }) as never },
+    // Every target looks the same here, and no credential is asked for.
+    commands: {
+      known: async name => (name === 'job' ? known.job : known.target) as never,
+      active: async () => ({ status: 'absent' }),
+    },
     claims: {
+      settle: async () => undefined,
       claim: reservation =>
         new Promise(resolve => {
           claiming.push(granted => resolve(granted ? assignmentOf(reservation) : undefined))
         }),
     },
+    clock: systemClock,
     ...{ runs, log: pino({ level: 'silent' }), onRelease: () => undefined },
   })
   t.teardown(() => dispatcher.stop())
@@ -41,15 +62,15 @@ function dispatching(t: Test) {
     const reply = (data: string | Uint8Array) => {
       answers.push([question, JSON.parse(String(data)).assignments.length])
     }
-    dispatcher.pull(request, { reply })
+    dispatcher.pull(request, { reply, subject: 'opsc.dispatch.v1.pull.default' })
   }
   const trigger = (targets: number) => {
     const history = new History()
     const targetIds = Array.from({ length: targets }, (_, n) => derivedId('target', n))
-    const job = { jobId: derivedId('job', 'uptime'), jobVersion: 1, jobName: 'uptime', selection: { targetIds } }
+    const version = { jobId, jobVersion: 1, jobName: 'uptime', selection: { targetIds } }
     const initiator = { kind: 'user', id: 'anna' } as const
     for (const event of [
-      { type: 'RunRequested', data: { runId, ...job, targets, initiator, maxParallel: targets } },
+      { type: 'RunRequested', data: { runId, ...version, targets, initiator, maxParallel: targets } },
       { type: 'TargetsResolved', data: { runId, from: 0, targetIds } },
       { type: 'RunStarted', data: { runId } },
     ] as const) {

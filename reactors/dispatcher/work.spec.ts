@@ -4,7 +4,7 @@ import { derivedId } from '../../infra/ids.ts'
 import type { JobEvent } from '../../schemas/job.ts'
 import { ActiveRun } from '../runs/active-run.ts'
 import { deal, MAX_ASSIGNMENTS } from './deal.ts'
-import { credentialOf, isImpossible, stepsBytes, stepsOf, targetOf } from './work.ts'
+import { credentialOf, stepsOf, targetOf } from './work.ts'
 
 const jobId = derivedId('job', 'uptime')
 const step = (command: string) => ({
@@ -28,15 +28,6 @@ t.test('steps are those of the version the run was triggered with', async t => {
   t.match(version, { version: 1, steps: [{ with: { command: 'uptime' } }] })
   t.match(stepsOf(state, 3), { class: 'internal', detail: /no version 3/ })
   t.match(stepsOf({ status: 'absent' }, 1), { class: 'internal' })
-  if (!isImpossible(version)) t.equal(stepsBytes(version), JSON.stringify(version.steps).length)
-})
-
-t.test('steps that no message can carry fail before they are given out', async t => {
-  const state = fold(job, [
-    { type: 'JobDefined', data: { jobId, name: 'uptime' } },
-    published(1, '\u0001'.repeat(200_000)),
-  ])
-  t.match(stepsOf(state, 1), { class: 'internal', detail: /too large/ })
 })
 
 t.test('a target is taken as it is now', async t => {
@@ -71,15 +62,19 @@ t.test('the newest version of a credential is used, unless it is revoked', async
 })
 
 t.test('work is dealt one by one to each who asks, up to its slots and to what one answer may hold', async t => {
-  const request = { jobId, jobVersion: 1, credentialId: undefined, maxParallel: 1e4, targets: 200 }
-  const run = new ActiveRun({ ...request, runId: jobId, correlationId: jobId, requestEventId: jobId }, undefined)
+  const request = {
+    ...{ runId: jobId, jobId, jobVersion: 1, jobName: 'uptime', selection: { labels: 'env=prod' }, targets: 200 },
+    ...{ initiator: { kind: 'user' as const, id: 'anna' }, correlationId: jobId, requestEventId: jobId },
+    requestedAt: '2026-03-01T12:00:00.000Z',
+  }
+  const run = new ActiveRun(request, undefined)
   const dealt = (count: number, ...slots: number[]) => {
     let n = 0
     const next = () => {
       n += 1
-      return n <= count ? { run, n, as: 'fresh' as const } : undefined
+      return n <= count ? { run, n } : undefined
     }
-    const asking = slots.map(each => ({ request: { slots: each } }))
+    const asking = slots.map(each => ({ pool: 'default', request: { slots: each } }))
     const hands = deal(asking, next)
     return asking.map(each =>
       hands

@@ -5,11 +5,14 @@ import { History } from '../../test/support/history.ts'
 import { ActiveRuns } from './active-runs.ts'
 import { nextActions } from './next-actions.ts'
 
+const AT = '2026-03-01T12:00:00.000Z'
 const nightly = derivedId('run', 'nightly')
 const urgent = derivedId('run', 'urgent')
 const targetId = (n: number) => derivedId('target', n)
 
-const requested = (runId: string, targets: number, maxParallel?: number): AnyEvent[] => [
+type Requested = Extract<AnyEvent, { type: 'RunRequested' }>['data']
+
+const requested = (runId: string, targets: number, rest: Partial<Requested> = {}): AnyEvent[] => [
   {
     type: 'RunRequested',
     data: {
@@ -17,10 +20,11 @@ const requested = (runId: string, targets: number, maxParallel?: number): AnyEve
       jobId: derivedId('job', 'uptime'),
       jobVersion: 1,
       jobName: 'uptime',
-      maxParallel,
       selection: { labels: 'env=prod' },
       targets,
       initiator: { kind: 'user', id: 'anna' },
+      access: 'shared',
+      ...rest,
     },
   },
   {
@@ -82,7 +86,7 @@ function given(...events: AnyEvent[]) {
     },
     due: (runId: string) => {
       const run = runs.get(runId)
-      return run && nextActions(run)
+      return run && nextActions(run, AT)
     },
   }
 }
@@ -99,7 +103,7 @@ t.test('runs take turns, so a small one does not wait for a large one', async t 
 })
 
 t.test('maxParallel counts what is claimed and what is about to be', async t => {
-  const { work, when, runs } = given(...requested(nightly, 5, 2))
+  const { work, when, runs } = given(...requested(nightly, 5, { maxParallel: 2 }))
   t.same(work(), ['nightly.0', 'nightly.1'])
   when(claimed(nightly, 0), claimed(nightly, 1))
   t.same(work(), [])
@@ -140,7 +144,7 @@ t.test('an expired lease puts the target run back, unless its outcome needs a pe
   })
   t.same(work(), [])
   when(claimed(nightly, 0, 2), succeeded(nightly, 0))
-  t.same(due(nightly), [{ type: 'finish-run', counts: { ...none, succeeded: 1, needsAttention: 1 } }])
+  t.same(due(nightly), [{ type: 'report-attention', counts: { ...none, succeeded: 1, needsAttention: 1 } }])
 })
 
 t.test('a lost connection puts a repeatable step back; a step of an older epoch changes nothing', async t => {
@@ -152,7 +156,7 @@ t.test('a lost connection puts a repeatable step back; a step of an older epoch 
   })
   t.same(work(), ['nightly.0'])
   when(claimed(nightly, 0, 2), expired(nightly, 0, 1), stepStarted(nightly, 0, 1))
-  t.same(runs.get(nightly)?.claims.get(0), { executorId: 'east-1', epoch: 2, started: false })
+  t.same(runs.get(nightly)?.claims.get(0), { executorId: 'east-1', epoch: 2, started: false, left: undefined })
 })
 
 t.test('a claim heard from the append and from the log counts once, in either order', async t => {
@@ -183,7 +187,11 @@ t.test('a cancelled run gives nothing out, waits for what is claimed, and counts
   const reserved = runs.reserve()
   when(claimed(nightly, 1), claimed(nightly, 2), expired(nightly, 2), cancelRequested(nightly))
   t.same(work(), [])
-  t.same(due(nightly), [{ type: 'cancel-target-run', n: 2 }], 'what has a stream is told its end')
+  t.same(
+    due(nightly),
+    [{ type: 'end-unclaimed-target-run', n: 2, why: 'cancelled' }],
+    'what has a stream is told its end',
+  )
   when({ type: 'TargetRunCancelled', data: { runId: nightly, n: 2, targetId: targetId(2), detail: 'never begun' } })
   t.same(due(nightly), [], 'one is claimed and one is about to be')
   if (reserved) runs.release(reserved)
