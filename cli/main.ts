@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { auditCommand } from './commands/audit.ts'
 import { credentialCommand } from './commands/credential.ts'
+import { executorCommand } from './commands/executor.ts'
 import { genericCommand } from './commands/generic.ts'
 import { jobCommand } from './commands/job.ts'
 import { runCommand } from './commands/run.ts'
@@ -36,6 +37,7 @@ function build(): Command {
     credentialCommand,
     jobCommand,
     runCommand,
+    executorCommand,
     auditCommand,
     statusCommand,
     genericCommand,

@@ -19,6 +19,7 @@ const created: Readonly<Record<CommandSpec['decides'], string>> = {
   credential: 'CredentialCreated',
   job: 'JobDefined',
   run: 'RunRequested',
+  executor: 'EnrolmentTokenIssued',
   targetrun: 'StepResolved',
 }
 

@@ -1,12 +1,13 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
-import { type HttpServer, ProblemError, type Reply, type Request } from '../infra/http/index.ts'
-import { type Category, commands, filterCommands } from '../schemas/commands.ts'
+import { type ApiAnswer, type HttpServer, ProblemError, type Reply, type Request } from '../infra/http/index.ts'
+import { type Category, type CommandSpec, commands, filterCommands } from '../schemas/commands.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
 import { commandAnswer, exampleAnswer } from './answer.ts'
 import { bulk, bulkAnswer, bulkExample, bulkLine } from './bulk.ts'
 import { cancelMany, cancelRunsAnswer, cancelRunsExample } from './cancel-runs.ts'
 import type { Answer } from './dispatch.ts'
+import { enrolmentTokenAnswer } from './enrolment-token.ts'
 import { type CommandDeps, commandSpec, createExecutor, forbidden } from './execute.ts'
 import { examplePlan, type RunPlan, runPlan } from './plan-run.ts'
 import { commandHeaders, envelopeOf, whoAsks } from './request-meta.ts'
@@ -20,7 +21,7 @@ export function registerCommandApi(http: HttpServer, deps: CommandDeps): void {
       ...{ operationId: name, tag: category, summary, headers: commandHeaders },
       body: { schema, example },
       answers: {
-        200: name === 'trigger-run' ? planOrNothing : { ...durable, example: exampleAnswer(spec) },
+        200: answersOf[name]?.(spec) ?? { ...durable, example: exampleAnswer(spec) },
         ...(creates && {
           201: { description: 'Created, durable', schema: commandAnswer, example: exampleAnswer(spec) },
         }),
@@ -53,6 +54,16 @@ const planOrNothing = {
   description: 'With mode plan: what would happen. Else: there is such a run already (no events)',
   schema: z.union([runPlan, commandAnswer]),
   example: examplePlan,
+}
+
+/** Commands that answer with more than what they have recorded. */
+const answersOf: Readonly<Record<string, (spec: CommandSpec) => ApiAnswer>> = {
+  'trigger-run': () => planOrNothing,
+  'create-enrolment-token': spec => ({
+    description: 'Durable; the token is in this answer and nowhere else',
+    schema: enrolmentTokenAnswer,
+    example: { ...exampleAnswer(spec), token: `opsce_${'x'.repeat(43)}`, expiresAt: '2030-01-01T01:00:00.000Z' },
+  }),
 }
 
 function registerCancelRuns(http: HttpServer, deps: CommandDeps): void {
@@ -126,6 +137,7 @@ const problemsOf: Record<Category, ProblemCode[]> = {
   target: ['target-not-found', 'target-already-exists', 'target-decommissioned', 'too-many-tags'],
   credential: ['credential-not-found', 'credential-already-exists', 'credential-revoked', 'vault-unavailable'],
   job: ['job-not-found', 'job-already-exists', 'job-archived', 'invalid-workflow'],
+  executor: ['executor-not-found', 'executor-not-enrolled', 'executor-revoked'],
   run: [
     'job-not-found',
     'job-version-not-found',

@@ -7,6 +7,7 @@ import { canonicalJson } from './canonical-json.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Answer, Dispatcher } from './dispatch.ts'
 import type { CommandOf, Credential, CredentialFacts, JobFacts } from './domain/index.ts'
+import { issueEnrolmentToken } from './enrolment-token.ts'
 import { factsForRun, factsForTargetRun } from './run-facts.ts'
 import type { VaultClient } from './vault-client.ts'
 
@@ -31,6 +32,11 @@ export function decideCommand(deps: DecideDeps, { decides, name, data }: ParsedC
       return decideCredential(deps, command as CommandOf<'credential'> & { data: { secret?: SecretMaterial } }, rest)
     case 'job':
       return dispatcher.dispatch('job', command as CommandOf<'job'>, { ...rest, facts: definitionOf(data) })
+    case 'executor': {
+      const executor = command as CommandOf<'executor'>
+      if (executor.type === 'create-enrolment-token') return issueEnrolmentToken(dispatcher, executor, rest)
+      return dispatcher.dispatch('executor', executor, { ...rest, facts: undefined })
+    }
     case 'run': {
       const run = command as CommandOf<'run'>
       return dispatcher.dispatch('run', run, { ...rest, facts: () => factsForRun(deps, run) })

@@ -69,6 +69,7 @@ const streamOf: Record<keyof typeof eventsByCategory, string> = {
   credential: 'credential-<credentialId>',
   release: 'release-<runId>.<n>',
   job: 'job-<jobId>',
+  executor: 'executor-<executorId>',
   run: 'run-<runId>',
   targetrun: 'targetrun-<runId>.<n>',
   command: 'command-<commandId>',

@@ -41,7 +41,6 @@ const newestFirst: Sort = {
   columns: [{ sql: 'revision', type: 'bigint', value: bigintValue }],
   descending: true,
 }
-const params = z.strictObject({ id })
 
 /** Every version of a resource, and for each field who set it, when and why. */
 export function registerHistory(http: HttpServer, reader: Reader): void {
@@ -51,7 +50,8 @@ export function registerHistory(http: HttpServer, reader: Reader): void {
   }
 }
 
-function registerVersions(http: HttpServer, reader: Reader, { kind, plural, row, notFound }: ResourceType): void {
+function registerVersions(http: HttpServer, reader: Reader, type: ResourceType): void {
+  const { kind, plural, row, notFound } = type
   const version = z.object({ ...origin, changed: z.array(z.string()), state: row })
   registerRead(http, reader, {
     url: `/v1/${plural}/:id/history`,
@@ -60,7 +60,7 @@ function registerVersions(http: HttpServer, reader: Reader, { kind, plural, row,
     summary: `Every version of a ${kind}, newest first`,
     permission: `${kind}:read`,
     projection: 'state',
-    params,
+    params: z.strictObject({ id: type.id }),
     query: z.strictObject({ limit, cursor }),
     answer: { description: 'A page', schema: pageOf(version) },
     problems: [notFound],
@@ -97,7 +97,8 @@ async function versions(
   })
 }
 
-function registerBlame(http: HttpServer, reader: Reader, { kind, plural, notFound }: ResourceType): void {
+function registerBlame(http: HttpServer, reader: Reader, type: ResourceType): void {
+  const { kind, plural, notFound } = type
   const fields = z.record(z.string(), z.object({ value: z.unknown(), ...origin }))
   registerRead(http, reader, {
     url: `/v1/${plural}/:id/blame`,
@@ -106,9 +107,12 @@ function registerBlame(http: HttpServer, reader: Reader, { kind, plural, notFoun
     summary: `Which event set each field of a ${kind}, by whom and why`,
     permission: `${kind}:read`,
     projection: 'state',
-    params,
+    params: z.strictObject({ id: type.id }),
     query: z.strictObject({ asOf }),
-    answer: { description: 'By field; tags one by one', schema: z.object({ id, revision: z.string(), fields }) },
+    answer: {
+      description: 'By field; tags one by one',
+      schema: z.object({ id: type.id, revision: z.string(), fields }),
+    },
     problems: [notFound],
     async handle({ params, query, db }) {
       const current = found(await versionAt(db, kind, params.id, query.asOf), notFound)

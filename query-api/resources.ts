@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import type { HttpServer } from '../infra/http/index.ts'
 import { credentialRow } from '../schemas/credential.ts'
+import { executorPresence, executorRow } from '../schemas/executor.ts'
 import { jobRow } from '../schemas/job.ts'
 import { id, instant } from '../schemas/kernel.ts'
 import { labelExpression } from '../schemas/label-expression.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
 import { targetRow } from '../schemas/target.ts'
 import { asOf, validAt } from './as-of.ts'
+import { presenceOf } from './executor-presence.ts'
 import { matchLabels } from './labels.ts'
 import {
   after,
@@ -20,18 +22,21 @@ import {
   sortNamed,
   sortParameter,
   textValue,
-  uuidValue,
 } from './paging.ts'
 import type { Query, Reader } from './reader.ts'
 import { found, registerRead } from './route.ts'
 
 /** What is listed with versions: read under `/v1/<plural>`. */
 export type ResourceType = {
-  kind: 'target' | 'credential' | 'job'
+  kind: 'target' | 'credential' | 'job' | 'executor'
   plural: string
   notFound: ProblemCode
   row: z.ZodObject
   statuses: readonly [string, ...string[]]
+  /** What it is called by in a path. */
+  id: z.ZodType<string>
+  /** Fields beside the versioned ones, which the log does not know; left out of what is shown as of a moment. */
+  live?: z.ZodObject
 }
 export const resourceTypes: readonly ResourceType[] = [
   {
@@ -40,6 +45,7 @@ export const resourceTypes: readonly ResourceType[] = [
     notFound: 'target-not-found',
     row: targetRow,
     statuses: ['active', 'decommissioned'],
+    id,
   },
   {
     kind: 'credential',
@@ -47,6 +53,7 @@ export const resourceTypes: readonly ResourceType[] = [
     notFound: 'credential-not-found',
     row: credentialRow,
     statuses: ['active', 'revoked'],
+    id,
   },
   {
     kind: 'job',
@@ -54,6 +61,16 @@ export const resourceTypes: readonly ResourceType[] = [
     notFound: 'job-not-found',
     row: jobRow,
     statuses: ['enabled', 'disabled', 'archived'],
+    id,
+  },
+  {
+    kind: 'executor',
+    plural: 'executors',
+    notFound: 'executor-not-found',
+    row: executorRow,
+    statuses: ['invited', 'enrolled', 'draining', 'revoked'],
+    id: executorRow.shape.executorId,
+    live: executorPresence,
   },
 ]
 
@@ -76,20 +93,29 @@ const viewOf =
     return { ...fieldsOf(row, state), revision, changedAt: valid_from_time, position: valid_from }
   }
 
+const shapeOf = (row: z.ZodObject, live: z.ZodObject | undefined) =>
+  row.extend(versioned).extend(live?.partial().shape ?? {})
+
+async function withPresence(db: Query, items: ReadonlyArray<Record<string, unknown>>) {
+  const presence = await presenceOf(
+    db,
+    items.map(item => String(item.executorId)),
+  )
+  return items.map(item => ({ ...item, ...presence(String(item.executorId)) }))
+}
+
 const byName = [
   { sql: 'name', type: 'text', value: textValue },
-  { sql: 'id', type: 'uuid', value: uuidValue },
+  { sql: 'id', type: 'text', value: textValue },
 ] as const
 /** Ids begin with the time they were made. */
-const byId = [{ sql: 'id', type: 'uuid', value: uuidValue }] as const
+const byId = [{ sql: 'id', type: 'text', value: textValue }] as const
 const sorts: readonly Sort[] = [
   { name: 'name', columns: byName, descending: false },
   { name: '-name', columns: byName, descending: true },
   { name: 'id', columns: byId, descending: false },
   { name: '-id', columns: byId, descending: true },
 ]
-
-const params = z.strictObject({ id })
 
 export function registerResources(http: HttpServer, reader: Reader): void {
   for (const type of resourceTypes) {
@@ -98,7 +124,7 @@ export function registerResources(http: HttpServer, reader: Reader): void {
   }
 }
 
-function registerList(http: HttpServer, reader: Reader, { kind, plural, row, statuses }: ResourceType): void {
+function registerList(http: HttpServer, reader: Reader, { kind, plural, row, statuses, live }: ResourceType): void {
   const common = {
     limit,
     cursor,
@@ -118,8 +144,11 @@ function registerList(http: HttpServer, reader: Reader, { kind, plural, row, sta
     projection: 'state',
     params: z.strictObject({}),
     query,
-    answer: { description: 'A page', schema: pageOf(row.extend(versioned)) },
-    handle: async ({ query, db }) => ({ body: await list(db, kind, query, viewOf(row)) }),
+    answer: { description: 'A page', schema: pageOf(shapeOf(row, live)) },
+    handle: async ({ query, db }) => {
+      const { items, next } = await list(db, kind, query, viewOf(row))
+      return { body: { items: live && !query.asOf ? await withPresence(db, items) : items, next } }
+    },
   })
 }
 
@@ -152,7 +181,8 @@ async function list(db: Query, kind: string, query: ListQuery, view: ReturnType<
   return page(rows, query.limit, { sort, values, view })
 }
 
-function registerItem(http: HttpServer, reader: Reader, { kind, plural, row, notFound }: ResourceType): void {
+function registerItem(http: HttpServer, reader: Reader, type: ResourceType): void {
+  const { kind, plural, row, notFound, live } = type
   registerRead(http, reader, {
     url: `/v1/${plural}/:id`,
     operationId: `get-${kind}`,
@@ -160,13 +190,14 @@ function registerItem(http: HttpServer, reader: Reader, { kind, plural, row, not
     summary: `Show one ${kind}, now or as of any moment`,
     permission: `${kind}:read`,
     projection: 'state',
-    params,
+    params: z.strictObject({ id: type.id }),
     query: z.strictObject({ asOf }),
-    answer: { description: `The ${kind}`, schema: row.extend(versioned) },
+    answer: { description: `The ${kind}`, schema: shapeOf(row, live) },
     problems: [notFound],
     handle: async ({ params, query, db }) => {
       const version = found(await versionAt(db, kind, params.id, query.asOf), notFound)
-      return { body: viewOf(row)(version), revision: version.revision }
+      const [shown] = live && !query.asOf ? await withPresence(db, [viewOf(row)(version)]) : [viewOf(row)(version)]
+      return { body: shown, revision: version.revision }
     },
   })
 }

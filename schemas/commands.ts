@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import { credentialCommands } from './credential.ts'
 import { streams } from './events.ts'
+import { executorCommands } from './executor.ts'
 import { jobCommands } from './job.ts'
 import { id, reason } from './kernel.ts'
 import { runCommands, runStatus, targetRunPublicCommands } from './run.ts'
 import { targetCommands } from './target.ts'
 
-export type Category = 'target' | 'credential' | 'job' | 'run'
+export type Category = 'target' | 'credential' | 'job' | 'run' | 'executor'
 
 /** A command offered over HTTP: what the route, the API description and the permission check are generated from. */
 export type CommandSpec = {
@@ -51,6 +52,8 @@ const credential = of('credential', 'credentialId', credentialCommands)
 const job = of('job', 'jobId', jobCommands)
 const run = of('run', 'runId', runCommands)
 const targetRun = of('run', 'runId', targetRunPublicCommands, 'targetrun')
+const executor = of('executor', 'executorId', executorCommands)
+const onExecutor = { executorId: 'east-1' }
 const onTarget = { targetId: exampleId }
 const onJob = { jobId: exampleId }
 const onRun = { runId: exampleId }
@@ -176,6 +179,36 @@ export const commands: Readonly<Record<string, CommandSpec>> = {
     'resolve',
     'Say what became of a step of which nobody knows whether it took effect',
     { ...onTargetRun, stepId: 'restart', as: 'succeeded', reason: 'the service log shows the restart' },
+  ),
+  'create-enrolment-token': executor(
+    'create-enrolment-token',
+    'enrol',
+    'Let an executor of this name come in, once, with a token that is shown in this answer and never again',
+    { ...onExecutor, pool: 'east', labels: { site: 'east' }, expiresSeconds: 3600 },
+  ),
+  'revoke-executor': executor(
+    'revoke-executor',
+    'revoke',
+    'Trust an executor no more: its claims end at once, it gets no work and no secrets, its reports are refused',
+    { ...onExecutor, reason: 'the machine was stolen' },
+  ),
+  'drain-executor': executor('drain-executor', 'write', 'Give an executor no new work; what it has in hand goes on', {
+    ...onExecutor,
+    reason: 'kernel update',
+  }),
+  'resume-executor': executor('resume-executor', 'write', 'Give a drained executor work again', onExecutor),
+  'set-executor-labels': executor('set-executor-labels', 'write', 'Say what an executor is labelled with', {
+    ...onExecutor,
+    labels: { site: 'east', zone: 'b' },
+  }),
+  'move-executor-to-pool': executor(
+    'move-executor-to-pool',
+    'write',
+    'Let an executor take its work from another pool',
+    {
+      ...onExecutor,
+      pool: 'west',
+    },
   ),
 }
 

@@ -1,5 +1,6 @@
 import { type CommandRecordEvent, commandEvents } from './command-record.ts'
 import { type CredentialEvent, credentialEvents, type ReleaseEvent, releaseEvents } from './credential.ts'
+import { type ExecutorEvent, executorEvents } from './executor.ts'
 import { type JobEvent, jobEvents } from './job.ts'
 import type { EventMetadata, SchemaMap } from './kernel.ts'
 import { type RunEvent, runEvents, type TargetRunEvent, targetRunEvents } from './run.ts'
@@ -11,6 +12,7 @@ export const eventsByCategory = {
   credential: credentialEvents,
   release: releaseEvents,
   job: jobEvents,
+  executor: executorEvents,
   run: runEvents,
   targetrun: targetRunEvents,
   command: commandEvents,
@@ -24,6 +26,7 @@ export type AnyEvent =
   | CredentialEvent
   | ReleaseEvent
   | JobEvent
+  | ExecutorEvent
   | RunEvent
   | TargetRunEvent
   | CommandRecordEvent
@@ -52,6 +55,7 @@ export const streams = {
   target: (targetId: string) => `target-${targetId}`,
   credential: (credentialId: string) => `credential-${credentialId}`,
   job: (jobId: string) => `job-${jobId}`,
+  executor: (executorId: string) => `executor-${executorId}`,
   run: (runId: string) => `run-${runId}`,
   targetRun: (runId: string, n: number) => `targetrun-${runId}.${n}`,
   release: (runId: string, n: number) => `release-${runId}.${n}`,

@@ -1,4 +1,5 @@
 import { credential } from './credential.ts'
+import { executor } from './executor.ts'
 import { job } from './job.ts'
 import { run } from './run.ts'
 import { target } from './target.ts'
@@ -6,6 +7,7 @@ import { targetRun } from './target-run.ts'
 
 export type { Credential, CredentialFacts } from './credential.ts'
 export { type Decider, DomainError, fold, type Message } from './decider.ts'
+export { type Executor, type ExecutorFacts, executor, type KnownExecutor } from './executor.ts'
 export { type Job, type JobFacts, job } from './job.ts'
 export { chosenSelection, type RunFacts, type SelectedTarget } from './run-request.ts'
 export { isFinished, type KnownRun, type Run } from './run-state.ts'
@@ -20,7 +22,7 @@ export {
 } from './target-run-state.ts'
 
 /** Every decider by its name, which is what `dispatch` is asked by. */
-export const deciders = { target, credential, job, run, targetRun } as const
+export const deciders = { target, credential, job, run, targetRun, executor } as const
 export type Deciders = typeof deciders
 export type DeciderName = keyof Deciders
 export type CommandOf<N extends DeciderName> = Parameters<Deciders[N]['decide']>[0]

@@ -25,6 +25,8 @@ export function outcomeOf({ type, data }: AnyEvent): { outcome: Outcome; reasonC
   const reasonCode = reasonCodeOf(data)
   if (type === 'CommandRejected') return { outcome: forbidden.has(data.code) ? 'denied' : 'failure', reasonCode }
   if (type === 'CommandRefusalsCounted') return { outcome: 'denied', reasonCode }
+  if (type === 'EnrolmentRefused') return { outcome: 'denied', reasonCode }
+  if (type === 'ExecutorReportRefused') return { outcome: 'denied', reasonCode: 'executor-revoked' }
   if (type === 'CredentialReleaseDenied') return { outcome: 'denied', reasonCode }
   if (type === 'ApprovalDenied') return { outcome: 'denied', reasonCode: 'approval-denied' }
   if (type === 'RunRejected') return { outcome: data.why === 'approval-denied' ? 'denied' : 'failure', reasonCode }

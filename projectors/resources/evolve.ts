@@ -1,16 +1,18 @@
 import type { CredentialEvent, CredentialRow } from '../../schemas/credential.ts'
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
+import type { ExecutorEvent, ExecutorRow } from '../../schemas/executor.ts'
 import type { JobEvent, JobRow } from '../../schemas/job.ts'
 import type { TargetEvent, TargetRow } from '../../schemas/target.ts'
 import type { State } from '../diff.ts'
 import { evolveCredential } from './credential.ts'
+import { evolveExecutor } from './executor.ts'
 import { evolveJob } from './job.ts'
 import { evolveTarget } from './target.ts'
 
 /** What has versions: a state per revision, so that it can be seen as of any moment. */
-export type ResourceKind = 'target' | 'credential' | 'job'
+export type ResourceKind = 'target' | 'credential' | 'job' | 'executor'
 
-const kinds: ReadonlySet<string> = new Set<ResourceKind>(['target', 'credential', 'job'])
+const kinds: ReadonlySet<string> = new Set<ResourceKind>(['target', 'credential', 'job', 'executor'])
 export function resourceKind(event: Recorded): ResourceKind | undefined {
   const category = categoryOf(event.stream)
   // The set holds exactly the members of the union.
@@ -30,6 +32,8 @@ export function evolveResource(kind: ResourceKind, before: State | undefined, ev
       return evolveCredential(before as CredentialRow | undefined, event as CredentialEvent)
     case 'job':
       return evolveJob(before as JobRow | undefined, event as JobEvent)
+    case 'executor':
+      return evolveExecutor(before as ExecutorRow | undefined, event as ExecutorEvent)
   }
 }
 

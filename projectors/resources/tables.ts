@@ -3,7 +3,7 @@ import type { State } from '../diff.ts'
 import { defineTable } from '../table.ts'
 import type { ResourceKind } from './evolve.ts'
 
-/** One state of a target, credential or job, from one event to the next. */
+/** One state of a target, credential, job or executor, from one event to the next. */
 export type ResourceVersion = {
   kind: ResourceKind
   id: string
@@ -24,7 +24,8 @@ export type ResourceVersion = {
 
 export const resourceVersion = defineTable<ResourceVersion>('resource_version', ['kind', 'id', 'revision'], {
   kind: 'text',
-  id: 'uuid',
+  /** A UUID, except for executors, which have names. */
+  id: 'text',
   revision: 'bigint',
   state: 'jsonb',
   visible: 'boolean',
@@ -62,6 +63,7 @@ export const jobVersion = defineTable<PublishedJobVersion>('job_version', ['jobI
 })
 
 export const resourceColumns = `
+  alter table resource_version alter column id type text collate "C";
   alter table resource_version add column name text collate "C" generated always as (state->>'name') stored;
   alter table resource_version add column status text generated always as (state->>'status') stored;
   create unique index on resource_version (kind, id) where valid_to is null;
