@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { commands } from '../schemas/commands.ts'
+import { commands, filterCommands } from '../schemas/commands.ts'
 import { eventsByCategory } from '../schemas/events.ts'
 import { problems } from '../schemas/problems.ts'
 import { currentVersion } from '../schemas/upcasters.ts'
@@ -27,7 +27,8 @@ function commandsPage(): string {
   const categories = [...new Set(all.map(([, { category }]) => category))]
   const chapters = categories.map(category => {
     const own = all.filter(([, spec]) => spec.category === category)
-    return [`## ${category}`, ...own.map(commandText)].join('\n\n')
+    const many = Object.entries(filterCommands).filter(([, spec]) => spec.category === category)
+    return [`## ${category}`, ...own.map(commandText), ...many.map(filterCommandText)].join('\n\n')
   })
   return page('Commands', [commandsIntroduction, ...chapters, problemsText()])
 }
@@ -53,6 +54,18 @@ function commandText([name, { summary, permission, creates, idField, schema, exa
   return [
     `### ${name}`,
     `${summary}.${minted} Needs \`${permission}\`.`,
+    fieldTable(schema),
+    `\`\`\`json\n${JSON.stringify(example, null, 2)}\n\`\`\``,
+  ].join('\n\n')
+}
+
+function filterCommandText([name, { summary, permission, schema, example }]: [
+  string,
+  (typeof filterCommands)[keyof typeof filterCommands],
+]): string {
+  return [
+    `### ${name}`,
+    `${summary}. Answers \`{commandId, matched, runs}\`, one entry for each run. Needs \`${permission}\`.`,
     fieldTable(schema),
     `\`\`\`json\n${JSON.stringify(example, null, 2)}\n\`\`\``,
   ].join('\n\n')

@@ -39,4 +39,4 @@ t.test('a fixture of the newest version shows every field', async t => {
 })
 
 /** Fields that exclude others which the fixture shows. */
-const oneOf: Readonly<Record<string, string[]>> = { StepFailed: ['signal'] }
+const oneOf: Readonly<Record<string, string[]>> = { StepAttemptFailed: ['signal'], StepFailed: ['signal'] }
