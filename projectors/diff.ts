@@ -21,7 +21,7 @@ export function diff(before: State | undefined, after: State): Changes {
     if (before) changes.before[path] = was
     changes.after[path] = is
   }
-  changes.paths.sort()
+  if (changes.paths.length > 1) changes.paths.sort()
   return changes
 }
 

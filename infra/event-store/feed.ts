@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
   type AllStreamResolvedEvent,
   type AllStreamSubscription,
@@ -66,7 +67,11 @@ async function* once(client: EventStoreDBClient, options: FollowOptions): AsyncG
     while (!broken) {
       const batch = pull(subscription, marks, options.maxBatch ?? MAX_BATCH)
       if (batch) yield batch
-      else await wake.wait()
+      else {
+        await wake.wait()
+        // What has arrived is handed on event by event: let all of it come, or every batch would be of one.
+        await nextTurn()
+      }
     }
   } finally {
     options.signal.removeEventListener('abort', over)

@@ -8,7 +8,7 @@ export const decisions = ['allow', 'confirm', 'deny'] as const
 export type Decision = (typeof decisions)[number]
 const decisionSchema = z.enum(decisions)
 
-const names = z.array(z.string().min(1).max(200)).min(1)
+const names = z.array(z.string().min(1).max(1_000)).min(1)
 
 /**
  * What a fact must have for a rule to hold; all that is given must fit, and of each list one entry is enough.

@@ -65,7 +65,7 @@ function dynamicCall(name: string, args: string[], walk: Walk): Stream {
 function callFunction(name: string, args: string[], walk: Walk): Stream | undefined {
   const body = walk.state.functions.get(name)
   if (!body) return undefined
-  if (walk.state.calling.includes(name)) {
+  if (walk.state.calling.includes(body)) {
     if (walk.pipesInto !== null) note(walk.session, 'fork-bomb', name, walk.scope)
     return somewhere
   }
@@ -73,7 +73,7 @@ function callFunction(name: string, args: string[], walk: Walk): Stream | undefi
   const before = positional(state.vars)
   bindArguments(walk, name, args)
   const calling = state.calling
-  const inner = { ...walk, state: { ...state, calling: [...calling, name] } }
+  const inner = { ...walk, state: { ...state, calling: [...calling, body] } }
   const output = walk.run.node(body, inner)
   state.cwd = inner.state.cwd
   for (const [key] of positional(state.vars)) state.vars.delete(key)

@@ -8,8 +8,8 @@ export type State = {
   arrays: Map<string, string[]>
   functions: Map<string, CompoundCommand | Redirected | CompoundList>
   aliases: Map<string, string>
-  /** Functions being walked, to see one that calls itself. */
-  calling: readonly string[]
+  /** Bodies of the functions being walked, to see one that calls itself; a name may be given a new body meanwhile. */
+  calling: readonly object[]
   cwd: string
 }
 

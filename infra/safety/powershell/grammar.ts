@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import { setFlagsFromString } from 'node:v8'
 import type { Node, Parser } from 'web-tree-sitter'
 
 let loaded: Promise<Parser> | undefined
@@ -10,12 +11,17 @@ export function loadParser(): Promise<Parser> {
 }
 
 async function load(): Promise<Parser> {
-  const { Language, Parser } = await import('web-tree-sitter')
-  await Parser.init()
-  const parser = new Parser()
-  return parser.setLanguage(
-    await Language.load(createRequire(import.meta.url).resolve('tree-sitter-powershell/tree-sitter-powershell.wasm')),
-  )
+  // V8's optimising compiler takes up to a minute of CPU for the grammar's one huge lexer function and gains a
+  // millisecond. What is compiled between these two lines stays with the fast compiler.
+  setFlagsFromString('--liftoff-only')
+  try {
+    const { Language, Parser } = await import('web-tree-sitter')
+    await Parser.init()
+    const file = createRequire(import.meta.url).resolve('tree-sitter-powershell/tree-sitter-powershell.wasm')
+    return new Parser().setLanguage(await Language.load(file))
+  } finally {
+    setFlagsFromString('--no-liftoff-only')
+  }
 }
 
 /** The named children that are really there. */
