@@ -3,8 +3,8 @@ import type { Log } from '../infra/log.ts'
 import type { CancelRuns } from '../schemas/commands.ts'
 import type { Recorded } from '../schemas/events.ts'
 import type { RunEvent } from '../schemas/run.ts'
+import { createFollower, type Follower } from './dispatch/follower.ts'
 import { deciders, isFinished, type KnownRun } from './domain/index.ts'
-import { createFollower, type Follower } from './follower.ts'
 
 type Filter = Omit<CancelRuns, 'reason'>
 

@@ -4,11 +4,11 @@ import type { SecretMaterial } from '../schemas/credential.ts'
 import { definitionFields } from '../schemas/job.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import { canonicalJson } from './canonical-json.ts'
-import type { Catalogue } from './catalogue.ts'
+import type { Catalogue } from './dispatch/catalogue.ts'
+import { factsForRun, factsForTargetRun } from './dispatch/run-facts.ts'
 import type { Answer, Dispatcher } from './dispatch.ts'
 import type { CommandOf, Credential, CredentialFacts, JobFacts } from './domain/index.ts'
 import { issueEnrolmentToken } from './enrolment-token.ts'
-import { factsForRun, factsForTargetRun } from './run-facts.ts'
 import type { VaultClient } from './vault-client.ts'
 
 export type DecideDeps = { dispatcher: Dispatcher; catalogue: Catalogue; vault: VaultClient }

@@ -3,8 +3,8 @@ import { id, type Meta } from '../schemas/kernel.ts'
 import { parameterValues } from '../schemas/parameters.ts'
 import { n, plannedStep, type RunEvent } from '../schemas/run.ts'
 import type { DecideDeps } from './decide.ts'
+import { factsForRun } from './dispatch/run-facts.ts'
 import { type CommandOf, deciders } from './domain/index.ts'
-import { factsForRun } from './run-facts.ts'
 
 /** So many target runs are shown; the counts are of all. */
 const SHOWN = 1_000

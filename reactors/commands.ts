@@ -1,7 +1,10 @@
+import { type Catalogue, createCatalogue } from '../command-api/dispatch/catalogue.ts'
+import { factsForRun } from '../command-api/dispatch/run-facts.ts'
 import { createDispatcher, type DispatcherDeps } from '../command-api/dispatch.ts'
-import { type CommandOf, type DeciderName, deciders, type StateOf } from '../command-api/domain/index.ts'
+import { type CommandOf, type DeciderName, deciders, type RunFacts, type StateOf } from '../command-api/domain/index.ts'
 import type { Clock } from '../infra/clock.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
+import type { Log } from '../infra/log.ts'
 import { categoryOf, type Recorded } from '../schemas/events.ts'
 import type { Actor, Meta, Origin } from '../schemas/kernel.ts'
 import { ResourceCache } from './resource-cache.ts'
@@ -18,6 +21,8 @@ export type By = {
 
 type Writable = 'run' | 'targetRun' | 'target'
 type Followed = 'job' | 'target' | 'credential'
+type TriggerRun = Extract<CommandOf<'run'>, { type: 'trigger-run' }>['data']
+const nothing: RunFacts = { job: { status: 'absent' }, targets: [], credentials: new Map() }
 type StateCache = NonNullable<DispatcherDeps['cache']>
 
 /** What the reactors do to the log: through the same rules as everybody else, and nothing beside them. */
@@ -29,6 +34,8 @@ export interface Commands {
   send<N extends Writable>(name: N, command: CommandOf<N>, by: By): Promise<StateOf<N>>
   /** Like send, where the log is known to hold nothing of the stream: it is not read first. */
   sendFirst<N extends Writable>(name: N, command: CommandOf<N>, by: By): Promise<StateOf<N>>
+  /** Triggers a run for a step of another one. Throws DomainError, EventStoreUnavailable. */
+  triggerRun(data: TriggerRun, parent: NonNullable<RunFacts['parent']>, by: By): Promise<void>
   /** What this process knows of a stream; as current as the events it was given. Throws EventStoreUnavailable. */
   known<N extends Followed>(name: N, stream: string): Promise<StateOf<N>>
   /** A target run as this process last wrote it, which may lag behind what others wrote; read when it never did. */
@@ -37,11 +44,14 @@ export interface Commands {
   fresh<N extends DeciderName>(name: N, stream: string): Promise<StateOf<N>>
   /** Takes an event of the log: what is known of its stream stays current. */
   apply(event: Recorded): void
+  stop(): Promise<void>
 }
 
 const MAX_RESOURCES = 10_000
 
-export function createCommands({ store, clock }: { store: EventStore; clock: Clock }): Commands {
+export function createCommands({ store, clock, log }: { store: EventStore; clock: Clock; log: Log }): Commands {
+  // Made when the first step asks for a run: it keeps every target in memory.
+  let catalogue: Catalogue | undefined
   const cache = activeStates()
   const dispatcher = createDispatcher({ store, clock, cache })
   const followed = {
@@ -64,6 +74,13 @@ export function createCommands({ store, clock }: { store: EventStore; clock: Clo
       if (!cache.get(stream)) cache.set(stream, { state: initial, revision: 'none', length: 0, byCommand: new Map() })
       return send(name, command, by)
     },
+    async triggerRun(data, parent, by) {
+      catalogue ??= createCatalogue({ store, log })
+      const deps = { dispatcher, catalogue }
+      const command = { type: 'trigger-run', data } as const
+      const facts = async () => ({ ...((await factsForRun(deps, command)) ?? nothing), parent })
+      await dispatcher.dispatch('run', command, { meta: metaOf(by, clock), facts })
+    },
     known: (name, stream) => followed[name].get(stream) as Promise<StateOf<typeof name>>,
     active: async stream => (cache.get(stream)?.state as StateOf<'targetRun'>) ?? fresh('targetRun', stream),
     fresh,
@@ -72,6 +89,7 @@ export function createCommands({ store, clock }: { store: EventStore; clock: Clo
       if (category === 'job' || category === 'target' || category === 'credential') followed[category].apply(event)
       if (endsStream.has(event.type)) cache.delete(event.stream)
     },
+    stop: async () => catalogue?.stop(),
   }
 }
 

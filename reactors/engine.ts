@@ -50,7 +50,7 @@ export class Engine {
     const { store, bus, clock, ids, log, leaseSeconds, after } = options
     this.#options = options
     const runs = new ActiveRuns(after)
-    const commands = createCommands({ store, clock })
+    const commands = createCommands({ store, clock, log })
     const claims = new Claims({ commands, runs, ids, leaseSeconds })
     this.#runs = runs
     this.#commands = commands
@@ -106,7 +106,7 @@ export class Engine {
     this.#watchdog.stop()
     this.#coordinator.stop()
     const drained = this.#subscriptions.splice(0).map(subscription => subscription.drain())
-    await Promise.all([this.#dispatcher.stop(), ...drained])
+    await Promise.all([this.#dispatcher.stop(), this.#commands.stop(), ...drained])
   }
 
   #take(event: Recorded): void {

@@ -124,6 +124,9 @@ export const runInternalCommands = {
         expiresSeconds: z.int().min(1),
       }),
       z.strictObject({ kind: z.literal('job-run'), subRunId: id, jobId: id }),
+      /** Its `if` is false. */
+      z.strictObject({ kind: z.literal('skip') }),
+      z.strictObject({ kind: z.literal('impossible'), class: failureClass, detail }),
     ]),
   }),
   'expire-approval': z.strictObject({ runId: id, stepId }),
@@ -189,6 +192,10 @@ export const runEvents = {
   ApprovalQuorumReached: z.object({ runId: id, stepId }),
   ApprovalDenied: z.object({ runId: id, stepId, reason }),
   ApprovalExpired: z.object({ runId: id, stepId }),
+  /** A step that is done once for the run is left out: what needs it goes on. */
+  RunStepSkipped: z.object({ runId: id, stepId }),
+  /** It cannot be done: what needs it will not be done. */
+  RunStepFailed: z.object({ runId: id, stepId, class: failureClass, detail }),
   SubRunTriggered: z.object({ runId: id, stepId, subRunId: id, jobId: id }),
   SubRunEnded: z.object({ runId: id, stepId, subRunId: id, status: z.string() }),
   RunCancellationRequested: z.object({

@@ -90,6 +90,22 @@ t.test('a sub-run lets its parent go on when it succeeded', async t => {
   t.match(after('failed'), { gates: { 'sign-off': { status: 'closed' } } })
 })
 
+t.test('a step of the whole run that is left out or cannot be done closes or opens its gate at once', async t => {
+  const skip: Command = { type: 'open-gate', data: { ...where, gate: { kind: 'skip' } } }
+  const skipped: RunEvent = { type: 'RunStepSkipped', data: where }
+  spec(started).when(skip).thenRecords(skipped)
+  const why = { class: 'denied', detail: 'job-disabled' } as const
+  const failed: RunEvent = { type: 'RunStepFailed', data: { ...where, ...why } }
+  spec(started)
+    .when({ type: 'open-gate', data: { ...where, gate: { kind: 'impossible', ...why } } })
+    .thenRecords(failed)
+  t.match(fold(run, [...requested, started, skipped]), {
+    status: 'running',
+    gates: { 'sign-off': { status: 'passed' } },
+  })
+  t.match(fold(run, [...requested, started, failed]), { gates: { 'sign-off': { status: 'closed' } } })
+})
+
 t.test('a run is paused and resumed; what was repeated changes nothing', async t => {
   const pause: Command = { type: 'pause-run', data: { runId, reason: 'maintenance' } }
   const resume: Command = { type: 'resume-run', data: { runId } }

@@ -9,6 +9,11 @@ type Approval = Extract<Gate, { kind: 'approval' }>
 
 export function openGate({ runId, stepId, gate }: DataOf<'open-gate'>, state: KnownRun, at: string): RunEvent[] {
   if (state.gates[stepId]) return []
+  if (gate.kind === 'skip') return [{ type: 'RunStepSkipped', data: { runId, stepId } }]
+  if (gate.kind === 'impossible') {
+    const { class: failure, detail } = gate
+    return [{ type: 'RunStepFailed', data: { runId, stepId, class: failure, detail } }]
+  }
   if (gate.kind === 'job-run')
     return [{ type: 'SubRunTriggered', data: { runId, stepId, subRunId: gate.subRunId, jobId: gate.jobId } }]
   const { prompt, quorum, expiresSeconds } = gate

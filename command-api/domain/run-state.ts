@@ -9,6 +9,7 @@ export type Counts = DataOf<'RunSucceeded'>['counts']
 export type Gate =
   | { kind: 'approval'; status: 'open' | 'passed' | 'closed'; quorum: number; expiresAt: string; by: readonly string[] }
   | { kind: 'job-run'; status: 'open' | 'passed' | 'closed'; subRunId: string }
+  | { kind: 'undone'; status: 'passed' | 'closed' }
 
 export type KnownRun = {
   status: 'queued' | 'awaiting-approval' | 'running' | 'paused' | 'cancelling' | 'needs-attention' | Finished
@@ -62,7 +63,7 @@ const withGate = (state: KnownRun, stepId: string, gate: Gate): KnownRun =>
 
 const changeGate = (state: KnownRun, stepId: string, status: 'passed' | 'closed'): KnownRun => {
   const gate = state.gates[stepId]
-  return gate ? withGate(state, stepId, { ...gate, status }) : state
+  return gate ? withGate(state, stepId, { ...gate, status } as Gate) : state
 }
 
 export function evolveRun(state: Run, event: RunEvent): Run {
@@ -107,6 +108,10 @@ export function evolveRun(state: Run, event: RunEvent): Run {
       const gate = state.gates[stepId]
       return gate?.kind === 'approval' ? withGate(state, stepId, { ...gate, by: [...gate.by, by] }) : state
     }
+    case 'RunStepSkipped':
+      return withGate(state, event.data.stepId, { kind: 'undone', status: 'passed' })
+    case 'RunStepFailed':
+      return withGate(state, event.data.stepId, { kind: 'undone', status: 'closed' })
     case 'SubRunTriggered':
       return withGate(state, event.data.stepId, { kind: 'job-run', status: 'open', subRunId: event.data.subRunId })
     case 'SubRunEnded':

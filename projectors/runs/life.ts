@@ -61,6 +61,8 @@ export function endedAs(event: RunEvent): RunStatus | undefined {
     case 'ApprovalQuorumReached':
     case 'ApprovalDenied':
     case 'ApprovalExpired':
+    case 'RunStepSkipped':
+    case 'RunStepFailed':
     case 'SubRunTriggered':
     case 'SubRunEnded':
     case 'RunCancellationRequested':
@@ -102,6 +104,8 @@ function changed(event: RunEvent, { awaiting }: RunLife): Partial<RunLife> {
       return event.data.stepId === awaiting ? { awaiting: null, granted: 0 } : {}
     case 'RunRequested':
     case 'TargetsResolved':
+    case 'RunStepSkipped':
+    case 'RunStepFailed':
     case 'SubRunTriggered':
     case 'SubRunEnded':
     case 'RunSucceeded':

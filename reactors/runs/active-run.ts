@@ -18,7 +18,13 @@ export type Delay = { until: string; wait?: string | undefined }
 
 type Requested = Extract<RunEvent, { type: 'RunRequested' }>['data']
 export type RunRequest = Requested & { correlationId: string; requestEventId: string; requestedAt: string }
-export type Gate = { status: 'open' | 'passed' | 'closed'; expiresAt?: string; subRunId?: string }
+export type Gate = {
+  status: 'open' | 'passed' | 'closed'
+  expiresAt?: string
+  subRunId?: string
+  /** How the run that it triggered ended. */
+  subRunEnded?: string
+}
 
 const endings: ReadonlySet<string> = new Set<Ending>(['succeeded', 'failed', 'cancelled'])
 

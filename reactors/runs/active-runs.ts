@@ -60,7 +60,10 @@ export class ActiveRuns {
     if (run) {
       fold(run, event)
       this.#lock(run, event)
-      if (run.status === 'ended') this.#ended(run)
+      if (run.status === 'ended') {
+        this.#tellParent(run, endings[event.type])
+        this.#ended(run)
+      }
       this.refresh(run)
     }
     this.#position = event.position
@@ -103,6 +106,15 @@ export class ActiveRuns {
     run.waitsForOlder = run.status === 'queued' && waits(run) && this.olderOf(run).length > 0
     if (run.available && this.#runs.get(run.runId) === run) this.#queue.add(run)
     else this.#queue.remove(run)
+  }
+
+  /** A run that another one triggered has ended; answers that one. */
+  #tellParent({ request: { parent, runId } }: ActiveRun, status: string | undefined): void {
+    const above = parent && this.#runs.get(parent.runId)
+    const gate = above?.gates.get(parent?.stepId ?? '')
+    if (gate?.subRunId !== runId || status === undefined) return
+    gate.subRunEnded = status
+    if (above) this.refresh(above)
   }
 
   #ended(run: ActiveRun): void {
@@ -161,6 +173,16 @@ export class ActiveRuns {
     this.#runs.set(runId, run)
     return run
   }
+}
+
+/** What the end of a run is called by the run that triggered it. */
+const endings: Readonly<Record<string, string>> = {
+  RunSucceeded: 'succeeded',
+  RunPartiallySucceeded: 'partially-succeeded',
+  RunFailed: 'failed',
+  RunCancelled: 'cancelled',
+  RunTimedOut: 'timed-out',
+  RunRejected: 'rejected',
 }
 
 const waits = (run: ActiveRun): boolean =>

@@ -109,7 +109,6 @@ export class RunCoordinator {
 
   async #send(run: ActiveRun, action: Action): Promise<void> {
     const message = await toCommand(run, action, this.#options.commands)
-    if (!message) return
     const { correlationId, requestEventId: causationId } = run.request
     const by = { actor: 'run-coordinator', correlationId, causationId, commandId: message.commandId }
     if (message.name === 'run') await this.#options.commands.send('run', message.command, by)

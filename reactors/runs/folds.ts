@@ -43,6 +43,8 @@ const folds: Folds = {
   ApprovalQuorumReached: (run, { stepId }) => run.gates.set(stepId, { status: 'passed' }),
   ApprovalDenied: closed,
   ApprovalExpired: closed,
+  RunStepSkipped: (run, { stepId }) => run.gates.set(stepId, { status: 'passed' }),
+  RunStepFailed: closed,
   SubRunTriggered: (run, { stepId, subRunId }) => run.gates.set(stepId, { status: 'open', subRunId }),
   SubRunEnded: (run, { stepId, status }) =>
     run.gates.set(stepId, { status: status === 'succeeded' ? 'passed' : 'closed' }),

@@ -14,6 +14,8 @@ export type Action =
   | { type: 'expire-approval'; stepId: string }
   | { type: 'reject-run' }
   | { type: 'cancel-older'; runId: string }
+  | { type: 'close-sub-run'; stepId: string; subRunId: string; status: string }
+  | { type: 'cancel-sub-run'; runId: string }
 
 /**
  * What is due for a run, from its state and the time alone: asked again after every change, and after a failure
@@ -31,7 +33,7 @@ export function nextActions(run: ActiveRun, now: string): Action[] {
     case 'running':
       return goingOn(run, now)
     case 'cancelling':
-      return [...endUnclaimed(run, 'cancelled'), ...finished(run)]
+      return [...endUnclaimed(run, 'cancelled'), ...cancelSubRuns(run), ...subRunsOver(run), ...finished(run)]
   }
 }
 
@@ -58,6 +60,7 @@ function goingOn(run: ActiveRun, now: string): Action[] {
     ...waitsOver(run, now),
     ...(closed ? endUnclaimed(run, 'gate-closed') : canOpen(run)),
     ...expired(run, now),
+    ...subRunsOver(run),
     ...unwanted(run),
     ...finished(run),
     ...attention(run),
@@ -72,8 +75,23 @@ function endUnclaimed(run: ActiveRun, why: Why): Action[] {
     .map(n => ({ type: 'end-unclaimed-target-run', n, why }))
 }
 
+const openSubRuns = (run: ActiveRun) =>
+  [...run.gates].flatMap(([stepId, { status, subRunId, subRunEnded }]) =>
+    status === 'open' && subRunId !== undefined ? [{ stepId, subRunId, ended: subRunEnded }] : [],
+  )
+
+const subRunsOver = (run: ActiveRun): Action[] =>
+  openSubRuns(run).flatMap(({ stepId, subRunId, ended }) =>
+    ended === undefined ? [] : [{ type: 'close-sub-run' as const, stepId, subRunId, status: ended }],
+  )
+
+const cancelSubRuns = (run: ActiveRun): Action[] =>
+  openSubRuns(run).flatMap(({ subRunId, ended }) =>
+    ended === undefined ? [{ type: 'cancel-sub-run' as const, runId: subRunId }] : [],
+  )
+
 function finished(run: ActiveRun): Action[] {
-  if (run.claims.size > 0 || run.reserved > 0) return []
+  if (run.claims.size > 0 || run.reserved > 0 || openSubRuns(run).length > 0) return []
   const attention = run.status === 'cancelling' ? run.attention.size : 0
   const over = run.ended + run.neverBegun + attention === run.request.targets
   return over ? [{ type: 'finish-run', counts: run.counts() }] : []

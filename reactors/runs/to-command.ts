@@ -1,8 +1,8 @@
 import type { CommandOf } from '../../command-api/domain/index.ts'
 import { derivedId } from '../../infra/ids.ts'
-import { streams } from '../../schemas/events.ts'
 import type { Commands } from '../commands.ts'
 import type { ActiveRun } from './active-run.ts'
+import { openGate } from './gates.ts'
 import type { Action } from './next-actions.ts'
 
 type Message =
@@ -16,8 +16,8 @@ type Message =
 export async function toCommand(
   run: ActiveRun,
   action: Action,
-  commands: Pick<Commands, 'known'>,
-): Promise<Message | undefined> {
+  commands: Pick<Commands, 'known' | 'triggerRun'>,
+): Promise<Message> {
   const { runId } = run.request
   const ofRun = (command: CommandOf<'run'>, ...more: string[]): Message => ({
     ...{ name: 'run', command, commandId: derivedId(action.type, runId, ...more) },
@@ -46,8 +46,16 @@ export async function toCommand(
     case 'expire-approval':
       return ofRun({ type: 'expire-approval', data: { runId, stepId: action.stepId } }, action.stepId)
     case 'open-gate': {
-      const gate = await gateOf(run, action.stepId, commands)
-      return gate && ofRun({ type: 'open-gate', data: { runId, stepId: action.stepId, gate } }, action.stepId)
+      const gate = await openGate(run, action.stepId, commands)
+      return ofRun({ type: 'open-gate', data: { runId, stepId: action.stepId, gate } }, action.stepId)
+    }
+    case 'close-sub-run': {
+      const { stepId, subRunId, status } = action
+      return ofRun({ type: 'close-sub-run', data: { runId, stepId, subRunId, status } }, stepId)
+    }
+    case 'cancel-sub-run': {
+      const reason = `the run ${runId} that triggered it is being cancelled`
+      return ofRun({ type: 'cancel-run', data: { runId: action.runId, reason } }, action.runId)
     }
     case 'end-wait': {
       const { n, stepId } = action
@@ -63,20 +71,4 @@ export async function toCommand(
       return ofTarget({ type: 'end-unclaimed-target-run', data }, n, why)
     }
   }
-}
-
-type OpenGate = Extract<CommandOf<'run'>, { type: 'open-gate' }>['data']['gate']
-
-/** What the job version says about a step that is done once for the run. */
-async function gateOf(
-  run: ActiveRun,
-  stepId: string,
-  commands: Pick<Commands, 'known'>,
-): Promise<OpenGate | undefined> {
-  const job = await commands.known('job', streams.job(run.request.jobId))
-  const version = job.status === 'absent' ? undefined : job.versions.find(v => v.version === run.request.jobVersion)
-  const step = version?.steps.find(({ id }) => id === stepId)
-  if (step?.uses !== 'approval') return undefined
-  const { prompt, quorum, expiresSeconds } = step.with
-  return { kind: 'approval', prompt, quorum, expiresSeconds }
 }

@@ -1,9 +1,9 @@
-import type { EventStore } from '../infra/event-store/port.ts'
-import type { Log } from '../infra/log.ts'
-import type { Recorded } from '../schemas/events.ts'
-import type { Selection } from '../schemas/job.ts'
-import { matchesLabels, parseLabelExpression } from '../schemas/label-expression.ts'
-import type { SelectedTarget } from './domain/index.ts'
+import type { EventStore } from '../../infra/event-store/port.ts'
+import type { Log } from '../../infra/log.ts'
+import type { Recorded } from '../../schemas/events.ts'
+import type { Selection } from '../../schemas/job.ts'
+import { matchesLabels, parseLabelExpression } from '../../schemas/label-expression.ts'
+import type { SelectedTarget } from '../domain/index.ts'
 import { createFollower, type Follower } from './follower.ts'
 
 type Entry = { tags: Record<string, string>; status: 'active' | 'decommissioned'; credentialId: string | undefined }

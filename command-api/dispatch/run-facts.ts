@@ -1,6 +1,5 @@
-import { streams } from '../schemas/events.ts'
-import type { Catalogue } from './catalogue.ts'
-import type { DecideDeps } from './decide.ts'
+import { streams } from '../../schemas/events.ts'
+import type { Dispatcher } from '../dispatch.ts'
 import {
   type CommandOf,
   chosenSelection,
@@ -9,10 +8,11 @@ import {
   type Job,
   type KnownRun,
   type RunFacts,
-} from './domain/index.ts'
+} from '../domain/index.ts'
+import type { Catalogue } from './catalogue.ts'
 
 type DataOf<T extends CommandOf<'run'>['type']> = Extract<CommandOf<'run'>, { type: T }>['data']
-type Deps = Pick<DecideDeps, 'dispatcher' | 'catalogue'>
+type Deps = { dispatcher: Dispatcher; catalogue: Catalogue }
 
 const AT_ONCE = 64
 

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type EventStore, EventStoreUnavailable } from '../infra/event-store/port.ts'
-import type { Log } from '../infra/log.ts'
-import type { LogPosition, Recorded, StreamCategory } from '../schemas/events.ts'
-import { comparePositions } from '../schemas/position.ts'
+import { type EventStore, EventStoreUnavailable } from '../../infra/event-store/port.ts'
+import type { Log } from '../../infra/log.ts'
+import type { LogPosition, Recorded, StreamCategory } from '../../schemas/events.ts'
+import { comparePositions } from '../../schemas/position.ts'
 
 /** Keeps something in memory in step with the log. */
 export interface Follower {
