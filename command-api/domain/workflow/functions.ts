@@ -97,10 +97,11 @@ const replace: Fn = (args, budget) => {
 const matches: Fn = (args, budget) => {
   const [text, pattern] = args
   if (typeof text !== 'string' || typeof pattern !== 'string') throw mismatch('matches', args)
-  const problem = patternProblem(pattern)
+  const problem = pattern.length > 500 ? 'the pattern is longer than 500 characters' : patternProblem(pattern)
   if (problem !== undefined) throw new TemplateError(`matches: ${problem}`)
-  budget.spend((text.length * pattern.length) >> 4)
-  return patternOf(pattern).isFoundIn(text)
+  const compiled = patternOf(pattern)
+  budget.spend((text.length * compiled.size) >> 5)
+  return compiled.isFoundIn(text)
 }
 
 const ascii = (text: string, letters: RegExp, change: (letter: string) => string) => text.replace(letters, change)

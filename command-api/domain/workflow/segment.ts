@@ -160,7 +160,8 @@ const asked = ({ action }: Unit, root: 'steps' | 'all') => stepsAskedFor(referen
 const baseId = (unitId: string) => unitId.split('.', 1)[0] ?? unitId
 
 function asksForDue(unit: Unit, { segment }: Work): boolean {
-  const due = new Set(segment.due.map(({ id }) => baseId(id)))
+  // What undoes a step leaves no result that anything could ask for.
+  const due = new Set(segment.due.flatMap(({ id }) => (id.endsWith('.undo') ? [] : [baseId(id)])))
   return asked(unit, 'steps').some(step => due.has(step))
 }
 

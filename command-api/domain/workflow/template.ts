@@ -46,9 +46,8 @@ function afterString(template: string, from: number): number {
   const quote = template[from] ?? ''
   const triple = quote.repeat(3)
   const close = template.startsWith(triple, from) ? triple : quote
-  const raw = /[rR]/.test(template[from - 1] ?? '')
   let at = from + close.length
-  while (at < template.length && !template.startsWith(close, at)) at += !raw && template[at] === '\\' ? 2 : 1
+  while (at < template.length && !template.startsWith(close, at)) at += template[at] === '\\' ? 2 : 1
   return at + close.length
 }
 

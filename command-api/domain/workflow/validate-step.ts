@@ -40,6 +40,9 @@ function retryProblems({ retry }: Step, at: At): Complaint[] {
   return [at('retry.maxDelaySeconds', 'is shorter than delaySeconds')]
 }
 
+/** Standard output may be a mebibyte long. */
+const LARGEST_FOR_OUTPUT = 200
+
 const speaking = new Set<Step['uses']>(['ssh.command', 'ssh.script', 'http.request'])
 
 function outputProblems(step: Step, at: At): Complaint[] {
@@ -47,7 +50,7 @@ function outputProblems(step: Step, at: At): Complaint[] {
   if (outputs.length > 0 && !speaking.has(step.uses) && !isGate(step))
     return [at('outputs', `${step.uses} prints nothing that outputs could be taken from`)]
   return outputs.flatMap(([name, spec]) => {
-    const problem = spec.as === 'regex' ? patternProblem(spec.pattern) : undefined
+    const problem = spec.as === 'regex' ? patternProblem(spec.pattern, LARGEST_FOR_OUTPUT) : undefined
     return problem === undefined ? [] : [at(`outputs.${name}.pattern`, problem)]
   })
 }
