@@ -18,9 +18,12 @@ const valued: Record<string, { short?: string; long?: readonly string[] }> = {
   },
   oc: { short: 'nsl', long: ['--namespace', '--context', '--kubeconfig', '--cluster'] },
   helm: { short: 'n', long: ['--namespace', '--kube-context', '--kubeconfig'] },
-  docker: { short: 'Hcl', long: ['--host', '--context', '--config', '--log-level', '--filter'] },
+  docker: {
+    short: 'Hclv',
+    long: ['--volume', '--mount', '--host', '--context', '--config', '--log-level', '--filter'],
+  },
   'docker-compose': { short: 'fp', long: ['--file', '--project-name'] },
-  podman: { long: ['--connection', '--url', '--log-level', '--filter'] },
+  podman: { short: 'v', long: ['--volume', '--mount', '--connection', '--url', '--log-level', '--filter'] },
   git: { short: 'Cc', long: ['--git-dir', '--work-tree', '--namespace'] },
   aws: { long: ['--profile', '--region', '--output', '--endpoint-url', '--query'] },
   az: { short: 'gno', long: ['--subscription', '--resource-group', '--name', '--output'] },
@@ -37,7 +40,7 @@ const valued: Record<string, { short?: string; long?: readonly string[] }> = {
   ipmitool: { short: 'HUPILEf' },
   virsh: { short: 'c', long: ['--connect'] },
   etcdctl: { long: ['--endpoints', '--cacert', '--cert', '--key'] },
-  vault: {},
+  mount: { short: 'ot', long: ['--options', '--types'] },
 }
 
 /** The options and the words of a command, so that rules can name subcommands. Options of Windows begin with `/`. */

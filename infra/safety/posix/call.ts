@@ -5,6 +5,7 @@ import { bindArguments } from './bind.ts'
 import { builtins } from './builtins.ts'
 import { interpret } from './interpreters.ts'
 import { mean } from './meanings.ts'
+import { resolvePath } from './paths.ts'
 import { quote } from './quote.ts'
 import { fork } from './state.ts'
 import { unwrap } from './unwrap.ts'
@@ -20,6 +21,7 @@ export function runCall(argv: readonly string[], outer: Walk, applied: Applied =
   if (!walk.session.budget.spend(walk.scope.depth)) return somewhere
   const own = callFunction(name, args, walk) ?? callAlias(name, args, walk)
   if (own) return own
+  if (walk.state.downloaded.has(resolvePath(name, walk.state.cwd))) note(walk.session, 'remote-code', name, walk.scope)
   const verbs = verbsOf(name)
   if (verbs.length === 0) return dynamicCall(name, args, walk)
   return verbs.map(verb => callVerb({ verb, args, walk, applied })).at(-1) ?? somewhere

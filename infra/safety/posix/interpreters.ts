@@ -7,6 +7,7 @@ import { bindArguments } from './bind.ts'
 import { processSource } from './expander.ts'
 import { judgeInline } from './inline.ts'
 import { inside } from './inside.ts'
+import { resolvePath } from './paths.ts'
 import { emitFact } from './report.ts'
 import { fork } from './state.ts'
 import type { Call, Walk } from './walk-types.ts'
@@ -34,9 +35,23 @@ export function interpret(call: Call): Stream | undefined {
   if (shells.has(call.verb)) return runShell(call)
   if (call.verb === 'pwsh' || call.verb === 'powershell') return runPowershell(call)
   if (call.verb === 'cmd') return later(call, 'cmd', call.args.filter(arg => !arg.startsWith('/')).join(' '))
-  if (call.verb === 'wsl') return undefined
+  const inner = hooks.get(call.verb)
+  if (inner) for (const arg of call.args) runHook(inner, arg, call)
   for (const [name, language] of languages) if (name.test(call.verb)) return runLanguage(call, language)
   return undefined
+}
+
+/** Programs that run a shell command found in one of their words: an editor's `:!…`, an alias of git. */
+const hooks = new Map<string, RegExp>([
+  ...['vi', 'vim', 'nvim', 'ex', 'view', 'ed'].map((name): [string, RegExp] => [name, /^\+?:?(?:silent\s+)?!+(.+)$/s]),
+  ['git', /^(?:alias\.[^=]+=!|core\.(?:pager|editor|sshCommand|fsmonitor)=)(.+)$/is],
+  ['gdb', /^(?:shell|!)\s*(.+)$/s],
+])
+
+function runHook(hook: RegExp, arg: string, call: Call): void {
+  const text = hook.exec(arg)?.[1]
+  const walk = inside(call.walk, call.verb)
+  if (text !== undefined) walk.run.text(text, walk)
 }
 
 function runShell(call: Call): Stream {
@@ -57,6 +72,8 @@ function runShell(call: Call): Stream {
   }
   if (first === undefined || flags.has('-s') || first === '-' || first === '/dev/stdin')
     return has(flags, '--version', '--help') ? silence : runStream(walk.stdin, walk, verb)
+  if (call.walk.state.downloaded.has(resolvePath(first, call.walk.state.cwd)))
+    note(walk.session, 'remote-code', verb, walk.scope)
   const piped = processSource(first, walk)
   if (piped) return runStream(piped, walk, verb)
   if (isOpen(first) && /^[\uE000\uE002]/.test(first)) emitFact(call, {})

@@ -122,7 +122,7 @@ export const guardedFiles = [
 export const credentialFiles = [
   /^\/etc\/(shadow|gshadow|master\.passwd)-?$/,
   /^\/etc\/(sudoers$|ssl\/private\/|ssh\/ssh_host_.*_key$|krb5\.keytab$|kubernetes\/(admin\.conf|pki\/))/,
-  /^(\uE005|\/root|\/home\/[^/]+|\/Users\/[^/]+)\/\.(ssh|gnupg|aws|azure|kube|docker\/config\.json|netrc|pgpass|my\.cnf|git-credentials|vault-token|config\/gcloud)(\/|$)/,
+  /^(\uE005|\uE006|\/root|\/home\/[^/]+|\/Users\/[^/]+)\/\.(ssh|gnupg|aws|azure|kube|docker\/config\.json|netrc|pgpass|my\.cnf|git-credentials|vault-token|config\/gcloud)(\/|$)/,
   /\/(id_(rsa|dsa|ecdsa|ed25519)|authorized_keys2?)$/,
   /^\/proc\/(self|\d+)\/environ$/,
   /^\/run\/secrets\//,

@@ -11,6 +11,8 @@ export type State = {
   /** Bodies of the functions being walked, to see one that calls itself; a name may be given a new body meanwhile. */
   calling: readonly object[]
   cwd: string
+  /** Files the text fetches from the network. */
+  downloaded: Set<string>
 }
 
 const initial: [string, string[]][] = [
@@ -25,7 +27,15 @@ const initial: [string, string[]][] = [
 
 export function createState(): State {
   const vars = new Map(initial)
-  return { vars, arrays: new Map(), functions: new Map(), aliases: new Map(), calling: [], cwd: mark.cwd }
+  return {
+    vars,
+    arrays: new Map(),
+    functions: new Map(),
+    aliases: new Map(),
+    calling: [],
+    cwd: mark.cwd,
+    downloaded: new Set(),
+  }
 }
 
 /** What a subshell, a branch or a background command may change without the rest seeing it for sure. */

@@ -1,9 +1,10 @@
 import type { Scope } from '../facts.ts'
 import { has, parseOptions } from '../options.ts'
 import { concat, isKnown, type Stream, somewhere } from '../stream.ts'
-import { isOpen, mark } from '../text.ts'
+import { hasPattern, isOpen, mark } from '../text.ts'
 import { inside } from './inside.ts'
 import { quote } from './quote.ts'
+import { emitFact } from './report.ts'
 import { fork } from './state.ts'
 import type { Call, Walk } from './walk-types.ts'
 import { type Wrapper, wrappers } from './wrappers.ts'
@@ -57,6 +58,8 @@ function runInside(call: Call, wrapper: Wrapper): Stream | undefined {
   const scripts = (wrapper.scripts ?? []).flatMap(name => loose.values.get(name) ?? [])
   if (scripts.length > 0) return concat(scripts.map(script => inner.run.text(script, inner)))
   const words = commandIn(options.rest, wrapper, inner)
+  if (wrapper.elsewhere && walk.stdin.secret) emitFact(call, { effect: 'exfiltrate' })
+  if (wrapper.volumes) emitFact({ ...call, args: [wrapper.under?.at(-1) ?? '', ...call.args] }, {})
   if (words.length === 0)
     return runsShell(call, wrapper, options.flags) ? inner.run.call(['sh'], inner, call.applied) : undefined
   if (!wrapper.text || has(options.flags, '--exec') || (verb === 'watch' && options.flags.has('-x')))
@@ -110,13 +113,25 @@ const readsLines = {
 function unwrapXargs({ args, walk, applied }: Call): Stream {
   const { values, flags, rest } = parseOptions(args, readsLines)
   const inner = inside(walk, 'xargs')
-  const added = isKnown(walk.stdin) ? walk.stdin.text.split(/[\s\0]+/).filter(word => word !== '') : guess(walk.stdin)
+  const fromFile = values.has('-a') || values.has('--arg-file')
+  const added = fromFile ? [mark.unknown] : itemsOf(walk.stdin, flags)
   const command = rest.length > 0 ? rest : ['echo']
   const place = values.get('-I')?.[0] ?? values.get('--replace')?.[0] ?? (flags.has('-i') ? '{}' : undefined)
   const words = place
     ? command.flatMap(word => (word.includes(place) ? added.map(value => word.replaceAll(place, () => value)) : [word]))
     : [...command, ...added]
   return inner.run.call(words.slice(0, 512), inner, applied)
+}
+
+// Blanks part items, unless zeros, a delimiter or whole lines were asked for.
+function itemsOf(stream: Stream, flags: ReadonlySet<string>): string[] {
+  if (!isKnown(stream) || hasPattern(stream.text)) return guess(stream)
+  const parts = has(flags, '-0', '--null')
+    ? /\0/
+    : has(flags, '-d', '--delimiter', '-I', '--replace', '-L', '-i')
+      ? /\n/
+      : /[\s\0]+/
+  return stream.text.split(parts).filter(word => word.trim() !== '')
 }
 
 const guess = (stream: Stream) =>

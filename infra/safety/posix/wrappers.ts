@@ -16,6 +16,8 @@ export type Wrapper = Syntax & {
   elsewhere?: true
   /** Subcommands that must stand first: `docker exec`, with options of the tool before them. */
   under?: readonly string[]
+  /** Folders of the machine may be handed in, which rules want to see. */
+  volumes?: true
   /** Options whose value is shell text: `su -c`. */
   scripts?: readonly string[]
 }
@@ -40,6 +42,7 @@ const sudo: Wrapper = {
 }
 const plain: Wrapper = {}
 const containerRun: Wrapper = {
+  volumes: true,
   under: ['run', 'create'],
   short: 'vepwuhlmc',
   long: [

@@ -73,6 +73,14 @@ function onObject(values: string[], name: string, args: string[], walk: PsWalk):
     case 'delete':
     case 'deletetree':
       return report('delete', name, values, walk, true)
+    case 'win32shutdown':
+    case 'reboot':
+    case 'shutdown':
+      note(walk.session, 'power', name, walk.scope)
+      return ['']
+    case 'clearlog':
+      note(walk.session, 'log-wipe', name, walk.scope)
+      return ['']
     case 'moveto':
       return report('move', name, values, walk, true)
     case 'downloadstring':

@@ -1,4 +1,4 @@
-import type { Node, Parser } from 'web-tree-sitter'
+import type { Node, Parser, Tree } from 'web-tree-sitter'
 import type { Scope, Session } from '../facts.ts'
 
 /** A place in a PowerShell text. Values are texts with marks; a list is more than one of them. */
@@ -6,6 +6,8 @@ export type PsWalk = {
   session: Session
   scope: Scope
   parser: Parser
+  /** Trees parsed so far: their memory is the grammar's own and is given back when the judging ends. */
+  trees: Tree[]
   vars: Map<string, string[]>
   tables: Map<string, [string, string[]][]>
   functions: Map<string, Node>

@@ -1,4 +1,4 @@
-import type { Node } from 'web-tree-sitter'
+import type { Node, Tree } from 'web-tree-sitter'
 import { bounds } from '../bounds.ts'
 import { note, type Scope, type Session } from '../facts.ts'
 import { mark } from '../text.ts'
@@ -14,16 +14,13 @@ const run: PsRunner = { node: runNode, value: valueOfNode, text: runText }
 export async function judgePowershell(text: string, scope: Scope, session: Session): Promise<void> {
   const parser = await loadParser()
   const fresh = { vars: new Map(), tables: new Map(), functions: new Map(), blocks: new Map(), aliases: new Map() }
-  runText(text, {
-    session,
-    scope: { ...scope },
-    parser,
-    ...fresh,
-    calling: [],
-    input: [mark.unknown],
-    pipesInto: null,
-    run,
-  })
+  const trees: Tree[] = []
+  const start = { calling: [], input: [mark.unknown], pipesInto: null, run }
+  try {
+    runText(text, { session, scope: { ...scope }, parser, trees, ...fresh, ...start })
+  } finally {
+    for (const tree of trees) tree.delete()
+  }
 }
 
 function runText(text: string, walk: PsWalk): string[] {
@@ -37,6 +34,7 @@ function runText(text: string, walk: PsWalk): string[] {
     note(session, 'parse-error', 'cannot be parsed', scope)
     return [mark.unknown]
   }
+  walk.trees.push(tree)
   if (tree.rootNode.hasError) note(session, 'parse-error', 'cannot be parsed', scope)
   const output = runNode(tree.rootNode, inner)
   walk.scope.cwd = inner.scope.cwd

@@ -26,7 +26,7 @@ export const cloudRules: Rule[] = [
       { verb: ['kubectl', 'oc'], words: ['replace'], option: ['--force'] },
       { verb: ['kubectl', 'oc'], words: ['scale'], option: ['--replicas=0'] },
       { verb: ['kubeadm'], words: ['reset'] },
-      { verb: ['helm'], words: ['uninstall|delete|del|un'], without: ['--dry-run'] },
+      { verb: ['helm', 'helm2', 'helm3'], words: ['uninstall|delete|del|un'], without: ['--dry-run'] },
       { verb: ['k3s-uninstall.sh', 'k3s-killall.sh', 'rke2-uninstall.sh'] },
       { verb: ['minikube', 'kind', 'k3d', 'eksctl', 'kops'], words: ['delete'] },
       { verb: ['velero'], words: ['backup', 'delete'] },
@@ -118,7 +118,7 @@ export const cloudRules: Rule[] = [
   },
   {
     id: 'container-purge',
-    title: 'Remove containers, images or volumes in bulk',
+    title: 'Remove containers, images or volumes in bulk, or hand the whole machine to a container',
     match: [
       {
         verb: ['docker', 'podman', 'nerdctl'],
@@ -133,6 +133,11 @@ export const cloudRules: Rule[] = [
       { verb: ['docker'], words: ['compose', 'down'], option: ['-v', '--volumes', '--rmi'] },
       { verb: ['docker-compose', 'podman-compose'], words: ['down|rm'], option: ['-v', '--volumes', '--rmi'] },
       { verb: ['docker'], words: ['swarm', 'leave'] },
+      {
+        verb: ['docker', 'podman', 'nerdctl'],
+        words: ['run|create'],
+        option: ['-v=/:*', '--volume=/:*', '-v=/etc:*', '--volume=/etc:*', '--mount=*source=/,*', '--mount=*src=/,*'],
+      },
       { verb: ['docker'], words: ['stack|service|node|secret', 'rm|remove'] },
       { verb: ['crictl'], words: ['rmp|rm|rmi|stopp'], option: ['-a', '--all', '--prune'] },
       { verb: ['ctr'], words: ['*', 'rm|remove|delete'] },
@@ -140,7 +145,7 @@ export const cloudRules: Rule[] = [
     ],
     decision: 'confirm',
     cases: production,
-    reason: 'It removes containers, images or volumes without naming each of them.',
+    reason: 'It removes containers, images or volumes in bulk, or lets a container write anywhere on the machine.',
   },
   {
     id: 'rewrite-history',
@@ -159,6 +164,7 @@ export const cloudRules: Rule[] = [
       { verb: ['git'], words: ['filter-branch|filter-repo'] },
       { verb: ['git'], words: ['reflog', 'expire|delete'] },
       { verb: ['git'], words: ['update-ref'], option: ['-d'] },
+      { verb: ['git'], words: ['stash', 'clear'] },
     ],
     decision: 'confirm',
     reason: 'It throws away work that others, or you, may still need.',

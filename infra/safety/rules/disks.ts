@@ -50,6 +50,7 @@ export const diskRules: Rule[] = [
     match: [
       { verb: ['umount'], option: ['-a', '--all'] },
       { verb: ['umount'], words: ['/'] },
+      { verb: ['swapoff'], option: ['-a', '--all'] },
       { verb: ['mount'], option: ['-o=remount,ro*', '-o=ro,remount*'] },
     ],
     decision: 'confirm',

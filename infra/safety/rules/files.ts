@@ -197,8 +197,6 @@ export const fileRules: Rule[] = [
           '/var/log/syslog*',
           '/var/log/messages*',
           '/var/log/journal*',
-          '/var/log/?',
-          '/var/log/*.log',
           '/var/log/sudo*',
           '/var/log/faillog',
           '/run/utmp',

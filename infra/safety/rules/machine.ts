@@ -19,9 +19,7 @@ export const machineRules: Rule[] = [
       { verb: ['kexec'], option: ['-e', '--exec', '-f', '--force'] },
       {
         verb: ['sysctl'],
-        words: [
-          'kernel.sysrq*|kernel.panic*|vm.overcommit*|net.ipv4.ip_forward*|kernel.randomize_va_space=0|kernel.yama*',
-        ],
+        words: ['kernel.sysrq=*|kernel.panic=*|vm.overcommit_memory=*|kernel.randomize_va_space=0|kernel.yama.*=*'],
       },
       { verb: ['sysctl'], option: ['-w=kernel.*', '-w=vm.overcommit*'] },
     ],
@@ -44,7 +42,7 @@ export const machineRules: Rule[] = [
       { verb: ['qm', 'pct', 'xl'], words: ['destroy|stop|shutdown|reset'] },
       { verb: ['VBoxManage'], words: ['unregistervm|controlvm'] },
       { verb: ['stop-computer', 'restart-computer'], without: ['-whatif'] },
-      { verb: ['logoff', 'rundll32'], words: ['*shutdown*|*exitwindows*'] },
+      { verb: ['logoff', 'rundll32'], words: ['*', '*shutdown*|*exitwindows*'] },
     ],
     decision: 'confirm',
     cases: [

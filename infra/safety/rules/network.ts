@@ -8,10 +8,11 @@ export const networkRules: Rule[] = [
     match: [
       { verb: ['ip'], words: ['link|l|li', 'set|s', '*', 'down'] },
       { verb: ['ip'], words: ['link|l|li', 'set|s', 'dev', '*', 'down'] },
+      { verb: ['ip'], words: ['link|l|li', 'set|s', 'down'] },
       { verb: ['ip'], words: ['link|l|li', 'del|delete'] },
       { verb: ['ip'], words: ['addr|address|a|route|r|ro', 'flush|f'] },
       { verb: ['ip'], words: ['route|r|ro', 'del|delete|d', 'default|0.0.0.0/0'] },
-      { verb: ['ifconfig'], words: ['*', 'down'] },
+      { verb: ['ifconfig'], words: ['*', 'down|0.0.0.0'] },
       { verb: ['ifdown'] },
       { verb: ['route'], words: ['del|delete|flush'] },
       { verb: ['nmcli'], words: ['networking|n|net|radio', 'off'] },

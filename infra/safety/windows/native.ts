@@ -261,6 +261,8 @@ function hidden(call: WindowsCall): void {
   emitWindows(call, { effect: remote ? 'remote-code' : null })
 }
 
+// certutil is made for certificates; fetching with it is a way around what watches downloads.
 function download(call: WindowsCall): void {
-  emitWindows(call, { effect: null })
+  const fetches = call.verb === 'certutil' && call.args.some(arg => /^[/-](urlcache|verifyctl)$/i.test(arg))
+  emitWindows(call, { effect: fetches && call.args.some(arg => /^https?:/i.test(arg)) ? 'remote-code' : null })
 }

@@ -1,7 +1,7 @@
 import type { Effect } from '../../facts.ts'
 import { parseOptions, type Syntax } from '../../options.ts'
 import { globMatches } from '../../text.ts'
-import { emitFact, reportPaths } from '../report.ts'
+import { reportPaths } from '../report.ts'
 import type { Call } from '../walk-types.ts'
 
 type Tool = Syntax & {
@@ -99,10 +99,10 @@ export function disk(call: Call): boolean {
   const looks =
     tool.reading?.some(name => flags.has(name)) ||
     (tool.readingWords && words.some(word => tool.readingWords?.test(word)) && words.length <= 3)
-  const acts = tool.writing ? call.args.some(arg => tool.writing?.test(arg)) : words.length > 0
-  if (looks || !acts) return false
   const paths = call.args.filter(word => word.includes('/') && !word.startsWith('-'))
-  if (paths.length > 0) reportPaths(call, tool.effect, paths)
-  else emitFact(call, { effect: tool.effect, targets: words, kinds: ['unknown'] })
+  const targets = paths.length > 0 ? paths : words
+  const acts = tool.writing ? call.args.some(arg => tool.writing?.test(arg)) : targets.length > 0
+  if (looks || !acts) return false
+  reportPaths(call, tool.effect, targets)
   return true
 }

@@ -96,7 +96,13 @@ export function rsync(call: Call): boolean {
   const deletes = [...flags].some(flag => /^--(del|delete.*|remove-source-files)$/.test(flag))
   const to = words.at(-1) ?? ''
   if (!deletes || words.length < 2 || has(flags, '-n', '--dry-run')) return false
-  reportPaths(call, 'delete', [to.replace(/^[^/:]+:/, '')], { recursive: true })
+  const path = to.replace(/^[^/:]+:/, '')
+  // Only what the source lacks is deleted; where that may be everything it counts as all.
+  const { kinds } = judgePath(path, call.walk.state.cwd)
+  const all = kinds.some(kind =>
+    ['root', 'system-folder', 'home', 'unknown', 'unknown-root', 'user-home'].includes(kind),
+  )
+  reportPaths(call, all ? 'delete' : 'delete-some', [path], { recursive: true })
   return true
 }
 

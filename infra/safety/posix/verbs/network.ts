@@ -1,5 +1,5 @@
 import { mark } from '../../text.ts'
-import { isSecretFile } from '../paths.ts'
+import { isSecretFile, resolvePath } from '../paths.ts'
 import { emitFact } from '../report.ts'
 import type { Call } from '../walk-types.ts'
 
@@ -39,6 +39,7 @@ const shells = /(^|[/\s,:"'])(ba|da|z|k|a)?sh(\s|,|$|")|cmd\.exe|powershell/
 /** Secrets that leave the machine, and shells tied to a socket. */
 export function looksForSecrets(call: Call, readsSecret: boolean): boolean {
   const { verb, args, walk, applied } = call
+  rememberDownload(call)
   if (tiesShell(call)) {
     emitFact(call, { effect: 'reverse-shell' })
     return true
@@ -51,6 +52,22 @@ export function looksForSecrets(call: Call, readsSecret: boolean): boolean {
   if (!leaves || !carried) return false
   emitFact(call, { effect: 'exfiltrate' })
   return true
+}
+
+// `curl -o x …; sh x` is `curl … | sh` with a stop on the way.
+function rememberDownload({ verb, args, walk, applied }: Call): void {
+  if (verb !== 'curl' && verb !== 'wget') return
+  const named = args.flatMap((arg, index) =>
+    /^(-o|-O|--output|--output-document)$/.test(arg)
+      ? [args[index + 1] ?? '']
+      : (/^--output(?:-document)?=(.+)$/.exec(arg)?.[1] ?? []),
+  )
+  const last = args
+    .filter(arg => /^https?:\/\//.test(arg))
+    .map(url => url.replace(/[?#].*$/, '').slice(url.lastIndexOf('/') + 1))
+  const own = verb === 'wget' || args.some(arg => /^-\w*O|^--remote-name/.test(arg)) ? last : []
+  for (const file of [...named, ...applied.written, ...own])
+    if (file !== '' && file !== '-') walk.state.downloaded.add(resolvePath(file, walk.state.cwd))
 }
 
 function tiesShell({ verb, args, applied }: Call): boolean {
