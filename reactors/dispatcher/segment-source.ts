@@ -89,6 +89,6 @@ function collect({ ended }: Progress, into: Map<string, Record<string, OutputVal
     if (step.outcome !== 'succeeded') continue
     const lists = into.get(stepId) ?? {}
     into.set(stepId, lists)
-    for (const [name, value] of Object.entries(step.outputs ?? {})) (lists[name] ??= []).push(value)
+    for (const [name, value] of Object.entries(step.outputs ?? {})) lists[name] = [...(lists[name] ?? []), value]
   }
 }

@@ -14,8 +14,8 @@ export function batchEnds(batches: readonly Amount[] | undefined, targets: numbe
 /** Failed target runs that are still accepted. */
 export function acceptedFailures(maxFailures: Strategy['maxFailures'], targets: number): number {
   if (maxFailures === undefined) return targets
-  return typeof maxFailures === 'number' ? maxFailures : Math.floor((Number.parseInt(maxFailures) / 100) * targets)
+  return typeof maxFailures === 'number' ? maxFailures : Math.floor((Number.parseInt(maxFailures, 10) / 100) * targets)
 }
 
 const amountOf = (amount: Amount, targets: number): number =>
-  typeof amount === 'number' ? amount : Math.max(1, Math.ceil((Number.parseInt(amount) / 100) * targets))
+  typeof amount === 'number' ? amount : Math.max(1, Math.ceil((Number.parseInt(amount, 10) / 100) * targets))
