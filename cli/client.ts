@@ -17,6 +17,8 @@ export type Client = {
   url: string
   /** Sends a command; a repeat after a lost answer is harmless, as every call carries its own Idempotency-Key. */
   command(name: string, data: object): Promise<CommandAnswer>
+  /** The same for those that answer otherwise: plans, and commands about many resources. */
+  send<T>(name: string, data: object): Promise<T>
   get<T>(path: string, query?: Record<string, string | undefined>): Promise<T>
   /** The whole of a list, page by page, at most `limit` items. */
   list<T>(path: string, query?: Record<string, string | undefined>, limit?: number): Promise<T[]>
@@ -36,17 +38,19 @@ export function createClient(url: string, apiKey: string | undefined): Client {
   }
   const get = async <T>(path: string, query: Record<string, string | undefined> = {}) =>
     (await (await call(withQuery(path, query))).json()) as T
+  const send = async <T>(name: string, data: object): Promise<T> => {
+    const init = {
+      method: 'POST',
+      body: JSON.stringify(data),
+      headers: { 'content-type': 'application/json', 'idempotency-key': randomUUID() },
+    }
+    return (await (await call(`/v1/commands/${name}`, init)).json()) as T
+  }
   return {
     url,
     get,
-    async command(name, data) {
-      const init = {
-        method: 'POST',
-        body: JSON.stringify(data),
-        headers: { 'content-type': 'application/json', 'idempotency-key': randomUUID() },
-      }
-      return (await (await call(`/v1/commands/${name}`, init)).json()) as CommandAnswer
-    },
+    send,
+    command: send<CommandAnswer>,
     async list<T>(path: string, query: Record<string, string | undefined> = {}, limit = 1000) {
       const items: T[] = []
       let cursor: string | undefined

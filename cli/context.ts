@@ -17,7 +17,8 @@ function readingItsWrites(client: Client): Client {
     ...client,
     async command(name, data) {
       const answer = await client.command(name, data)
-      const list = `/v1/${answer.stream.slice(0, answer.stream.indexOf('-'))}s`
+      const category = answer.stream.slice(0, answer.stream.indexOf('-'))
+      const list = `/v1/${category === 'targetrun' ? 'run' : category}s`
       // Whether it is seen yet, or may be seen with this key, changes nothing about what was done.
       if (answer.events.length > 0)
         await client.get(list, { limit: '1', minPosition: answer.position }).catch(() => undefined)

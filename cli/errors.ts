@@ -1,6 +1,6 @@
 import type { Problem } from '../schemas/problems.ts'
 
-/** What the shell sees: 0 ok, 1 failed, 2 usage, 3 not allowed, 4 not found, 5 conflict, 124 timeout, 130 interrupted. */
+/** What the shell sees: 0 ok, 1 failed, 2 usage, 3 not allowed, 4 not found, 5 conflict or a person is needed, 124 timeout, 130 interrupted. */
 export const exitCode = {
   ok: 0,
   failed: 1,

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { approvalCommand } from './commands/approval.ts'
 import { auditCommand } from './commands/audit.ts'
 import { credentialCommand } from './commands/credential.ts'
 import { executorCommand } from './commands/executor.ts'
@@ -16,11 +17,14 @@ Examples:
   $ opsconductor target create web-1 --address web-1.example.org --tag env=prod --credential deploy
   $ opsconductor job create uptime --command uptime --labels env=prod
   $ opsconductor run create uptime --follow
+  $ opsconductor run create release --param version=1.4.2 --plan
+  $ opsconductor run results 0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d --step install
   $ opsconductor audit list --limit 20
 
 The system itself: opsconductor up, eventstore stats|verify|backup, projections status|rebuild, admin-key create.
 Settings: flag, then OPSCONDUCTOR_URL and OPSCONDUCTOR_API_KEY, then ~/.config/opsconductor/config.yaml.
-Exit codes: 0 ok, 1 failed, 2 usage, 3 not allowed, 4 not found, 5 conflict, 130 interrupted.`
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not allowed, 4 not found,
+5 conflict, or somebody has to approve, confirm or resolve something, 124 timed out, 130 interrupted.`
 
 function build(): Command {
   const program = new Command('opsconductor')
@@ -37,6 +41,7 @@ function build(): Command {
     credentialCommand,
     jobCommand,
     runCommand,
+    approvalCommand,
     executorCommand,
     auditCommand,
     statusCommand,

@@ -75,6 +75,9 @@ export class Attempt {
 
   async #end(): Promise<AttemptEnd> {
     const { action } = this.#step
+    if (this.#stop.reason) {
+      return this.#stopped({ kind: 'stopped', termination: 'not-started', detail: 'it had not begun' })
+    }
     const end = await runnerOf(action).run(action, this.#tools())
     return end.kind === 'stopped' ? this.#stopped(end) : end
   }

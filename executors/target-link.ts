@@ -52,7 +52,7 @@ export class TargetLink {
   /** How to become another user there. The password is the login's, asked for when sudo wants it. */
   sudo(become: { user: string } | undefined): Sudo | undefined {
     if (!become) return undefined
-    if (this.#assignment.credential.kind !== 'password') return { user: become.user }
+    if (this.#assignment.credential?.kind !== 'password') return { user: become.user }
     return { user: become.user, password: () => this.#askPassword() }
   }
 
@@ -70,15 +70,21 @@ export class TargetLink {
     return this.#password
   }
 
+  #credential(): NonNullable<Assignment['credential']> {
+    const { credential } = this.#assignment
+    if (credential) return credential
+    throw new SshFailure('credential-unavailable', 'the target run has no credential to log in with')
+  }
+
   #release(signal: AbortSignal): Promise<SecretMaterial> {
-    const { runId, n, epoch, credential } = this.#assignment
-    const { credentialId, version } = credential
+    const { runId, n, epoch } = this.#assignment
+    const { credentialId, version } = this.#credential()
     return this.#context.secrets.release({ runId, n, epoch, credentialId, version }, signal)
   }
 
   #options(signal: AbortSignal): AcquireOptions {
-    const { target, credential, connectSeconds } = this.#assignment
-    const { credentialId, version, username } = credential
+    const { target, connectSeconds } = this.#assignment
+    const { credentialId, version, username } = this.#credential()
     const { targetId, address, port } = target
     const ms = connectSeconds === undefined ? undefined : connectSeconds * 1_000
     return {

@@ -30,8 +30,7 @@ export class TargetRunWork {
   readonly #assignment: Assignment
   readonly #cancelled = new AbortController()
   readonly #link: TargetLink
-  #running: Attempt | undefined
-  #runningId = ''
+  #running: { attempt: Attempt; stepId: string } | undefined
   #draining = false
   #seq = 0
   #delivered: Delivered = Promise.resolve({ status: 'recorded' })
@@ -47,12 +46,13 @@ export class TargetRunWork {
   /** Stops what runs, for good, and starts nothing more. */
   cancel(): void {
     this.#cancelled.abort()
-    this.#running?.cancel('cancelled')
+    this.#running?.attempt.cancel('cancelled')
   }
 
   /** Stops this step if it is the one that runs; what follows is for its author to say. */
   cancelStep(stepId: string | undefined): void {
-    if (stepId === undefined || stepId === this.#runningId) this.#running?.cancel('step-cancelled')
+    const running = this.#running
+    if (stepId === undefined || stepId === running?.stepId) running?.attempt.cancel('step-cancelled')
   }
 
   /** Lets the running step end and gives the rest back. */
@@ -144,31 +144,30 @@ export class TargetRunWork {
   }
 
   async #perform({ step, attempt }: Started): Promise<AttemptResult> {
-    const nothing = { digest: emptyDigest, gaps: [] }
-    // The process may have stood still between the permission and now.
-    if (this.#context.lease.remainingMs() === 0) {
-      const detail = 'the lease ran out before the command was handed over'
-      return { end: { kind: 'failed', class: 'lost-before-start', detail }, output: nothing }
-    }
-    if (this.#cancelled.signal.aborted) {
-      return { end: { kind: 'cancelled', termination: 'not-started', detail: notStarted }, output: nothing }
-    }
-    const judged = await this.#context.mayRun(step, this.#assignment.environment)
-    if (!judged.allowed) {
-      return { end: { kind: 'failed', class: 'policy-denied', detail: judged.detail }, output: nothing }
-    }
     const id = { ...this.held, stepId: step.id, attempt }
     const running = new Attempt(this.#context, this.#link, { step, id, assignment: this.#assignment })
-    this.#running = running
-    this.#runningId = step.id
+    if (this.#cancelled.signal.aborted) running.cancel('cancelled')
+    this.#running = { attempt: running, stepId: step.id }
     try {
-      return await running.run()
+      return (await this.#refusal(step)) ?? (await running.run())
     } catch (error) {
       this.#log('error', { err: error }, 'an attempt failed inside the executor')
       return { end: { kind: 'lost', detail: 'the executor failed while the command ran' }, output: nothing }
     } finally {
       this.#running = undefined
     }
+  }
+
+  /** Why a step that was started must not take effect all the same. */
+  async #refusal(step: RenderedStep): Promise<AttemptResult | undefined> {
+    const judged = await this.#context.mayRun(step, this.#assignment.environment)
+    if (!judged.allowed) {
+      return { end: { kind: 'failed', class: 'policy-denied', detail: judged.detail }, output: nothing }
+    }
+    // The process may have stood still between the permission and now.
+    if (this.#context.lease.remainingMs() > 0) return undefined
+    const detail = 'the lease ran out before the command was handed over'
+    return { end: { kind: 'failed', class: 'lost-before-start', detail }, output: nothing }
   }
 
   async #conclude({ step, attempt, seq }: Started, { end, output }: AttemptResult): Promise<void> {
@@ -198,7 +197,7 @@ export class TargetRunWork {
     if (answer?.code !== 'step-already-started') return
     const detail = 'the permission to start came too late; nothing was done'
     const end = { kind: 'failed', class: 'lost-before-start', detail } as const
-    await this.#conclude(started, { end, output: { digest: emptyDigest, gaps: [] } })
+    await this.#conclude(started, { end, output: nothing })
   }
 
   async #notStarted(): Promise<void> {
@@ -257,3 +256,4 @@ const emptyDigest = {
   sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
   truncated: false,
 }
+const nothing = { digest: emptyDigest, gaps: [] }

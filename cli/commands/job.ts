@@ -35,16 +35,20 @@ const withDefinition = (command: Command) =>
 
 export function jobCommand(program: Command): void {
   const job = program.command('job').description('what can be run')
-  withDefinition(job.command('create <name>'))
+  withDefinition(job.command('create [name]'))
     .description('define a job and publish its version 1')
     .option('--description <text>', 'what it is for')
-    .action(async (name: string, options: Definition & { description?: string }, command: Command) => {
+    .action(async (title: string | undefined, options: Definition & { description?: string }, command: Command) => {
       const { client, settings } = contextOf(command)
+      const definition = definitionFrom(options)
+      const name = title ?? definition.name
+      if (name === undefined) throw new UsageError('name the job, or let its file have a name')
       const credentialId = options.credential && (await idOf(client, 'credentials', options.credential))
-      const answer = await client.command(
-        'define-job',
-        given({ ...definitionFrom(options), name, description: options.description, credentialId }),
-      )
+      const answer = await client.command('define-job', {
+        ...definition,
+        name,
+        ...given({ description: options.description, credentialId }),
+      })
       print(settings.output, { jobId: resourceId(answer), ...answer })
     })
   withDefinition(job.command('publish <id|name>'))
@@ -54,12 +58,15 @@ export function jobCommand(program: Command): void {
       const { client, settings } = contextOf(command)
       const jobId = await idOf(client, 'jobs', idOrName)
       const credentialId = options.credential && (await idOf(client, 'credentials', options.credential))
+      // A file that a job was created from holds what only a new job takes.
+      const { name: _, description: __, ...rest } = definitionFrom(options)
       print(
         settings.output,
-        await client.command(
-          'publish-job-version',
-          given({ ...definitionFrom(options), jobId, reason: options.reason, credentialId }),
-        ),
+        await client.command('publish-job-version', {
+          ...rest,
+          jobId,
+          ...given({ reason: options.reason, credentialId }),
+        }),
       )
     })
   for (const verb of ['disable', 'archive'] as const) {

@@ -51,9 +51,15 @@ export class FileWrite {
     return true
   }
 
+  /** What lies beside the file now. */
+  get leftover(): string | undefined {
+    return this.#reached === undefined ? undefined : this.#beside
+  }
+
   /** Removes what was written beside. */
   async cleanUp({ session }: Remote): Promise<void> {
     if (this.#reached !== undefined) await session.remove(this.#beside)
+    this.#reached = undefined
   }
 
   async #write(remote: Remote, { signal, alive }: { signal: AbortSignal; alive(): void }): Promise<void> {

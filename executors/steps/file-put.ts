@@ -31,8 +31,16 @@ async function put({ with: wanted }: FilePut, tools: StepTools): Promise<StepEnd
     if (error instanceof SshLost && write?.mayHaveHappened) {
       return { kind: 'lost', detail: 'the connection was lost while the file was put in its place' }
     }
-    return transferEnd(error, tools.signal)
+    const end = transferEnd(error, tools.signal)
+    return write?.leftover === undefined ? end : withLeftover(end, write.leftover)
   }
+}
+
+function withLeftover(end: StepEnd, leftover: string): StepEnd {
+  const more = `; ${leftover} may be left`
+  if (end.kind === 'stopped')
+    return { ...end, termination: 'unconfirmed', detail: `${end.detail}${more}`.slice(0, 500) }
+  return end.kind === 'failed' ? { ...end, detail: `${end.detail}${more}`.slice(0, 500) } : end
 }
 
 async function writeOver(write: FileWrite, remote: Remote, { signal, alive }: StepTools): Promise<boolean> {

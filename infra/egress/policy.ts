@@ -17,7 +17,8 @@ const closed4 = [
 const closed6 = ['2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20']
 const OPEN6 = '2000::/3'
 
-const hostName = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/i
+const hostName =
+  /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i
 
 /** Whether each is a host name, an address or a CIDR range. */
 export function areEgressRules(rules: readonly string[]): boolean {

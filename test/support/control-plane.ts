@@ -1,11 +1,15 @@
+import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
-import { type Bus, connectBus, subscribeJson } from '../../infra/bus.ts'
+import { type Bus, connectBus, publishJson, subscribeJson } from '../../infra/bus.ts'
 import { hpkeSeal, releaseInfo } from '../../infra/hpke.ts'
 import { releaseSignedText, verifySignature } from '../../infra/identity.ts'
 import { systemIds } from '../../infra/ids.ts'
 import {
+  ARTIFACT_CHUNK_BYTES,
   type Assignment,
+  artifactGet,
+  artifactPut,
   type HeartbeatReply,
   heartbeat,
   type OutputChunk,
@@ -41,6 +45,12 @@ export type TestControlPlane = {
   pulls: number
   heartbeats: Array<{ instanceId: string; active: Claim[] }>
   cancel(of: Claim): void
+  /** Stops a step if it is the one that runs. */
+  cancelStep(of: Claim, stepId: string): void
+  /** What the artifact store holds, by SHA-256. */
+  artifacts: Map<string, Buffer>
+  /** Called before a chunk is taken or given. */
+  onArtifactChunk: (index: number) => void
   /** Answers a report differently; undefined falls back to `recorded`, 'silence' gives none. */
   answer: (message: ReportMessage) => ReportReply | 'silence' | undefined
   /** What the vault gives; throwing refuses. */
@@ -79,6 +89,7 @@ export async function startControlPlane(
       reports: [],
       chunks: [],
       releases: [],
+      artifacts: new Map(),
       pulls: 0,
       heartbeats: [],
       storesOutput: true,
@@ -86,6 +97,7 @@ export async function startControlPlane(
       bus,
     },
     answer: () => undefined,
+    onArtifactChunk: () => undefined,
     onHeartbeat: undefined,
     secret: () => options.secret,
     assign: assignment => {
@@ -107,6 +119,8 @@ export async function startControlPlane(
       ).toString(),
     cancel: ({ runId, n, epoch }) =>
       bus.publish(subjects.control(options.executorId), JSON.stringify({ kind: 'cancel', runId, n, epoch })),
+    cancelStep: ({ runId, n, epoch }, stepId) =>
+      publishJson(bus, subjects.control(options.executorId), { kind: 'cancel-step', runId, n, epoch, stepId }),
     until: async (condition, what) => {
       const stop = new AbortController()
       const holds = new Promise<'holds'>(resolve => {
@@ -176,8 +190,35 @@ export async function startControlPlane(
       return { error: 'revoked', detail: error instanceof Error ? error.message : 'refused' }
     }
   })
+  keepArtifacts(bus, self)
   await bus.flush()
   return self
+}
+
+/** An artifact store in memory. */
+function keepArtifacts(bus: Bus, self: Pick<TestControlPlane, 'artifacts' | 'onArtifactChunk'>): void {
+  const { artifacts } = self
+  const uploads = new Map<string, Buffer[]>()
+  subscribeJson(bus, subjects.artifactPutAll, artifactPut, put => {
+    const chunks = uploads.get(put.uploadId) ?? []
+    uploads.set(put.uploadId, chunks)
+    if (put.kind === 'chunk') self.onArtifactChunk(put.index)
+    if (put.kind === 'chunk') chunks[put.index] = Buffer.from(put.data, 'base64')
+    else {
+      const whole = Buffer.concat(chunks)
+      if (createHash('sha256').update(whole).digest('hex') !== put.sha256)
+        return { error: 'mismatch', detail: 'differs' }
+      artifacts.set(put.sha256, whole)
+    }
+    return { stored: true }
+  })
+  subscribeJson(bus, subjects.artifactGetAll, artifactGet, ({ sha256, index }) => {
+    self.onArtifactChunk(index)
+    const whole = artifacts.get(sha256)
+    if (!whole) return { error: 'not-found', detail: 'there is no such artifact' }
+    const data = whole.subarray(index * ARTIFACT_CHUNK_BYTES, (index + 1) * ARTIFACT_CHUNK_BYTES)
+    return { bytes: whole.length, data: data.toString('base64') }
+  })
 }
 
 const isOf = (data: Claim, of: Claim) => data.runId === of.runId && data.n === of.n && data.epoch === of.epoch

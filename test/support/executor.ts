@@ -67,7 +67,7 @@ export async function startExecutor(t: Test, options: ExecutorBenchOptions = {})
   t.teardown(stop)
   const credential = {
     ...{ credentialId: '0190a000-0000-7000-8000-000000000002', version: 1 },
-    ...{ kind: 'ssh-key' as const, username: sshd.username },
+    ...{ kind: secret.kind, username: sshd.username },
   }
   const run = (steps: RenderedStep[], more: More = {}) => {
     const target = {

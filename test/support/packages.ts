@@ -7,6 +7,7 @@ const packages = {
   'openssh-server': { program: 'sshd' },
   'openssh-client': { program: 'ssh-keygen' },
   'nats-server': { program: 'nats-server' },
+  sudo: { program: 'sudo' },
   'docker-compose': { program: 'docker-compose' },
   postgresql: { program: 'initdb' },
 } as const

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import path from 'node:path'
@@ -16,6 +16,10 @@ export type SshdOptions = {
   maxSessions?: number
   /** Further lines of sshd_config. */
   config?: string[]
+  /** Words of a command that runs sshd in surroundings of its own. */
+  within?: string[]
+  /** Who logs in, when not the user this runs as. */
+  username?: string
 }
 
 export type Sshd = {
@@ -55,7 +59,9 @@ export async function startSshd(t: Test, options: SshdOptions = {}): Promise<Ssh
   const file = (name: string) => path.join(folder, name)
   const makeHostKeys = () => types.map(type => makeKey(file(`host_${type}`), type))
   makeKey(file('user'), 'ed25519')
-  writeFileSync(file('authorized_keys'), readFileSync(file('user.pub')), { mode: 0o600 })
+  writeFileSync(file('authorized_keys'), readFileSync(file('user.pub')), { mode: options.username ? 0o644 : 0o600 })
+  // The server reads it as whoever logs in.
+  if (options.username) chmodSync(folder, 0o755)
   let hostKeys = makeHostKeys()
   let servers: ChildProcess[] = []
   const port = await freePort()
@@ -75,7 +81,7 @@ export async function startSshd(t: Test, options: SshdOptions = {}): Promise<Ssh
   return {
     host: addresses[0] ?? '127.0.0.1',
     port,
-    username: userInfo().username,
+    username: options.username ?? userInfo().username,
     privateKey: readFileSync(file('user'), 'utf8'),
     privateKeyFile: file('user'),
     get hostKey() {
@@ -118,13 +124,15 @@ async function launchAll(
     const share = addresses.slice(group * LISTEN_SOCKETS, (group + 1) * LISTEN_SOCKETS)
     const config = path.join(folder, `sshd_config.${group}`)
     writeFileSync(config, configuration(folder, share, port, types, options))
-    return launch(config, path.join(folder, `log.${group}`), share.length)
+    return launch(config, path.join(folder, `log.${group}`), share.length, options.within ?? [])
   })
   return await Promise.all(launches)
 }
 
 function configuration(folder: string, addresses: string[], port: number, types: string[], options: SshdOptions) {
   return [
+    // First: of two lines that say different things the earlier one counts.
+    ...(options.config ?? []),
     `Port ${port}`,
     ...addresses.map(address => `ListenAddress ${address}`),
     ...types.map(type => `HostKey ${folder}/host_${type}`),
@@ -143,19 +151,20 @@ function configuration(folder: string, addresses: string[], port: number, types:
     'SetEnv SHLVL=2',
     'MaxStartups 2000:30:4000',
     `MaxSessions ${options.maxSessions ?? 10}`,
-    ...(options.config ?? []),
+    'Subsystem sftp internal-sftp',
     '',
   ].join('\n')
 }
 
-async function launch(config: string, log: string, sockets: number): Promise<ChildProcess> {
+async function launch(config: string, log: string, sockets: number, within: string[]): Promise<ChildProcess> {
   const sshd = programOf('openssh-server')
   if (!sshd) throw new Error('sshd is missing: it is in the Debian package openssh-server')
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
   // Sessions lose their stderr, so what they log only comes through a file.
   const flags = ['-D', '-E', log, '-f', config, ...withoutPenalties(sshd, config)]
   const before = read(log).length
-  const child = spawn(sshd, flags, { stdio: 'ignore' })
+  const [program = sshd, ...rest] = [...within, sshd, ...flags]
+  const child = spawn(program, rest, { stdio: 'ignore' })
   const gaveUp = Date.now() + 10_000
   for (;;) {
     const said = read(log).slice(before)
