@@ -254,6 +254,25 @@ t.test('every kind of step is rendered, and can be read by a person', async t =>
   )
 })
 
+t.test('of a loop others see the worst outcome, the first bad exit code, and what there is of outputs', async t => {
+  const version = versionOf({
+    steps: [
+      command('loop', 'x', { forEach: [1, 2, 3], outputs, continueOnError: true }),
+      command('see', 'echo ${{ steps.loop.outcome }} ${{ steps.loop.exitCode }} ${{ json(steps.loop.outputs) }}'),
+    ],
+  })
+  const seen = (...rounds: StepResult[]) => {
+    const ended = Object.fromEntries(rounds.map((result, i) => [`loop.${i}`, result]))
+    const { due, impossible } = ask(version, { ended })
+    return impossible ? impossible.detail : Object.values(only(due).variables ?? {})
+  }
+  const failed: StepResult = { attempt: 2, outcome: 'failed', exitCode: 4 }
+  const skipped: StepResult = { attempt: 0, outcome: 'skipped' }
+  t.same(seen(succeeded({ v: 'a' }), failed, succeeded({ v: 'b' })), ['failed', '4', '{"v":["a","b"]}'])
+  t.same(seen(skipped, succeeded({ v: 'a' }), skipped), ['succeeded', '0', '{"v":["a"]}'])
+  t.match(seen(skipped, skipped, skipped), /there is no exitCode/)
+})
+
 /** Chains in which any step may ask for the results of any before it, be selected or wanted or not, or wait. */
 const chains = fc.array(
   fc.record({
