@@ -141,6 +141,7 @@ const problemsOf: Record<Category, ProblemCode[]> = {
   run: [
     'job-not-found',
     'job-version-not-found',
+    'invalid-parameters',
     'job-disabled',
     'job-archived',
     'selection-missing',

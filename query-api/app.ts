@@ -1,7 +1,10 @@
+import type { ArtifactStore } from '../infra/artifacts.ts'
 import type { Bus } from '../infra/bus.ts'
 import type { HttpServer } from '../infra/http/index.ts'
+import { systemIds } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
 import type { Pool } from '../infra/postgres.ts'
+import { registerArtifacts } from './artifacts.ts'
 import { registerAudit } from './audit.ts'
 import { registerHistory } from './history.ts'
 import { registerJobVersions } from './job-versions.ts'
@@ -18,8 +21,10 @@ import { registerResults } from './runs/results.ts'
 import { registerTargetRuns } from './runs/target-runs.ts'
 import { registerStatus } from './status.ts'
 
+export type QueryApiParts = { pool: Pool; bus: Bus; log: Log; artifacts: ArtifactStore }
+
 /** Everything that reads: lists and items, history, output, audit, live streams. */
-export function registerQueryApi(http: HttpServer, { pool, bus, log }: { pool: Pool; bus: Bus; log: Log }): void {
+export function registerQueryApi(http: HttpServer, { pool, bus, log, artifacts }: QueryApiParts): void {
   const reader = new Reader(pool, bus)
   registerResources(http, reader)
   registerHistory(http, reader)
@@ -32,6 +37,7 @@ export function registerQueryApi(http: HttpServer, { pool, bus, log }: { pool: P
   registerApprovals(http, reader)
   registerOutputDownload(http, reader)
   registerOutput(http, reader)
+  registerArtifacts(http, { store: artifacts, ids: systemIds })
   registerAudit(http, reader)
   registerStatus(http, reader)
   registerLive({ http, reader, bus, log })

@@ -1,4 +1,5 @@
 import { apiKeyCheck } from '../infra/api-keys.ts'
+import { createArtifactStore } from '../infra/artifacts.ts'
 import { connectBus } from '../infra/bus.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config, Secret } from '../infra/config.ts'
@@ -17,8 +18,9 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
   const pool = createPool(url, log, { max: 20, name: 'opsconductor query-api' })
   await waitForPostgres(pool, log)
   const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: 'query-api', log })
+  const artifacts = createArtifactStore(pool, systemClock, config.artifactQuotaBytes)
   return {
-    register: http => registerQueryApi(http, { pool, bus, log }),
+    register: http => registerQueryApi(http, { pool, bus, log, artifacts }),
     ready: async () => [
       { name: 'postgres', ok: await pool.query('select 1').then(Boolean, () => false) },
       { name: 'broker', ok: bus.status() === 'connected' },

@@ -15,6 +15,7 @@ export const problems = {
   'job-version-not-found': [404, 'The job has no such version'],
   'run-not-found': [404, 'There is no such run'],
   'target-run-not-found': [404, 'The run has no such target run'],
+  'artifact-not-found': [404, 'There is no such artifact'],
   'executor-not-found': [404, 'There is no such executor'],
   'executor-not-enrolled': [409, 'The executor is not enrolled'],
   'executor-revoked': [409, 'The executor is revoked'],
@@ -65,6 +66,7 @@ export const problems = {
   'event-store-unavailable': [503, 'The event store cannot be reached'],
   'read-model-unavailable': [503, 'The read models cannot be reached'],
   'vault-unavailable': [503, 'The vault cannot be reached'],
+  'artifact-store-full': [507, 'The artifact store has no room left'],
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ProblemCode = keyof typeof problems

@@ -1,10 +1,12 @@
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { ProblemError } from '../../schemas/problems.ts'
+import { mayBeLong } from './long-bodies.ts'
 import { parseStrictJson } from './strict-json.ts'
 
 const patterns = {
   'application/json': /^application\/json(?:; ?charset=utf-8)?$/i,
   'application/x-ndjson': /^application\/x-ndjson(?:; ?charset=utf-8)?$/i,
+  'application/octet-stream': /^application\/octet-stream$/i,
 }
 const withBody = new Set(['POST', 'PUT', 'PATCH'])
 
@@ -23,6 +25,10 @@ export function restrictBodies(app: FastifyInstance): void {
     }
   })
   app.addContentTypeParser('application/x-ndjson', (_request, stream, done) => done(null, stream))
+  app.addContentTypeParser('application/octet-stream', (request, stream, done) => {
+    mayBeLong(request.raw.socket)
+    done(null, stream)
+  })
   app.addHook('onRequest', async request => {
     if (!request.is404 && withBody.has(request.method)) checkContentType(request)
   })

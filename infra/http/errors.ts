@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ZodError, type z } from 'zod'
 import { type Problem, ProblemError, problem } from '../../schemas/problems.ts'
+import { isLong } from './long-bodies.ts'
 
 const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
@@ -59,6 +60,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 /** Answers a request that never became one: bad HTTP, headers too large or too slow. */
 export function sendClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isLong(socket)) return
   const body = problem(clientProblem(error.code))
   const text = JSON.stringify(body)
   socket.end(

@@ -16,7 +16,7 @@ export type Holder = { actor: Actor; permits(permission: string): boolean }
  */
 export type Principal = Holder & { digestKey(): Buffer }
 
-export type BodyType = 'application/json' | 'application/x-ndjson' | 'none'
+export type BodyType = 'application/json' | 'application/x-ndjson' | 'application/octet-stream' | 'none'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -27,13 +27,13 @@ export function serveArtifacts(bus: Bus, store: ArtifactStore): Subscription[] {
 }
 
 /** Every hour; `clearInterval` ends it. Several processes may: what one has removed the other does not find. */
-export function keepPurged(store: ArtifactStore, days: number, log: Log): NodeJS.Timeout {
+export function keepPurged(store: ArtifactStore, days: number, log: Log, everyMs = PURGE_EVERY_MS): NodeJS.Timeout {
   const purge = () =>
     store.purge(days).then(
       removed => removed > 0 && log.info({ removed }, 'removed artifacts that were not used for long'),
       err => log.warn({ err }, 'artifacts could not be looked through'),
     )
-  return setInterval(() => void purge(), PURGE_EVERY_MS)
+  return setInterval(() => void purge(), everyMs)
 }
 
 async function take(store: ArtifactStore, put: ArtifactPut, message: BusMessage): Promise<ArtifactPutReply> {

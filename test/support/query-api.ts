@@ -1,7 +1,9 @@
 import pino from 'pino'
 import type { Test } from 'tap'
+import { createArtifactStore } from '../../infra/artifacts.ts'
 import { type Bus, connectBus } from '../../infra/bus.ts'
-import { createHttpServer, type HttpServer } from '../../infra/http/index.ts'
+import { systemClock } from '../../infra/clock.ts'
+import { createHttpServer, type Holder, type HttpServer } from '../../infra/http/index.ts'
 import { createPool, migrate, type Pool } from '../../infra/postgres.ts'
 import { registerQueryApi } from '../../query-api/app.ts'
 import { startBroker, type TestBroker } from './broker.ts'
@@ -10,21 +12,31 @@ const log = pino({ level: 'silent' })
 
 export type ServedQueries = { http: HttpServer; pool: Pool; bus: Bus; broker: TestBroker; url: string }
 
-/** The query API over a database of read models, with a broker of its own; the key `reader` may read everything. */
-export async function serveQueries(t: Test, postgresUrl: string): Promise<ServedQueries> {
+/**
+ * The query API over a database of read models, with a broker of its own; the key `reader` may read everything,
+ * `writer` write too.
+ */
+export async function serveQueries(
+  t: Test,
+  postgresUrl: string,
+  options: { artifactQuotaBytes?: number; timeouts?: { headersMs: number; requestMs: number } } = {},
+): Promise<ServedQueries> {
   const pool = createPool(postgresUrl, log, { max: 10 })
   await migrate(pool, log)
   const broker = await startBroker(t)
   const bus = await connectBus({ url: broker.url, name: 'query-api', log })
   const permits = (permission: string) => permission.endsWith(':read')
   const reader = { actor: { kind: 'api-key', id: 'reader' }, permits } as const
+  const writer = { actor: { kind: 'api-key', id: 'writer' }, permits: () => true } as const
   const nobody = { actor: { kind: 'api-key', id: 'nobody' }, permits: () => false } as const
   const http = await createHttpServer({
     log,
     ready: () => [],
-    authenticate: key => (key === 'reader' ? reader : key === 'nobody' ? nobody : undefined),
+    authenticate: key => new Map<string, Holder>(Object.entries({ reader, writer, nobody })).get(key),
+    ...(options.timeouts && { timeouts: options.timeouts }),
   })
-  registerQueryApi(http, { pool, bus, log })
+  const artifacts = createArtifactStore(pool, systemClock, options.artifactQuotaBytes ?? 1e9)
+  registerQueryApi(http, { pool, bus, log, artifacts })
   const url = await http.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(async () => {
     await http.close()

@@ -3,7 +3,7 @@ import t from 'tap'
 import type { JobVersion } from '../../../schemas/job.ts'
 import type { RenderedStep } from '../../../schemas/steps/index.ts'
 import { command, versionOf } from '../../../test/support/workflow.ts'
-import { nextSegment, planOf, renderedText, renderStep, rulesOf, type SegmentInput, type StepResult } from './index.ts'
+import { nextSegment, planOf, renderedText, rulesOf, type SegmentInput, type StepResult } from './index.ts'
 
 const id = '0192d3c4-5e6f-7a8b-9c0d-000000000001'
 const run = { id, jobId: id, jobName: 'deploy', jobVersion: 1, targets: 3, initiator: 'ann' }
@@ -237,21 +237,31 @@ t.test('every kind of step is rendered, and can be read by a person', async t =>
     action: { with: { stdin: undefined, become: { user: 'root' } } },
   })
   t.match(due[1], { action: { with: { stdin: 'n=3\n' } }, check: `opsc_1='it'\\''s'\ntest -e "\${opsc_1}"` })
-  const wait = versionOf({
+  const waiting = (action: RenderedStep['action']) =>
+    renderedText({ id: 'w', action, timeoutSeconds: 1, continueOnError: false })
+  t.equal(waiting({ uses: 'wait.time', with: { seconds: 3 } }), 'wait 3 s')
+  t.equal(waiting({ uses: 'wait.time', with: { until: now } }), `wait until ${now}`)
+  const withoutToken = { p: 'x', n: 1 }
+  t.match(ask(version, { parameters: withoutToken }).impossible, { stepId: 'secret', detail: 'there is no token' })
+})
+
+t.test('of a loop others see the worst outcome, the first bad exit code, and what there is of outputs', async t => {
+  const version = versionOf({
     steps: [
-      { id: 'w', uses: 'wait.time', with: { seconds: 3 } },
-      { id: 'u', uses: 'wait.time', with: { until: now } },
+      command('loop', 'x', { forEach: [1, 2, 3], outputs, continueOnError: true }),
+      command('see', 'echo ${{ steps.loop.outcome }} ${{ steps.loop.exitCode }} ${{ json(steps.loop.outputs) }}'),
     ],
   })
-  t.same(
-    ['w', 'u'].map(step => renderedText(renderStep(inputOf(wait), step))),
-    ['wait 3 s', `wait until ${now}`],
-  )
-  t.throws(
-    () =>
-      ask(version, { parameters: { p: 'x', n: 1 } }).due.map(renderedText) && renderStep(inputOf(version), 'secret'),
-    { name: 'TemplateError', message: 'there is no token' },
-  )
+  const seen = (...rounds: StepResult[]) => {
+    const ended = Object.fromEntries(rounds.map((result, i) => [`loop.${i}`, result]))
+    const { due, impossible } = ask(version, { ended })
+    return impossible ? impossible.detail : Object.values(only(due).variables ?? {})
+  }
+  const failed: StepResult = { attempt: 2, outcome: 'failed', exitCode: 4 }
+  const skipped: StepResult = { attempt: 0, outcome: 'skipped' }
+  t.same(seen(succeeded({ v: 'a' }), failed, succeeded({ v: 'b' })), ['failed', '4', '{"v":["a","b"]}'])
+  t.same(seen(skipped, succeeded({ v: 'a' }), skipped), ['succeeded', '0', '{"v":["a"]}'])
+  t.match(seen(skipped, skipped, skipped), /there is no exitCode/)
 })
 
 /** Chains in which any step may ask for the results of any before it, be selected or wanted or not, or wait. */

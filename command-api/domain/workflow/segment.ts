@@ -72,15 +72,6 @@ export function nextSegment(input: SegmentInput): Segment {
   return segment
 }
 
-/**
- * One step as it would be done now, whatever stands before it: for asking its check command, or showing it.
- * @throws TemplateError
- */
-export function renderStep(input: SegmentInput, stepId: string): RenderedStep {
-  const work = workOf(input, { skip: [], due: [] })
-  return renderUnit(unitIn(work, stepId), namesFor(unitIn(work, stepId), work))
-}
-
 function workOf(input: SegmentInput, segment: Segment): Work {
   const units = unitsOf(input.version, input.parameters)
   const base: Record<string, Value> = {

@@ -24,6 +24,7 @@ export type Units = { plan: Unit[]; handlers: Unit[]; byId: ReadonlyMap<string, 
 
 const MOST_UNITS = 500
 const known = new WeakMap<object, WeakMap<object, Units>>()
+const noParameters = {}
 
 /**
  * Everything a run of this version may do on a target, loops unrolled. The same objects give the same answer again.
@@ -32,10 +33,11 @@ const known = new WeakMap<object, WeakMap<object, Units>>()
 export function unitsOf(version: JobVersion, parameters: ParameterValues): Units {
   const ofVersion = known.get(version) ?? new WeakMap<object, Units>()
   known.set(version, ofVersion)
-  const found = ofVersion.get(parameters)
+  const key = Object.keys(parameters).length === 0 ? noParameters : parameters
+  const found = ofVersion.get(key)
   if (found) return found
   const made = unroll(version, parameters)
-  ofVersion.set(parameters, made)
+  ofVersion.set(key, made)
   return made
 }
 
