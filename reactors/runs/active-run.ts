@@ -46,6 +46,8 @@ export class ActiveRun {
   readonly begunAt = new Map<number, string>()
   readonly passage: Passage
   status: 'queued' | 'running' | 'cancelling' | 'ended' = 'queued'
+  /** The run nobody's step triggered, which led to this one. */
+  family: string
   paused = false
   stopped = false
   startedAt: string | undefined
@@ -68,6 +70,7 @@ export class ActiveRun {
 
   constructor(request: RunRequest, before: LogPosition | undefined) {
     this.request = request
+    this.family = request.runId
     this.before = before
     this.passage = new Passage(request.plan ?? [])
     this.#batchEnds = batchEnds(request.strategy?.batches, request.targets)

@@ -154,6 +154,8 @@ export class ActiveRuns {
   #requested(event: Extract<Recorded, { type: 'RunRequested' }>): ActiveRun {
     const { $correlationId: correlationId, at: requestedAt } = event.metadata
     const run = new ActiveRun({ ...event.data, correlationId, requestEventId: event.id, requestedAt }, this.#position)
+    const { parent } = run.request
+    if (parent) run.family = this.#runs.get(parent.runId)?.family ?? parent.runId
     this.#runs.set(run.runId, run)
     const sameJob = this.#ofJob.get(run.request.jobId)
     if (sameJob) sameJob.add(run)

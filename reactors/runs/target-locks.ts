@@ -1,12 +1,14 @@
 import type { ActiveRun } from './active-run.ts'
 
-type Lock = { exclusive: string | undefined; shared: Set<string>; waiting: Set<ActiveRun> }
+type Owner = { family: string; alone: boolean }
+type Lock = { owners: Map<string, Owner>; waiting: Set<ActiveRun> }
 
 const key = (run: ActiveRun, n: number) => `${run.runId}.${n}`
 
 /**
  * Who may work on a target: one target run that wants it for itself, or any number that share it. Held from the first
- * claim to the end of the target run, so that another run does not come in between its steps.
+ * claim to the end of the target run, so that another run does not come in between its steps. What a run triggers
+ * belongs to its family and works on what that has.
  */
 export class TargetLocks {
   readonly #locks = new Map<string, Lock>()
@@ -14,16 +16,13 @@ export class TargetLocks {
   /** False when somebody else has it; the run is told by `release` when it may try again. */
   take(run: ActiveRun, n: number): boolean {
     const targetId = run.targetIds[n] ?? ''
-    const lock = this.#locks.get(targetId) ?? { exclusive: undefined, shared: new Set(), waiting: new Set() }
-    const me = key(run, n)
-    const alone = run.request.access !== 'shared'
-    const others = lock.exclusive !== undefined && lock.exclusive !== me
-    if (others || (alone && [...lock.shared].some(other => other !== me))) {
+    const lock = this.#locks.get(targetId) ?? { owners: new Map(), waiting: new Set() }
+    const me: Owner = { family: run.family, alone: run.request.access !== 'shared' }
+    if ([...lock.owners.values()].some(other => other.family !== me.family && (other.alone || me.alone))) {
       lock.waiting.add(run)
       return false
     }
-    if (alone) lock.exclusive = me
-    else lock.shared.add(me)
+    lock.owners.set(key(run, n), me)
     this.#locks.set(targetId, lock)
     return true
   }
@@ -32,13 +31,10 @@ export class TargetLocks {
   release(run: ActiveRun, n: number): ActiveRun[] {
     const targetId = run.targetIds[n] ?? ''
     const lock = this.#locks.get(targetId)
-    if (!lock) return []
-    const me = key(run, n)
-    if (lock.exclusive === me) lock.exclusive = undefined
-    lock.shared.delete(me)
+    if (!lock?.owners.delete(key(run, n))) return []
     const waiting = [...lock.waiting]
     lock.waiting.clear()
-    if (lock.exclusive === undefined && lock.shared.size === 0) this.#locks.delete(targetId)
+    if (lock.owners.size === 0) this.#locks.delete(targetId)
     for (const each of waiting) each.unhold((hold, m) => hold === 'target' && each.targetIds[m] === targetId)
     return waiting
   }
