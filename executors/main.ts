@@ -39,7 +39,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const identity = loadOrCreateIdentity(path.join(executorDir, 'identity.pem'))
   const disk = diskOptions(log)
   const spool = await ReportSpool.open(path.join(executorDir, 'spool'), disk)
-  const outputSpool = new OutputSpool(path.join(executorDir, 'spool'), disk)
+  const outputSpool = new OutputSpool(path.join(executorDir, 'spool'), disk, { totalBytes: config.spoolBytes })
   const bus = await connectBus({ url: natsUrl.reveal(), name: executorId, log })
 
   const instanceId = systemIds.next()
