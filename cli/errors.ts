@@ -37,7 +37,9 @@ export class ApiProblem extends Error {
   }
 }
 
-function exitCodeOf(status: number): number {
+function exitCodeOf({ status, errors }: Problem): number {
+  // What is told path by path is wrong in the request itself.
+  if (errors !== undefined && errors.length > 0) return exitCode.usage
   if (status === 401 || status === 403) return exitCode.auth
   if (status === 404) return exitCode.notFound
   if (status === 409 || status === 412 || status === 422) return exitCode.conflict
@@ -57,7 +59,7 @@ export function explain(error: unknown): number {
     console.error(`error: ${title}${detail ? `: ${detail}` : ''}`)
     for (const { path, message } of errors ?? []) console.error(`  ${path || 'body'}: ${message}`)
     if (hints[status]) console.error(hints[status])
-    return exitCodeOf(status)
+    return exitCodeOf(error.problem)
   }
   if (error instanceof UsageError || error instanceof NotFound || error instanceof Unreachable) {
     console.error(`error: ${error.message}`)

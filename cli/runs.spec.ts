@@ -163,9 +163,9 @@ t.test('a definition that is refused is explained path by path', async t => {
     { path: 'parameters.version.pattern', message: 'not a regular expression' },
   ]
   const problem = {
-    type: 'urn:opsconductor:problem:invalid-input',
+    type: 'urn:opsconductor:problem:invalid-workflow',
     title: 'The request does not match',
-    status: 400,
+    status: 422,
     errors,
   }
   const { url, sent } = await api(t, { '/v1/commands/define-job': problem })

@@ -69,6 +69,18 @@ t.test('an accepted command says where its events are and who did it', async t =
   ])
 })
 
+/** Those that take a run that has come further: in a spec of their own. */
+const ofRuns = new Set([
+  'rerun',
+  'pause-run',
+  'resume-run',
+  'grant-approval',
+  'deny-approval',
+  'cancel-target-run',
+  'cancel-step',
+  'resolve-step',
+])
+
 t.test('every command does what it says, and its repeat changes nothing', async t => {
   const credentialId = await create('create-credential', { name: 'deploy', username: 'deploy', secret })
   const targetId = await create('create-target', { ...target, credentialId })
@@ -112,7 +124,8 @@ t.test('every command does what it says, and its repeat changes nothing', async 
     'define-job',
     'trigger-run',
   ])
-  t.same([...covered].sort(), Object.keys(commands).sort(), 'no command is left out here')
+  const here = Object.entries(commands).filter(([name, spec]) => spec.category !== 'executor' && !ofRuns.has(name))
+  t.same([...covered].sort(), here.map(([name]) => name).sort(), 'no command is left out here')
   for (const stream of [`target-${targetId}`, `credential-${credentialId}`, `job-${jobId}`, `run-${runId}`])
     for (const event of (await store.read(stream)).events)
       t.ok(eventSchemas[event.type]?.safeParse(event.data).success, event.type)

@@ -12,6 +12,7 @@ export type HeartbeatOptions = {
   lease: Lease
   clock: Clock
   active(): Held[]
+  capacity: number
   onReply(reply: HeartbeatReply): void
 }
 
@@ -25,9 +26,10 @@ export async function beat(options: HeartbeatOptions, signal: AbortSignal): Prom
   }
 }
 
-async function once({ bus, executorId, instanceId, lease, clock, active, onReply }: HeartbeatOptions): Promise<void> {
+async function once(options: HeartbeatOptions): Promise<void> {
+  const { bus, executorId, instanceId, lease, clock, active, capacity, onReply } = options
   const sentAt = clock.monotonic()
-  const body = { executorId, instanceId, active: active().slice(0, MOST_ACTIVE) }
+  const body = { executorId, instanceId, active: active().slice(0, MOST_ACTIVE), capacity }
   try {
     const timeoutMs = Math.max(500, lease.heartbeatMs)
     onReply(await requestJson(bus, subjects.heartbeat(executorId), heartbeatReply, body, { timeoutMs }))

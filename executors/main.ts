@@ -13,6 +13,7 @@ import { Artifacts } from './artifacts.ts'
 import { OUTPUT_CAP_BYTES } from './context.ts'
 import { ControlPlane } from './control-plane.ts'
 import { Lease } from './lease.ts'
+import { Membership } from './membership.ts'
 import { OutputSender } from './output/output-sender.ts'
 import { everythingMayRun } from './policy.ts'
 import { recover, reportLost } from './recovery.ts'
@@ -38,7 +39,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const identity = loadOrCreateIdentity(path.join(executorDir, 'identity.pem'))
   const disk = diskOptions(log)
   const spool = await ReportSpool.open(path.join(executorDir, 'spool'), disk)
-  const outputSpool = new OutputSpool(path.join(executorDir, 'spool'), disk)
+  const outputSpool = new OutputSpool(path.join(executorDir, 'spool'), disk, { totalBytes: config.spoolBytes })
   const bus = await connectBus({ url: natsUrl.reveal(), name: executorId, log })
 
   const instanceId = systemIds.next()
@@ -46,9 +47,10 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const controlPlane = new ControlPlane({ ...shared, spool })
   const output = new OutputSender({ ...shared, spool: outputSpool })
   const pool = new ConnectionPool()
+  const membership = new Membership({ ...shared, identity, token: config.enrolmentToken })
   const worker = new Worker({
     ...shared,
-    ...{ controlPlane, spool, output, pool, identity },
+    ...{ controlPlane, spool, output, pool, identity, membership },
     secrets: new SecretSource({ ...shared, identity }),
     artifacts: new Artifacts(shared),
     egress: egressPolicy(config.egressAllow),
@@ -64,7 +66,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   worker.start()
   const drainMs = config.stopSeconds * 1_000
   return {
-    ready: () => [{ name: 'broker', ok: bus.status() === 'connected' }],
+    ready: () => [{ name: 'broker', ok: bus.status() === 'connected' }, membership.check()],
     stop: [
       {
         name: 'let running steps end',

@@ -126,6 +126,13 @@ t.test('what a command is told, and what is kept of what it prints', async t => 
     t.notOk(existsSync(plane.text(leftover).trim()), 'it is gone afterwards')
   })
 
+  await t.test('a command that wants a secret which nobody handed out is not run', async t => {
+    const stdinCredentialId = '0192d3c4-5e6f-7a8b-9c0d-00000000000c'
+    const of = run([command('echo ran', { stdinCredentialId })])
+    t.match(await plane.report('fail-step', of), { class: 'credential-unavailable', detail: /was not run/ })
+    t.equal(plane.text(of), '')
+  })
+
   await t.test('outputs', async t => {
     const outputs = {
       all: { as: 'text' },

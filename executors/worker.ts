@@ -1,8 +1,10 @@
-import { type Bus, BusError, requestJson, subscribeJson } from '../infra/bus.ts'
-import type { Identity } from '../infra/identity.ts'
-import { type Assignment, type Control, control, pullReply, subjects } from '../schemas/bus.ts'
+import { type Bus, BusError, BusRemoteError, requestJson, subscribeJson } from '../infra/bus.ts'
+import { type Identity, pullSignedText } from '../infra/identity.ts'
+import { PROGRAM_VERSION } from '../infra/version.ts'
+import { type Assignment, type Control, control, PROTOCOL, pullReply, subjects } from '../schemas/bus.ts'
 import type { ExecutorContext } from './context.ts'
 import { beat } from './heartbeat.ts'
+import type { Membership } from './membership.ts'
 import type { Held } from './spool/report-spool.ts'
 import { TargetRunWork } from './target-run.ts'
 import { backoffMs, pause, within } from './wait.ts'
@@ -12,6 +14,8 @@ export type WorkerOptions = ExecutorContext & {
   identity: Identity
   executorId: string
   instanceId: string
+  membership: Membership
+  /** Where it asks first; the control plane knows better. */
   poolName: string
   slots: number
   labels: Record<string, string>
@@ -35,10 +39,13 @@ export class Worker {
   })
   #loops: Promise<unknown> = Promise.resolve()
   #pulledAt = Number.NEGATIVE_INFINITY
+  #pool: string
+  #askedAt = 0
   #onFree: () => void = () => undefined
 
   constructor(options: WorkerOptions) {
     this.#options = options
+    this.#pool = options.poolName
   }
 
   start(): void {
@@ -48,7 +55,9 @@ export class Worker {
       {
         ...this.#options,
         active: () => this.#options.spool.held(),
-        onReply: ({ cancel, forget, cancelSteps = [] }) => {
+        capacity: this.#options.slots,
+        onReply: ({ cancel, forget, cancelSteps = [], pool }) => {
+          this.#moveTo(pool)
           this.#cancel([...cancel, ...forget])
           for (const step of cancelSteps) this.#control({ kind: 'cancel-step', ...step })
         },
@@ -102,21 +111,42 @@ export class Worker {
   }
 
   async #ask(slots: number): Promise<Assignment[] | undefined> {
-    const { bus, poolName, executorId, instanceId, identity, labels, clock, log } = this.#options
-    const request = { executorId, instanceId, publicKey: identity.publicKey, slots, waitMs: WAIT_MS, labels }
-    const answer = requestJson(bus, subjects.pull(poolName), pullReply, request, { timeoutMs: ANSWER_MS })
+    const { bus, membership, clock, log } = this.#options
+    const answer = requestJson(bus, subjects.pull(this.#pool), pullReply, this.#question(slots), {
+      timeoutMs: ANSWER_MS,
+    })
     try {
       const reply = await Promise.race([answer, this.#stopped])
       this.#pulledAt = clock.monotonic()
+      if (reply) membership.accepted()
       if (reply) return reply.assignments
       // What still comes is given back as if it had just been drained.
       answer.then(late => late.assignments.map(each => this.#take(each)?.drain())).catch(() => undefined)
       return undefined
     } catch (err) {
       if (!(err instanceof BusError)) throw err
-      log.debug({ err }, 'nobody gave out work')
+      if (!(err instanceof BusRemoteError)) log.debug({ err }, 'nobody gave out work')
+      else if (this.#moveTo(await membership.refused(err.code, err.message))) return []
       return undefined
     }
+  }
+
+  /** A question for work, signed, each later than the one before whatever the clock does. */
+  #question(slots: number) {
+    const { executorId, instanceId, identity, labels, clock } = this.#options
+    this.#askedAt = Math.max(this.#askedAt + 1, Date.parse(clock.now()))
+    const at = new Date(this.#askedAt).toISOString()
+    const signature = identity.sign(pullSignedText({ executorId, instanceId, at, slots, pool: this.#pool }))
+    const program = { version: PROGRAM_VERSION, protocol: PROTOCOL, publicKey: identity.publicKey }
+    return { executorId, instanceId, slots, waitMs: WAIT_MS, labels, at, signature, ...program }
+  }
+
+  /** True when there is a pool to ask in. */
+  #moveTo(pool: string | undefined): boolean {
+    if (pool === undefined) return false
+    if (pool !== this.#pool) this.#options.log.info({ from: this.#pool, to: pool }, 'takes its work from another pool')
+    this.#pool = pool
+    return true
   }
 
   #take(assignment: Assignment): TargetRunWork | undefined {

@@ -36,6 +36,18 @@ const flag = z
   .default('0')
   .transform(v => v === '1')
 const executorName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and -')
+const firstExecutors = z
+  .string()
+  .regex(
+    /^[a-z0-9-]{1,63}:[a-z0-9-]{1,40}:[0-9a-f]{64}(,[a-z0-9-]{1,63}:[a-z0-9-]{1,40}:[0-9a-f]{64})*$/,
+    'id:pool:sha256,…',
+  )
+  .transform(text =>
+    text.split(',').map(one => {
+      const [executorId = '', pool = '', tokenHash = ''] = one.split(':')
+      return { executorId, pool, tokenHash }
+    }),
+  )
 const labels = z
   .string()
   .regex(/^([a-z0-9._/-]+=[A-Za-z0-9._:@/-]*)?(,[a-z0-9._/-]+=[A-Za-z0-9._:@/-]*)*$/, 'key=value,key=value')
@@ -80,9 +92,12 @@ const settings = z.object({
   OPSCONDUCTOR_EXECUTOR_SLOTS: number(128, 1, 1024),
   OPSCONDUCTOR_EXECUTOR_LABELS: labels,
   OPSCONDUCTOR_EXECUTOR_DIR: z.string().optional(),
+  OPSCONDUCTOR_SPOOL_MB: number(256, 1, 1_000_000),
   OPSCONDUCTOR_EGRESS_ALLOW: list.refine(areEgressRules, 'host names, addresses and CIDR ranges, parted by commas'),
   OPSCONDUCTOR_ARTIFACT_QUOTA_MB: number(10_240, 1, 100_000_000),
   OPSCONDUCTOR_ARTIFACT_DAYS: number(90, 1, 36_500),
+  OPSCONDUCTOR_ENROLMENT_TOKEN: secret.optional(),
+  OPSCONDUCTOR_FIRST_EXECUTORS: firstExecutors.optional(),
   OPSCONDUCTOR_LEASE_SECONDS: number(15, 2, 3600),
   OPSCONDUCTOR_RATE_LIMIT: number(0, 0, 1_000_000),
   OPSCONDUCTOR_STOP_SECONDS: number(20, 1, 600),
@@ -100,6 +115,8 @@ const secretNames = new Set([
   'OPSCONDUCTOR_NATS_URL',
   'OPSCONDUCTOR_NODE_CREDENTIALS',
   'OPSCONDUCTOR_BROKER_USERS',
+  'OPSCONDUCTOR_ENROLMENT_TOKEN',
+  'OPSCONDUCTOR_FIRST_EXECUTORS',
 ])
 /** The `_FILE` twins of secret settings, for container secrets. */
 export const secretFileNames: readonly string[] = [...secretNames].map(name => `${name}_FILE`)
@@ -163,12 +180,18 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
     executorLabels: s.OPSCONDUCTOR_EXECUTOR_LABELS,
     /** Spool and identity of the executor. */
     executorDir: resolve(s.OPSCONDUCTOR_EXECUTOR_DIR ?? `${s.OPSCONDUCTOR_DATA_DIR}/executor`),
+    /** Output that could not be delivered yet; more of it is lost, and told as a gap. */
+    spoolBytes: s.OPSCONDUCTOR_SPOOL_MB * 1024 * 1024,
     /** Where steps may send HTTP requests beside public addresses: host names, addresses, CIDR ranges. */
     egressAllow: s.OPSCONDUCTOR_EGRESS_ALLOW,
     /** Of all artifacts together. */
     artifactQuotaBytes: s.OPSCONDUCTOR_ARTIFACT_QUOTA_MB * 1024 * 1024,
     /** An artifact that was not used for so long is removed. */
     artifactDays: s.OPSCONDUCTOR_ARTIFACT_DAYS,
+    /** What an executor shows to be let in; used once. */
+    enrolmentToken: s.OPSCONDUCTOR_ENROLMENT_TOKEN,
+    /** Executors that may come in with the token of this SHA-256 when they never did before. */
+    firstExecutors: s.OPSCONDUCTOR_FIRST_EXECUTORS ?? [],
     leaseSeconds: s.OPSCONDUCTOR_LEASE_SECONDS,
     /** Requests per second and key; 0 is unlimited. */
     rateLimit: s.OPSCONDUCTOR_RATE_LIMIT,

@@ -29,6 +29,9 @@ export function loadOrCreateIdentity(file: string): Identity {
   return identityOf(parse(file))
 }
 
+/** An identity that is kept nowhere. */
+export const newIdentity = (): Identity => identityOf(generateKeyPairSync('ed25519').privateKey)
+
 /** True when `signature` is that of the holder of `publicKey` (raw, base64url) over `text`. Never throws. */
 export function verifySignature(publicKey: string, text: string, signature: string): boolean {
   const raw = Buffer.from(publicKey, 'base64url')
@@ -53,6 +56,28 @@ export function releaseSignedText(of: {
   ephemeralKey: string
 }): string {
   return `opsconductor release|${of.runId}|${of.n}|${of.epoch}|${of.credentialId}|${of.version}|${of.ephemeralKey}`
+}
+
+/** What an executor signs when it asks for work. */
+export function pullSignedText(of: {
+  executorId: string
+  instanceId: string
+  at: string
+  slots: number
+  pool: string
+}): string {
+  return `opsconductor pull|${of.executorId}|${of.instanceId}|${of.at}|${of.slots}|${of.pool}`
+}
+
+/** What an executor signs when it comes with its token. */
+export function enrolSignedText(of: {
+  executorId: string
+  publicKey: string
+  version: string
+  protocol: number
+  token: string
+}): string {
+  return `opsconductor enrol|${of.executorId}|${of.publicKey}|${of.version}|${of.protocol}|${of.token}`
 }
 
 function parse(file: string): KeyObject {

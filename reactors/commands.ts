@@ -19,8 +19,8 @@ export type By = {
   origin?: Origin
 }
 
-type Writable = 'run' | 'targetRun' | 'target'
-type Followed = 'job' | 'target' | 'credential'
+type Writable = 'run' | 'targetRun' | 'target' | 'executor'
+type Followed = 'job' | 'target' | 'credential' | 'executor'
 type TriggerRun = Extract<CommandOf<'run'>, { type: 'trigger-run' }>['data']
 const nothing: RunFacts = { job: { status: 'absent' }, targets: [], credentials: new Map() }
 type StateCache = NonNullable<DispatcherDeps['cache']>
@@ -58,6 +58,7 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
     job: new ResourceCache(store, deciders.job, 500),
     target: new ResourceCache(store, deciders.target, MAX_RESOURCES),
     credential: new ResourceCache(store, deciders.credential, MAX_RESOURCES),
+    executor: new ResourceCache(store, deciders.executor, MAX_RESOURCES),
   }
   const send: Commands['send'] = async (name, command, by) => {
     const { stream } = await dispatcher.dispatch(name, command, { meta: metaOf(by, clock), facts: undefined })
@@ -86,12 +87,15 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
     fresh,
     apply(event) {
       const category = categoryOf(event.stream)
-      if (category === 'job' || category === 'target' || category === 'credential') followed[category].apply(event)
+      if (isFollowed(category)) followed[category].apply(event)
       if (endsStream.has(event.type)) cache.delete(event.stream)
     },
     stop: async () => catalogue?.stop(),
   }
 }
+
+const isFollowed = (category: string): category is Followed =>
+  category === 'job' || category === 'target' || category === 'credential' || category === 'executor'
 
 function metaOf({ commandId, correlationId, causationId, actor, origin }: By, clock: Clock): Meta {
   return {

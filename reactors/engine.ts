@@ -1,14 +1,25 @@
-import { type Bus, publishJson, type Subscription } from '../infra/bus.ts'
+import { type Bus, type BusMessage, publishJson, type Subscription } from '../infra/bus.ts'
 import type { Clock } from '../infra/clock.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import type { Ids } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
-import { type Control, type OutputBatch, subjects } from '../schemas/bus.ts'
+import {
+  type Control,
+  type EnrolRequest,
+  type Heartbeat,
+  type OutputBatch,
+  type PullRequest,
+  type ReportMessage,
+  subjects,
+} from '../schemas/bus.ts'
 import type { LogPosition, Recorded } from '../schemas/events.ts'
 import { type Commands, createCommands } from './commands.ts'
 import { Claims } from './dispatcher/claims.ts'
 import { Dispatcher } from './dispatcher/dispatcher.ts'
+import { enrol, type FirstExecutor, inviteFirst } from './enrolment.ts'
+import { Fleet, type Presence } from './fleet.ts'
 import { followLog } from './follower.ts'
+import { guarded } from './guard.ts'
 import { Output } from './ingest/output.ts'
 import type { StoredChunk } from './ingest/output-store.ts'
 import { Reports } from './ingest/reports.ts'
@@ -28,6 +39,8 @@ export type EngineOptions = {
   /** Where to begin to read the log: at or before the oldest run that has not ended. */
   after: LogPosition | undefined
   storeOutput: (chunks: OutputBatch['chunks']) => Promise<StoredChunk[]>
+  /** Executors that may come in although nobody asked for a token. */
+  firstExecutors?: readonly FirstExecutor[]
 }
 
 /** The reactors at work: they follow the log, and serve executors from the moment they have caught up with it. */
@@ -38,6 +51,7 @@ export class Engine {
   readonly #commands: Commands
   readonly #coordinator: RunCoordinator
   readonly #dispatcher: Dispatcher
+  readonly #fleet: Fleet
   readonly #watchdog: Watchdog
   readonly #reports: Reports
   readonly #output: Output
@@ -57,7 +71,9 @@ export class Engine {
     this.#coordinator = new RunCoordinator({ commands, runs, clock, log, onWake: () => this.#dispatcher.wake() })
     const onRelease = (run: ActiveRun) => this.#coordinator.look(run)
     this.#dispatcher = new Dispatcher({ commands, runs, claims, clock, log, onRelease })
-    this.#watchdog = new Watchdog({ commands, runs, clock, log, leaseSeconds })
+    this.#fleet = new Fleet({ commands, clock, log, newId: ids.next })
+    const isRevoked = (executorId: string) => this.#fleet.isRevoked(executorId)
+    this.#watchdog = new Watchdog({ commands, runs, clock, log, leaseSeconds, isRevoked })
     this.#reports = new Reports({ commands, runs, log, onSign: claim => this.#watchdog.reported(claim) })
     this.#output = new Output(options.storeOutput, (subject, live) => quietly(() => publishJson(bus, subject, live)))
   }
@@ -72,6 +88,11 @@ export class Engine {
 
   get lowWater(): LogPosition | undefined {
     return this.#runs.lowWater
+  }
+
+  /** What was heard of executors since this was last asked. */
+  takePresence(): Presence[] {
+    return this.#fleet.takePresence()
   }
 
   /** Works until stopped. Rejects for an event this program cannot read, and then serves nobody any more. */
@@ -90,6 +111,8 @@ export class Engine {
   }
 
   async #follow(): Promise<void> {
+    const enrolling = { ...this.#options, commands: this.#commands }
+    await inviteFirst(enrolling, this.#options.firstExecutors ?? [], this.#stop.signal)
     await followLog({
       store: this.#options.store,
       after: this.#options.after,
@@ -111,10 +134,21 @@ export class Engine {
 
   #take(event: Recorded): void {
     this.#commands.apply(event)
+    const changed = this.#fleet.apply(event)
+    if (changed !== undefined) this.#standingChanged(changed)
     const run = this.#runs.apply(event)
     if (!run || !this.#live) return
     this.#changed.add(run)
     this.#tell(run, event)
+  }
+
+  #standingChanged(executorId: string): void {
+    this.#dispatcher.dismiss(executorId)
+    if (!this.#live || !this.#fleet.isRevoked(executorId)) return
+    for (const run of this.#runs.all()) {
+      for (const [n, claim] of run.claims) if (claim.executorId === executorId) this.#tellOne(run, 'cancel', n)
+    }
+    this.#watchdog.tick()
   }
 
   /** Acted upon batch by batch: the events of one append, told one by one, look like states that never were. */
@@ -131,12 +165,15 @@ export class Engine {
     log.info({ activeRuns: this.#runs.size }, 'caught up with the log')
     this.#watchdog.start()
     this.#unwatchBus = bus.onStatus(status => this.#watchdog.deaf(status !== 'connected'))
-    this.#subscriptions = serve(bus, {
-      pull: (request, message) => this.#dispatcher.pull(request, message),
-      heartbeat: beat => this.#watchdog.heartbeat(beat),
-      report: message => this.#reports.receive(message),
-      output: batch => this.#output.receive(batch),
-    })
+    const parts = {
+      ...{ fleet: this.#fleet, commands: this.#commands, log },
+      enrol: (request: EnrolRequest) => enrol({ ...this.#options, commands: this.#commands }, request),
+      pull: (request: PullRequest, message: BusMessage) => this.#dispatcher.pull(request, message),
+      heartbeat: (beat: Heartbeat) => this.#watchdog.heartbeat(beat),
+      report: (message: ReportMessage) => this.#reports.receive(message),
+      output: (batch: OutputBatch) => this.#output.receive(batch),
+    }
+    this.#subscriptions = serve(bus, guarded(parts))
     for (const run of this.#runs.all()) {
       if (run.status === 'cancelling') this.#tellAll(run, 'cancel')
       else if (run.paused) this.#tellAll(run, 'hand-back')

@@ -1,7 +1,7 @@
 import type { EventStore } from '../infra/event-store/port.ts'
 import type { LogPosition, Recorded } from '../schemas/events.ts'
 
-const CATEGORIES = ['run', 'targetrun', 'job', 'target', 'credential'] as const
+const CATEGORIES = ['run', 'targetrun', 'job', 'target', 'credential', 'executor'] as const
 
 export type Following = {
   store: Pick<EventStore, 'follow'>

@@ -35,7 +35,7 @@ async function world(t: Test) {
     ...resourcesIn(store),
     pool,
     stop,
-    executor: new ExecutorSide(bus),
+    executor: new ExecutorSide(bus, resourcesIn(store).enrol),
     async role(postgresUrl = url) {
       const config = loadConfig({
         OPSCONDUCTOR_EVENTSTORE_URL: node.connectionString,

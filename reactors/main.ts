@@ -10,12 +10,14 @@ import type { Log } from '../infra/log.ts'
 import { advisoryLock, createPool, type Pool } from '../infra/postgres.ts'
 import { createCheckpoint } from './checkpoint.ts'
 import { Engine } from './engine.ts'
+import { storePresence } from './executor-presence.ts'
 import { keepPurged, serveArtifacts } from './ingest/artifacts.ts'
 import { storeOutput } from './ingest/output-store.ts'
 import { onlyOne, type Work } from './only-one.ts'
 
 const NAME = 'reactors'
 const SAVE_EVERY_MS = 5_000
+const SHOW_EVERY_MS = 1_000
 
 type Parts = { config: Config; log: Log; store: EventStore; bus: Bus; pool: Pool }
 
@@ -78,7 +80,7 @@ async function begin({ config, log, store, bus, pool }: Parts): Promise<Work & {
   })
   const engine = new Engine({
     ...{ store, bus, log, after, clock: systemClock, ids: systemIds },
-    leaseSeconds: config.leaseSeconds,
+    ...{ leaseSeconds: config.leaseSeconds, firstExecutors: config.firstExecutors },
     storeOutput: chunks => storeOutput(pool, chunks),
   })
   let saved = after?.commit
@@ -89,6 +91,7 @@ async function begin({ config, log, store, bus, pool }: Parts): Promise<Work & {
     saved = position.commit
   }
   const saving = setInterval(() => void save().catch(() => {}), SAVE_EVERY_MS)
+  const showing = setInterval(() => void storePresence(pool, engine.takePresence()).catch(() => {}), SHOW_EVERY_MS)
   const running = engine
     .run()
     .catch(err => log.fatal({ err }, 'the log cannot be read on: nothing is given out any more'))
@@ -96,6 +99,7 @@ async function begin({ config, log, store, bus, pool }: Parts): Promise<Work & {
     engine,
     async stop() {
       clearInterval(saving)
+      clearInterval(showing)
       await save().catch(() => {})
       await engine.stop()
       await running

@@ -73,7 +73,7 @@ async function world(t: Test, leaseSeconds: number): Promise<World> {
     ...{ node, broker, pool, bus },
     newExecutor: () => {
       executors += 1
-      return new ExecutorSide(executorBus, `east-${executors}`)
+      return new ExecutorSide(executorBus, resources.enrol, `east-${executors}`)
     },
     async restartEngine() {
       await engine.stop()

@@ -1,6 +1,16 @@
 import type { z } from 'zod'
-import { type Bus, type BusMessage, type SubscribeOptions, type Subscription, subscribeJson } from '../infra/bus.ts'
 import {
+  type Bus,
+  type BusMessage,
+  errorHeader,
+  type SubscribeOptions,
+  type Subscription,
+  subscribeJson,
+} from '../infra/bus.ts'
+import {
+  type EnrolReply,
+  type EnrolRequest,
+  enrolRequest,
   type Heartbeat,
   type HeartbeatReply,
   heartbeat,
@@ -16,15 +26,18 @@ import {
 } from '../schemas/bus.ts'
 
 export type Served = {
+  enrol(request: EnrolRequest): Promise<EnrolReply>
   /** Answers the message itself, later. */
-  pull(request: PullRequest, message: BusMessage): void
-  heartbeat(beat: Heartbeat): Promise<HeartbeatReply>
+  pull(request: PullRequest, message: BusMessage): Promise<void>
+  /** Undefined when it has answered the message itself. */
+  heartbeat(beat: Heartbeat, message: BusMessage): Promise<HeartbeatReply | undefined>
   report(message: ReportMessage): Promise<ReportReply>
-  output(batch: OutputBatch): Promise<OutputReply>
+  output(batch: OutputBatch, message: BusMessage): Promise<OutputReply | undefined>
 }
 
 /** One queue group: where two processes believe to be the active one, each message still goes to one of them. */
 const QUEUE = 'reactors'
+const PULLS_AT_ONCE = 16
 const HEARTBEATS_AT_ONCE = 16
 const REPORTS_AT_ONCE = 256
 const OUTPUT_AT_ONCE = 64
@@ -38,7 +51,8 @@ export function serve(bus: Bus, served: Served): Subscription[] {
     options: SubscribeOptions = {},
   ) => subscribeJson(bus, subject, schema, handler, { queue: QUEUE, ...options })
   return [
-    on(subjects.pullAll, pullRequest, served.pull),
+    on(subjects.enrol, enrolRequest, served.enrol),
+    on(subjects.pullAll, pullRequest, served.pull, { concurrency: PULLS_AT_ONCE }),
     on(subjects.heartbeatAll, heartbeat, own(served.heartbeat), { concurrency: HEARTBEATS_AT_ONCE }),
     on(subjects.reportAll, reportMessage, own(served.report), { concurrency: REPORTS_AT_ONCE }),
     // A batch is up to 1 MiB: what waits beyond these is dropped and sent again.
@@ -49,11 +63,20 @@ export function serve(bus: Bus, served: Served): Subscription[] {
   ]
 }
 
+/** An expected answer, not a fault: it is told to whoever asked, and nobody else need hear of it. */
+export function refuse(
+  message: Pick<BusMessage, 'reply'>,
+  { code, detail }: { code: string; detail: string },
+): undefined {
+  message.reply(detail, { [errorHeader]: code })
+}
+
 /** The broker lets an executor publish under its own name only; what it says about itself must agree. */
-function own<T extends { executorId: string }, R>(handler: (payload: T) => Promise<R>) {
-  return async (payload: T, { subject }: BusMessage): Promise<R> => {
+function own<T extends { executorId: string }, R>(handler: (payload: T, message: BusMessage) => Promise<R>) {
+  return async (payload: T, message: BusMessage): Promise<R> => {
+    const { subject } = message
     if (subject.slice(subject.lastIndexOf('.') + 1) !== payload.executorId) throw new WrongSender(subject)
-    return handler(payload)
+    return handler(payload, message)
   }
 }
 

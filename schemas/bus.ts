@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { credentialKind, sealed, secretMaterial } from './credential.ts'
-import { base64, id, instant, name, sha256 } from './kernel.ts'
+import { programVersion, protocolNumber, publicKey } from './executor.ts'
+import { poolName } from './job.ts'
+import { base64, id, instant, name, sha256, tags } from './kernel.ts'
 import { attempt, epoch, executorId, hostKeyExpectation, n, outputStream, targetRunCommands } from './run.ts'
 import { stepRunId } from './steps/base.ts'
 import { renderedStep, shellVariables } from './steps/index.ts'
@@ -10,6 +12,7 @@ import { address, port } from './target.ts'
 export const subjects = {
   pull: (pool: string) => `opsc.dispatch.v1.pull.${pool}`,
   pullAll: 'opsc.dispatch.v1.pull.*',
+  enrol: 'opsc.enrol.v1',
   heartbeat: (executor: string) => `opsc.executor.v1.heartbeat.${executor}`,
   heartbeatAll: 'opsc.executor.v1.heartbeat.*',
   report: (executor: string) => `opsc.report.v1.${executor}`,
@@ -32,15 +35,47 @@ export const subjects = {
 
 const base64url = z.string().regex(/^[A-Za-z0-9_-]+$/)
 
-/** An executor asks for work; the dispatcher answers when it has some, or with none after `waitMs`. */
-export const pullRequest = z.strictObject({
+/** The protocol between executors and control plane that this program speaks. */
+export const PROTOCOL = 1
+/** Those a control plane of this version works with: an executor may be older or newer than it. */
+export const supportedProtocols: ReadonlySet<number> = new Set([PROTOCOL])
+
+/**
+ * An executor that is let in for the first time shows the token it was given and the key it will sign with.
+ * `signature`: Ed25519 by that key over `opsconductor enrol|<executorId>|<publicKey>|<version>|<protocol>|<token>`.
+ */
+export const enrolRequest = z.object({
+  executorId,
+  token: z.string().min(20).max(200),
+  publicKey,
+  version: programVersion,
+  protocol: protocolNumber,
+  signature: base64url,
+})
+/** `refused` is final for this token; without an answer it is asked again. */
+export const enrolReply = z.discriminatedUnion('status', [
+  z.strictObject({ status: z.literal('enrolled'), pool: poolName, labels: tags }),
+  z.strictObject({ status: z.literal('refused'), code: z.string(), detail: z.string() }),
+])
+
+/**
+ * An executor asks for work; the dispatcher answers when it has some, or with none after `waitMs`. Unknown fields are
+ * let through, so that a newer executor is told which protocol it should speak instead of which field is wrong.
+ * `signature`: Ed25519 by the enrolled key over `opsconductor pull|<executorId>|<instanceId>|<at>|<slots>|<pool>`;
+ * `at` is within a minute of the control plane's clock and later than in every request before.
+ */
+export const pullRequest = z.object({
   executorId,
   /** New at every start of the executor's process: tells a restart from a pause. */
   instanceId: id,
-  publicKey: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  publicKey,
   slots: z.int().min(1).max(1024),
   waitMs: z.int().min(0).max(30_000),
   labels: z.record(z.string(), z.string()).default({}),
+  version: programVersion,
+  protocol: protocolNumber,
+  at: instant,
+  signature: base64url,
 })
 export const assignment = z.strictObject({
   runId: id,
@@ -70,6 +105,8 @@ export const heartbeat = z.strictObject({
   executorId,
   instanceId: id,
   active: z.array(z.strictObject({ runId: id, n, epoch })).max(2048),
+  /** How many target runs it does at once. */
+  capacity: z.int().min(1).max(1024).optional(),
 })
 /** `cancel`: stop these; `forget`: these are no longer yours (lease expired), stop without reporting success. */
 export const heartbeatReply = z.strictObject({
@@ -79,6 +116,8 @@ export const heartbeatReply = z.strictObject({
   cancelSteps: z.array(z.strictObject({ runId: id, n, epoch, stepId: stepRunId })).optional(),
   /** Of paused runs: end the running step and give the rest back. */
   handBack: z.array(z.strictObject({ runId: id, n, epoch })).optional(),
+  /** Where it is to ask for work from now on. */
+  pool: poolName.optional(),
 })
 export const control = z.strictObject({
   /** `hand-back`: the running step may end, the rest is given back. */
@@ -228,6 +267,8 @@ export const releaseRequest = z.strictObject({
 export const releaseReply = z.union([z.strictObject({ enc: base64url, ciphertext: base64url }), vaultError])
 export const releasedSecret = secretMaterial
 
+export type EnrolRequest = z.output<typeof enrolRequest>
+export type EnrolReply = z.output<typeof enrolReply>
 export type PullRequest = z.output<typeof pullRequest>
 export type PullReply = z.output<typeof pullReply>
 export type Assignment = z.output<typeof assignment>

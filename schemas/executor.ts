@@ -33,6 +33,13 @@ const refusal = z.enum(['token-invalid', 'token-expired', 'key-revoked', 'signat
 
 /** What the control plane itself records of an executor: that it came with its token, what it runs, what was refused. */
 export const executorInternalCommands = {
+  /** Like create-enrolment-token, of a token that whoever set the system up has given to the executor already. */
+  'invite-executor': z.strictObject({
+    executorId,
+    tokenHash: sha256,
+    pool: poolName,
+    expiresSeconds: z.int().min(60),
+  }),
   'enrol-executor': z.strictObject({ executorId, tokenHash: sha256, publicKey, ...program }),
   'refuse-enrolment': z.strictObject({ executorId, publicKey, why: refusal }),
   'note-executor-version': z.strictObject({ executorId, ...program }),

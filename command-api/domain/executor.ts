@@ -37,6 +37,7 @@ export const executor: Decider<Executor, ExecutorCommand, ExecutorEvent, Executo
   evolve,
   decide(command, state, meta, facts) {
     if (command.type === 'create-enrolment-token') return issueToken(command.data, state, meta, facts)
+    if (command.type === 'invite-executor') return invite(command.data, state, meta)
     if (state.status === 'absent') throw new DomainError('executor-not-found', `no executor ${command.data.executorId}`)
     switch (command.type) {
       case 'enrol-executor':
@@ -64,6 +65,13 @@ function issueToken(data: DataOf<'create-enrolment-token'>, state: Executor, met
   if (state.status !== 'absent' && (state.token?.tokenHash === tokenHash || state.usedToken === tokenHash)) return []
   const expiresAt = new Date(Date.parse(meta.at) + expiresSeconds * 1000).toISOString()
   return [{ type: 'EnrolmentTokenIssued' as const, data: { executorId, tokenHash, pool, labels, expiresAt } }]
+}
+
+/** Only for one that never was: whoever can start the reactors cannot bring back what a person revoked. */
+function invite(data: DataOf<'invite-executor'>, state: Executor, meta: Meta): ExecutorEvent[] {
+  if (state.status !== 'absent' && state.status !== 'invited') return []
+  const { tokenHash, ...asked } = data
+  return issueToken({ ...asked, labels: {} }, state, meta, { tokenHash })
 }
 
 function enrol(data: DataOf<'enrol-executor'>, state: KnownExecutor, { at }: Meta): ExecutorEvent[] {

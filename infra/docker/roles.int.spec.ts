@@ -12,6 +12,7 @@ import { startContainerNats } from '../../test/support/container-nats.ts'
 import { startEventStore } from '../../test/support/event-store.ts'
 import { programOrSkip } from '../../test/support/packages.ts'
 import { freshDatabase } from '../../test/support/postgres.ts'
+import { sha256Hex } from '../ids.ts'
 
 // The roles of docker-compose.yml, each started with its own command, variables and secret files, in the order of the
 // file, on parts that listen on loopback instead of the containers' names.
@@ -78,10 +79,15 @@ t.test('every role starts, is healthy and stops as the compose file has it', { t
     mkdirSync(join(folder, name), { recursive: true, mode: 0o700 })
     return join(folder, name)
   }
+  const token = 'a token of forty characters and no more..'
+  const enrolling: Record<string, string> = {
+    ...{ enrolment_token: token, first_executors: `executor-1:default:${sha256Hex(token)}` },
+  }
   const secretFile = (name: string) => {
     const user = name.replace('nats_url_', '')
     const file = join(stateFolder('secrets'), name)
-    writeFileSync(file, name === 'postgres_url' ? database.url : nats.url(user))
+    const content = name.startsWith('nats_url_') ? nats.url(user) : (enrolling[name] ?? database.url)
+    writeFileSync(file, content)
     return file
   }
   const local = (value: string) => {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { brokerUsersFor } from '../embedded/supervisor/broker-users.ts'
+import { sha256Hex } from '../ids.ts'
 import { containerExecutor, passwordVariable } from './nats-config.ts'
 
 export type SecretsOptions = { folder: string; postgresHost?: string; natsHost?: string }
@@ -22,10 +23,15 @@ export function makeSecrets({ folder, postgresHost = 'postgres', natsHost = 'nat
 function secretFiles(postgresHost: string, natsHost: string): [string, string][] {
   const postgresPassword = password()
   const users = brokerUsersFor(containerExecutor, password)
+  const token = password()
+  const { executorId, pool } = containerExecutor
   return [
     ['postgres_password', postgresPassword],
     ['postgres_url', `postgres://opsconductor:${postgresPassword}@${postgresHost}:5432/opsconductor`],
     ['nats_passwords', users.map(user => `${passwordVariable(user.user)}: "${user.password}"`).join('\n')],
+    // The executor shows the token once; the reactors know its digest.
+    ['enrolment_token', token],
+    ['first_executors', `${executorId}:${pool}:${sha256Hex(token)}`],
     ...users.map((user): [string, string] => [
       `nats_url_${user.user}`,
       `nats://${user.user}:${user.password}@${natsHost}:4222`,

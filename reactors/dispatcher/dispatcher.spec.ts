@@ -57,8 +57,9 @@ function dispatching(t: Test) {
   t.teardown(() => dispatcher.stop())
   const answers: Array<[question: string, assignments: number]> = []
   const pull = (question: string, { instance = 'first', waitMs = 10_000, slots = 4 } = {}) => {
+    const signed = { version: '0.1.0', protocol: 1, at: '2030-01-01T00:00:00.000Z', signature: 'not looked at here' }
     const executor = { executorId: 'east-1', instanceId: derivedId('instance', instance), publicKey: 'k'.repeat(43) }
-    const request: PullRequest = { ...executor, slots, waitMs, labels: {} }
+    const request: PullRequest = { ...executor, slots, waitMs, labels: {}, ...signed }
     const reply = (data: string | Uint8Array) => {
       answers.push([question, JSON.parse(String(data)).assignments.length])
     }

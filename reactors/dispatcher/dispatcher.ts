@@ -86,6 +86,11 @@ export class Dispatcher {
     }
   }
 
+  /** Whoever waits under this name is sent away with nothing: it may no longer have what it asked for. */
+  dismiss(executorId: string): void {
+    for (const parked of this.#parked) if (parked.request.executorId === executorId) this.#answer(parked, [])
+  }
+
   /** Sends everybody away; resolves when what is being claimed is answered. */
   async stop(): Promise<void> {
     this.#stopped = true

@@ -21,7 +21,7 @@ t.test('executors store and fetch files over the bus', async t => {
   t.teardown(() => pool.end())
   await migrate(pool, log)
   const password = (user: string) => `password of ${user}`
-  const users = brokerUsersFor({ executorId: 'east-1', pool: 'default' }, password)
+  const users = brokerUsersFor({ executorId: 'east-1' }, password)
   const broker = await startBroker(t, { users })
   const connect = async (user: string) => {
     const bus = await connectBus({ url: broker.urlFor(user), name: user, log })

@@ -9,7 +9,15 @@ import type { ActiveRun, Claim } from '../runs/active-run.ts'
 import type { ActiveRuns } from '../runs/active-runs.ts'
 import { LeaseTable } from './lease-table.ts'
 
-type Options = { commands: Commands; runs: ActiveRuns; clock: Clock; log: Log; leaseSeconds: number }
+type Options = {
+  commands: Commands
+  runs: ActiveRuns
+  clock: Clock
+  log: Log
+  leaseSeconds: number
+  /** Nothing is waited for: what such an executor holds is over. */
+  isRevoked?(executorId: string): boolean
+}
 type Active = Heartbeat['active'][number]
 
 const TICK_MS = 500
@@ -75,12 +83,16 @@ export class Watchdog {
     if (now - this.#lastTick > STALL_MS) this.#table.forgive(now)
     this.#lastTick = now
     this.#table.prune(now)
-    if (this.#deaf) return
     for (const run of this.#options.runs.all()) {
       for (const [n, claim] of run.claims) {
-        if (this.#table.isOver(claim, now) && !this.#expiring.has(claim)) void this.#expire(run, n, claim)
+        if (this.#isLost(claim, now) && !this.#expiring.has(claim)) void this.#expire(run, n, claim)
       }
     }
+  }
+
+  #isLost(claim: Claim, now: number): boolean {
+    if (this.#options.isRevoked?.(claim.executorId)) return true
+    return !this.#deaf && this.#table.isOver(claim, now)
   }
 
   /** What this process knows may lag behind the log, so the log is asked before an executor is told to forget. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Bus, BusNoResponders, publishJson, requestJson, subscribeJson } from '../../infra/bus.ts'
+import { type Identity, newIdentity, pullSignedText } from '../../infra/identity.ts'
 import { systemIds } from '../../infra/ids.ts'
 import {
   type Assignment,
@@ -10,6 +11,7 @@ import {
   heartbeatReply,
   type OutputChunk,
   outputReply,
+  PROTOCOL,
   pullReply,
   type ReportMessage,
   type ReportReply,
@@ -18,6 +20,7 @@ import {
 } from '../../schemas/bus.ts'
 
 type Report = ReportMessage['report']
+type Enrol = (executorId: string, publicKey: string) => Promise<void>
 type Place = { runId: string; n: number; epoch: number }
 
 const now = () => new Date().toISOString()
@@ -28,11 +31,17 @@ export class ExecutorSide {
   readonly executorId: string
   instanceId = systemIds.next()
   readonly controls: Control[] = []
+  readonly identity: Identity = newIdentity()
   readonly #bus: Bus
+  readonly #enrol: Enrol
+  #enrolled: Promise<void> | undefined
+  #askedAt = 0
   #seq = 0
 
-  constructor(bus: Bus, executorId = 'east-1') {
+  /** `enrol` lets it in before it first asks for work. */
+  constructor(bus: Bus, enrol: Enrol, executorId = 'east-1') {
     this.#bus = bus
+    this.#enrol = enrol
     this.executorId = executorId
     subscribeJson(bus, subjects.control(executorId), control, message => void this.controls.push(message))
   }
@@ -43,11 +52,12 @@ export class ExecutorSide {
   }
 
   async pull(slots = 16, waitMs = 5_000): Promise<Assignment[]> {
-    const { executorId, instanceId } = this
-    const request = { executorId, instanceId, publicKey: 'k'.repeat(43), slots, waitMs }
+    this.#enrolled ??= this.#enrol(this.executorId, this.identity.publicKey)
+    await this.#enrolled
     const timeoutMs = waitMs + 5_000
     for (;;) {
       try {
+        const request = this.question(slots, waitMs)
         const reply = await requestJson(this.#bus, subjects.pull('default'), pullReply, request, { timeoutMs })
         return reply.assignments
       } catch (error) {
@@ -60,9 +70,17 @@ export class ExecutorSide {
 
   /** Asks and goes away before the answer. */
   pullAndVanish(slots = 16): void {
-    const { executorId, instanceId } = this
-    const request = { executorId, instanceId, publicKey: 'k'.repeat(43), slots, waitMs: 30_000 }
-    publishJson(this.#bus, subjects.pull('default'), request)
+    publishJson(this.#bus, subjects.pull('default'), this.question(slots, 30_000))
+  }
+
+  /** What it asks for work with; each one later than the one before. */
+  question(slots = 16, waitMs = 5_000, pool = 'default') {
+    const { executorId, instanceId, identity } = this
+    this.#askedAt = Math.max(this.#askedAt + 1, Date.now())
+    const at = new Date(this.#askedAt).toISOString()
+    const signature = identity.sign(pullSignedText({ executorId, instanceId, at, slots, pool }))
+    const program = { version: '0.1.0', protocol: PROTOCOL, publicKey: identity.publicKey }
+    return { executorId, instanceId, slots, waitMs, at, signature, ...program }
   }
 
   heartbeat(active: readonly Place[]): Promise<HeartbeatReply> {

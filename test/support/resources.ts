@@ -2,7 +2,7 @@ import { createDispatcher } from '../../command-api/dispatch.ts'
 import type { CommandOf, FactsOf } from '../../command-api/domain/index.ts'
 import { systemClock } from '../../infra/clock.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
-import { systemIds } from '../../infra/ids.ts'
+import { sha256Hex, systemIds } from '../../infra/ids.ts'
 import { type AnyEvent, streams } from '../../schemas/events.ts'
 import type { Meta } from '../../schemas/kernel.ts'
 
@@ -61,7 +61,16 @@ export function resourcesIn(store: EventStore) {
       await dispatcher.dispatch('run', { type: 'trigger-run', data }, { meta: meta(), facts })
       return runId
     },
-    async send<N extends 'run' | 'target' | 'credential'>(name: N, command: CommandOf<N>) {
+    /** Lets an executor in, as with a token. */
+    async enrol(executorId: string, publicKey: string, pool = 'default'): Promise<void> {
+      const tokenHash = sha256Hex(systemIds.next())
+      const invited = { executorId, tokenHash, pool, expiresSeconds: 3_600 }
+      const come = { executorId, tokenHash, publicKey, version: '0.1.0', protocol: 1 }
+      const none = { facts: undefined }
+      await dispatcher.dispatch('executor', { type: 'invite-executor', data: invited }, { meta: meta(), ...none })
+      await dispatcher.dispatch('executor', { type: 'enrol-executor', data: come }, { meta: meta(), ...none })
+    },
+    async send<N extends 'run' | 'target' | 'credential' | 'executor'>(name: N, command: CommandOf<N>) {
       // None of the commands sent this way asks for facts.
       await dispatcher.dispatch(name, command, { meta: meta(), facts: {} as FactsOf<N> })
     },

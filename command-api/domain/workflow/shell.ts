@@ -51,7 +51,7 @@ function read(text: string): ShellTemplate {
 
 export type RenderedCommand = { command: string; variables: Record<string, string> }
 
-/** Values all go with the command, which the target takes as one argument of at most 128 KiB. */
+/** Values travel with the command; what is longer belongs into a file. */
 const MOST_BYTES = 65_536
 
 /** @throws TemplateError */

@@ -28,6 +28,11 @@ export const members = {
 /** Names and types of what a step leaves behind beside its outcome and exit code. */
 export function outputTypes(step: Step): Record<string, string> {
   const declared = Object.entries(step.outputs ?? {}).map(([name, { as }]) => [name, as === 'json' ? 'dyn' : 'string'])
-  const own = step.uses === 'file.get' ? { sha256: 'string', bytes: 'int' } : {}
-  return { ...own, ...Object.fromEntries(declared) }
+  return { ...ownOutputs[step.uses], ...Object.fromEntries(declared) }
+}
+
+/** What a kind of step leaves behind without being told to. */
+const ownOutputs: Partial<Record<Step['uses'], Record<string, string>>> = {
+  'file.get': { sha256: 'string', bytes: 'int' },
+  'http.request': { status: 'int' },
 }

@@ -17,6 +17,8 @@ export type ServerConfigOptions = Omit<BrokerOptions, 'users' | 'host' | 'port' 
   include?: string
   /** `host:port`. Default `127.0.0.1:4222`. */
   listen?: string
+  /** Paths of the server's certificate and key; without it connections are not encrypted. */
+  tls?: { certificate: string; key: string }
   /** `host:port` of the monitoring endpoint for health checks. Default none. */
   monitor?: string
 }
@@ -26,7 +28,7 @@ export type ServerConfigOptions = Omit<BrokerOptions, 'users' | 'host' | 'port' 
  * Format: https://docs.nats.io/running-a-nats-service/configuration. Throws BrokerOptionsError.
  */
 export function natsServerConfig(options: ServerConfigOptions): string {
-  const { users = [], include, listen = '127.0.0.1:4222', monitor, ...limits } = options
+  const { users = [], include, listen = '127.0.0.1:4222', tls, monitor, ...limits } = options
   const settings = brokerSettings({ ...limits, users: users.map(user => ({ ...user, password: 'checked below' })) })
   const lines = [
     ...(include === undefined ? [] : [`include ${quoted(include)}`, '']),
@@ -39,9 +41,14 @@ export function natsServerConfig(options: ServerConfigOptions): string {
     `max_subscriptions: ${settings.maxSubscriptionsPerConnection}`,
     `write_deadline: ${quoted(`${settings.writeDeadlineMs}ms`)}`,
     `ping_interval: ${quoted(`${settings.pingIntervalMs}ms`)}`,
+    ...(tls === undefined ? [] : tlsLines(tls)),
     ...authorizationLines(users, settings),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function tlsLines({ certificate, key }: { certificate: string; key: string }): string[] {
+  return ['', 'tls {', `  cert_file: ${quoted(certificate)}`, `  key_file: ${quoted(key)}`, '  timeout: 5', '}']
 }
 
 function authorizationLines(users: readonly ServerConfigUser[], settings: BrokerSettings): string[] {

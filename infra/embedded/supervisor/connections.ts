@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { type Config, childEnvironment } from '../../config.ts'
+import { sha256Hex } from '../../ids.ts'
 import { certificateFileOf } from '../event-store/tls/certificate.ts'
 import type { BrokerUsers } from '../roles/broker.ts'
 import { brokerUserOf, brokerUsersFor } from './broker-users.ts'
@@ -18,6 +19,8 @@ export class Connections {
   readonly #config: Config
   readonly #nodePassword = password()
   readonly #brokerUsers: BrokerUsers
+  /** What the executor of this system shows to be let in when it never was. */
+  readonly #enrolmentToken = password()
   readonly #addresses = new Map<RoleName, string>()
 
   constructor(config: Config) {
@@ -65,10 +68,24 @@ export class Connections {
       OPSCONDUCTOR_PORT: this.#publicPort(role),
       OPSCONDUCTOR_NODE_CREDENTIALS: role === 'event-store-node' ? `${NODE_USER}:${this.#nodePassword}` : undefined,
       OPSCONDUCTOR_BROKER_USERS: role === 'broker' ? JSON.stringify(this.#brokerUsers) : undefined,
+      OPSCONDUCTOR_ENROLMENT_TOKEN: role === 'executor' ? this.#token() : undefined,
+      OPSCONDUCTOR_FIRST_EXECUTORS: role === 'workers' || role === 'reactors' ? this.#firstExecutors() : undefined,
       // Health answers of several roles on one machine cannot share a port.
       OPSCONDUCTOR_HEALTH_PORT: '0',
     }
     return childEnvironment(Object.fromEntries(Object.entries(own).filter(isSet)))
+  }
+
+  /** One that was asked for counts; else the one made here, which only the reactors of this system know of. */
+  #token(): string {
+    return this.#config.enrolmentToken?.reveal() ?? this.#enrolmentToken
+  }
+
+  /** The executor of this system needs nobody to ask for a token: the reactors know the digest of the one it has. */
+  #firstExecutors(): string {
+    const { executorId, pool, firstExecutors } = this.#config
+    const own = { executorId, pool, tokenHash: sha256Hex(this.#enrolmentToken) }
+    return [own, ...firstExecutors].map(each => `${each.executorId}:${each.pool}:${each.tokenHash}`).join(',')
   }
 
   #endpoint(role: RoleName): string | undefined {

@@ -1,0 +1,16 @@
+import type { Pool } from '../infra/postgres.ts'
+import type { Presence } from './fleet.ts'
+
+/** Shows when executors were last heard of. Lost with Postgres, and told anew by the next heartbeats. */
+export async function storePresence(pool: Pool, heard: readonly Presence[]): Promise<void> {
+  if (heard.length === 0) return
+  const column = <K extends keyof Presence>(name: K) => heard.map(each => each[name])
+  await pool.query(
+    `insert into reactors.executor_presence (executor_id, last_seen, instance_id, capacity, busy)
+     select * from unnest($1::text[], $2::timestamptz[], $3::uuid[], $4::int[], $5::int[])
+     on conflict (executor_id) do update set last_seen = excluded.last_seen,
+       instance_id = excluded.instance_id, capacity = excluded.capacity, busy = excluded.busy
+       where executor_presence.last_seen <= excluded.last_seen`,
+    [column('executorId'), column('lastSeen'), column('instanceId'), column('capacity'), column('busy')],
+  )
+}
