@@ -139,6 +139,8 @@ export class Engine {
     const run = this.#runs.apply(event)
     if (!run || !this.#live) return
     this.#changed.add(run)
+    const above = run.request.parent && this.#runs.get(run.request.parent.runId)
+    if (above) this.#changed.add(above)
     this.#tell(run, event)
   }
 
