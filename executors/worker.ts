@@ -56,10 +56,11 @@ export class Worker {
         ...this.#options,
         active: () => this.#options.spool.held(),
         capacity: this.#options.slots,
-        onReply: ({ cancel, forget, cancelSteps = [], pool }) => {
+        onReply: ({ cancel, forget, cancelSteps = [], handBack = [], pool }) => {
           this.#moveTo(pool)
           this.#cancel([...cancel, ...forget])
           for (const step of cancelSteps) this.#control({ kind: 'cancel-step', ...step })
+          for (const held of handBack) this.#control({ kind: 'hand-back', ...held })
         },
       },
       this.#ended.signal,
@@ -176,8 +177,15 @@ export class Worker {
   }
 
   #control({ kind, stepId, ...claim }: Control): void {
-    if (kind === 'cancel') this.#cancel([claim])
-    else this.#work.get(keyOf(claim))?.cancelStep(stepId)
+    const work = this.#work.get(keyOf(claim))
+    switch (kind) {
+      case 'cancel':
+        return work?.cancel()
+      case 'cancel-step':
+        return work?.cancelStep(stepId)
+      case 'hand-back':
+        return work?.drain()
+    }
   }
 
   #cancel(claims: Held[]): void {

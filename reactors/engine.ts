@@ -198,7 +198,8 @@ export class Engine {
   #tellOne(run: ActiveRun, kind: Control['kind'], n: number): void {
     const claim = run.claims.get(n)
     if (!claim) return
-    const control: Control = { kind, runId: run.runId, n, epoch: claim.epoch }
+    const stepId = kind === 'cancel-step' ? run.unwantedSteps.get(n) : undefined
+    const control: Control = { kind, runId: run.runId, n, epoch: claim.epoch, ...(stepId !== undefined && { stepId }) }
     quietly(() => publishJson(this.#options.bus, subjects.control(claim.executorId), control))
   }
 }

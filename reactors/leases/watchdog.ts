@@ -59,6 +59,7 @@ export class Watchdog {
     this.#table.heard(executorId, instanceId, now)
     const cancel: Active[] = []
     const handBack: Active[] = []
+    const cancelSteps: NonNullable<HeartbeatReply['cancelSteps']> = []
     const doubtful: Active[] = []
     for (const each of active) {
       const run = this.#options.runs.get(each.runId)
@@ -67,10 +68,12 @@ export class Watchdog {
         this.#table.listed(claim, now)
         if (isBeingCancelled(run, each.n)) cancel.push(each)
         else if (run.paused) handBack.push(each)
+        const stepId = run.unwantedSteps.get(each.n)
+        if (stepId !== undefined) cancelSteps.push({ ...each, stepId })
       } else doubtful.push(each)
     }
     const over = await Promise.all(doubtful.map(each => this.#isOver(executorId, each)))
-    return { cancel, forget: doubtful.filter((_, i) => over[i]), handBack }
+    return { cancel, forget: doubtful.filter((_, i) => over[i]), handBack, cancelSteps }
   }
 
   /** A report is a sign of life for the claim it is about. */

@@ -40,6 +40,8 @@ export class ActiveRun {
   readonly delayed = new Map<number, Delay>()
   readonly attention = new Set<number>()
   readonly gates = new Map<string, Gate>()
+  /** The running steps somebody wants stopped. */
+  readonly unwantedSteps = new Map<number, string>()
   /** Target runs somebody wants stopped. */
   readonly unwanted = new Set<number>()
   /** When each target run that has begun did so. */
@@ -221,6 +223,7 @@ export class ActiveRun {
   /** A step is over on a target; its claim too when that was all it was for. */
   stepOver(n: number, stepId: string, byClaim: boolean): void {
     this.passage.passed(n, stepId)
+    this.unwantedSteps.delete(n)
     const claim = this.claims.get(n)
     if (!byClaim || !claim) return
     claim.started = false
@@ -252,6 +255,7 @@ export class ActiveRun {
     this.#set(n, ending)
     this.#counts[ending] += 1
     this.unwanted.delete(n)
+    this.unwantedSteps.delete(n)
     this.begunAt.delete(n)
     this.passage.ended(n)
     this.#leaveGroup(n)
@@ -296,7 +300,8 @@ export class ActiveRun {
 
   #peek(): number | undefined {
     for (const n of this.requeued) return n
-    return this.stopped ? undefined : this.#nextFresh()
+    // Too many failures stop it before the log says so.
+    return this.stopped || this.tooManyFailed ? undefined : this.#nextFresh()
   }
 
   #nextFresh(): number | undefined {

@@ -76,6 +76,8 @@ const folds: Folds = {
     run.freed(n)
   },
   CompensationStarted: (run, { n }) => run.freed(n),
+  StepCancellationRequested: (run, { n, stepId }) => run.unwantedSteps.set(n, stepId),
+  StepAttemptFailed: (run, { n }) => run.unwantedSteps.delete(n),
   TargetRunCancellationRequested: (run, { n }) => run.unwanted.add(n),
   TargetRunHandedBack: requeue,
   LeaseExpired: requeue,
