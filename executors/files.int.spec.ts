@@ -123,6 +123,21 @@ t.test('files go to a target and come from it', async t => {
     t.equal(readFileSync(file).length, 100_000)
   })
 
+  await t.test('a server that cannot replace a file in one step', async t => {
+    const config = ['Subsystem sftp internal-sftp -P posix-rename,fsync']
+    const plain = await startExecutor(t, { sshd: { config } })
+    const file = at('plain')
+    const first = await plain.plane.report('succeed-step', plain.run([put({ path: file, content: 'one' })]))
+    t.match(first.outputs, { changed: true })
+    const second = await plain.plane.report('fail-step', plain.run([put({ path: file, content: 'two' })]))
+    t.match(second, { class: 'file-transfer', detail: /cannot replace a file in one step/ })
+    t.equal(readFileSync(file, 'utf8'), 'one')
+    t.notOk(readdirSync(folder).some(name => name.includes('.opsc-')))
+    const none = await startExecutor(t, { sshd: { config: ['Subsystem other /bin/false'] } })
+    const failed = await none.plane.report('fail-step', none.run([put({ path: file, content: 'two' })]))
+    t.match(failed, { class: 'file-transfer', detail: /offers no file transfer/ })
+  })
+
   const onceAt = (wanted: number, act: () => void) => {
     plane.onArtifactChunk = index => {
       if (index !== wanted) return

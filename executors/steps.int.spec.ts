@@ -281,6 +281,26 @@ t.test('a step of unknown outcome is asked about first', async t => {
   })
 })
 
+t.test('what may not be done is not begun', async t => {
+  if (!programOrSkip(t, 'openssh-server')) return
+  const asked: unknown[] = []
+  const { plane, run } = await startExecutor(t, {
+    mayRun: async ({ action, variables }, environment) => {
+      asked.push({ action, variables, environment })
+      return environment === 'production' ? { allowed: false, detail: 'rule no-shutdown' } : { allowed: true }
+    },
+  })
+  const file = path.join(t.testdir(), 'effect')
+  const of = run([command(`touch ${file}`, { variables: { opsc_1: 'v' } })], { environment: 'production' })
+  t.match(await plane.report('fail-step', of), { class: 'policy-denied', detail: 'rule no-shutdown' })
+  t.match(asked, [{ action: { uses: 'ssh.command' }, variables: { opsc_1: 'v' }, environment: 'production' }])
+  const verify = { stepId: 'do', attempt: 1, check: `touch ${file}` }
+  const check = run([command('true')], { environment: 'production', verify })
+  t.match(await plane.report('report-check', check), { verdict: 'unclear', detail: 'rule no-shutdown' })
+  t.notOk(existsSync(file))
+  await plane.report('succeed-step', run([command('true')], { environment: 'test' }))
+})
+
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>
 
 async function serve(t: Test, handler: Handler): Promise<string> {

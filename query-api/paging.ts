@@ -25,6 +25,8 @@ export type Sort = {
 
 export const textValue = z.string().max(1000)
 export const uuidValue = z.uuid()
+/** The id of any resource: a UUID, or a name as executors have. */
+export const idValue = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
 export const bigintValue = z.string().regex(/^-?\d{1,19}$/)
 export const intValue = z.int()
 

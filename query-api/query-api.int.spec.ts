@@ -7,10 +7,11 @@ import { sha256Hex } from '../infra/ids.ts'
 import { subjects } from '../schemas/bus.ts'
 import { streams } from '../schemas/events.ts'
 import { matchesLabels, parseLabelExpression } from '../schemas/label-expression.ts'
-import { History, ids, variedHistory } from '../test/support/made-up-log.ts'
+import { History, ids } from '../test/support/made-up-log.ts'
 import { freshDatabase } from '../test/support/postgres.ts'
 import { serveQueries } from '../test/support/query-api.ts'
 import { freshReadModel } from '../test/support/read-model.ts'
+import { variedHistory } from '../test/support/varied-log.ts'
 
 const authorization = 'Bearer reader'
 type Page = { items: Array<Record<string, string>>; next: string | null }
@@ -19,6 +20,9 @@ t.test('what was made up is answered in the declared shape', async t => {
   const model = await freshReadModel(t)
   const { http } = await serveQueries(t, model.url)
   const history = variedHistory(300)
+  const invited = { executorId: 'executor-1', pool: 'default', labels: { zone: 'a' }, tokenHash: sha256Hex('token') }
+  const data = { ...invited, expiresAt: '2026-01-02T00:00:00.000Z' }
+  history.add(streams.executor('executor-1'), { type: 'EnrolmentTokenIssued', data })
   await model.project(history.events)
   const runId = ids.run(0)
   const paths = {
@@ -36,6 +40,10 @@ t.test('what was made up is answered in the declared shape', async t => {
     '/v1/jobs/:id/blame': `/v1/jobs/${ids.job(0)}/blame`,
     '/v1/jobs/:id/versions': `/v1/jobs/${ids.job(0)}/versions`,
     '/v1/jobs/:id/versions/:version': `/v1/jobs/${ids.job(0)}/versions/1`,
+    '/v1/executors': '/v1/executors',
+    '/v1/executors/:id': '/v1/executors/executor-1',
+    '/v1/executors/:id/history': '/v1/executors/executor-1/history',
+    '/v1/executors/:id/blame': '/v1/executors/executor-1/blame',
     '/v1/runs': `/v1/runs?jobId=${ids.job(0)}&targetId=${ids.target(1)}`,
     '/v1/runs/:id': `/v1/runs/${runId}`,
     '/v1/runs/:id/target-runs': `/v1/runs/${runId}/target-runs?status=succeeded`,
@@ -49,7 +57,9 @@ t.test('what was made up is answered in the declared shape', async t => {
     '/v1/audit/:position': '/v1/audit/7',
     '/v1/status': '/v1/status',
   }
-  const described = describedRoutes(http).filter(route => route.operation.tag !== 'live' && !route.url.endsWith('.raw'))
+  const described = describedRoutes(http).filter(
+    ({ url, operation }) => !/^(live|artifacts)$/.test(operation.tag) && !url.endsWith('.raw'),
+  )
   t.same(described.map(route => route.url).sort(), Object.keys(paths).sort(), 'every route is asked')
   for (const { url, operation } of described) {
     const answer = await http.inject({ url: paths[url as keyof typeof paths], headers: { authorization } })
@@ -194,7 +204,7 @@ const hostile = [
   '%',
   '\u0000',
   'a'.repeat(5000),
-  Buffer.from(JSON.stringify(['name', "x' or '1'='1", 'not-a-uuid'])).toString('base64url'),
+  Buffer.from(JSON.stringify(['name', "x' or '1'='1", "not ' an id"])).toString('base64url'),
   Buffer.from(JSON.stringify(['name', 'x', ids.target(0), 'more'])).toString('base64url'),
   Buffer.from(JSON.stringify({ name: 'name' })).toString('base64url'),
 ]

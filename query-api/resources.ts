@@ -14,6 +14,7 @@ import {
   after,
   Conditions,
   cursor,
+  idValue,
   limit,
   orderBy,
   page,
@@ -106,10 +107,10 @@ async function withPresence(db: Query, items: ReadonlyArray<Record<string, unkno
 
 const byName = [
   { sql: 'name', type: 'text', value: textValue },
-  { sql: 'id', type: 'text', value: textValue },
+  { sql: 'id', type: 'text', value: idValue },
 ] as const
 /** Ids begin with the time they were made. */
-const byId = [{ sql: 'id', type: 'text', value: textValue }] as const
+const byId = [{ sql: 'id', type: 'text', value: idValue }] as const
 const sorts: readonly Sort[] = [
   { name: 'name', columns: byName, descending: false },
   { name: '-name', columns: byName, descending: true },

@@ -84,6 +84,8 @@ export const releaseEvents = {
       'unknown-version',
       'wrong-signature',
       'not-this-credential',
+      'executor-revoked',
+      'executor-not-enrolled',
       /** What is stored is not what was sealed: moved, changed, or gone. Somebody has been at the database. */
       'damaged-secret',
     ]),

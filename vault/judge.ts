@@ -7,6 +7,7 @@ import { NotAuthentic } from './aes-gcm.ts'
 import { type Claim, findClaim } from './claim.ts'
 import type { CredentialReader } from './credential-status.ts'
 import { openEnvelope } from './envelope.ts'
+import type { ExecutorReader } from './executor-status.ts'
 import type { KekProvider } from './kek.ts'
 import type { SecretStore } from './secret-store.ts'
 
@@ -18,6 +19,7 @@ export type JudgeDeps = {
   secrets: SecretStore
   keks: KekProvider
   credential: CredentialReader
+  executor: ExecutorReader
 }
 
 /**
@@ -36,6 +38,8 @@ export async function judge(
     return { denied: 'wrong-signature' }
   }
   if (!holds) return { denied: 'stale-epoch', claim }
+  const standing = await standingOf(deps.executor, claim)
+  if (standing) return { denied: standing, claim }
   const { credential } = claim.data
   if (credential?.credentialId !== request.credentialId || credential.version !== request.version) {
     return { denied: 'not-this-credential', claim }
@@ -44,6 +48,15 @@ export async function judge(
   if (typeof sealId !== 'string') return { ...sealId, claim }
   const plaintext = await open(deps, { credentialId: request.credentialId, version: request.version, sealId })
   return plaintext ? { claim, plaintext } : { denied: 'damaged-secret', claim }
+}
+
+/** A claim was given to an enrolled executor; what became of the executor since counts as well. */
+async function standingOf(executor: ExecutorReader, { data }: Claim): Promise<DenialCode | undefined> {
+  let status = await executor(data.executorId)
+  // One that was enrolled a moment ago must not be denied because of a reading from before it.
+  if (status.publicKey !== data.executorKey) status = await executor(data.executorId, { fresh: true })
+  if (status.revoked) return 'executor-revoked'
+  return status.publicKey === data.executorKey ? undefined : 'executor-not-enrolled'
 }
 
 async function sealIdOf(

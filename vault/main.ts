@@ -9,6 +9,7 @@ import { createPool, migrate, type Pool } from '../infra/postgres.ts'
 import { releaseRequest, sealRequest, subjects } from '../schemas/bus.ts'
 import { credentialReader } from './credential-status.ts'
 import { denialLimit } from './denial-limit.ts'
+import { executorReader } from './executor-status.ts'
 import type { KekProvider } from './kek.ts'
 import { migrations } from './migrations.ts'
 import { openKek } from './open-kek.ts'
@@ -42,6 +43,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const releasing = {
     ...{ store, secrets, keks, log, clock: systemClock },
     credential: credentialReader(store, systemClock.monotonic),
+    executor: executorReader(store, systemClock.monotonic),
     denials: denialLimit(systemClock.monotonic),
   }
   const answered = answering(log)

@@ -51,6 +51,8 @@ const told: Record<Denial['denied'], string> = {
   'not-this-credential': 'the claim is for another credential or version',
   revoked: 'the credential is revoked',
   'unknown-version': 'the credential has no such version',
+  'executor-revoked': 'the executor is revoked',
+  'executor-not-enrolled': 'the executor is not enrolled with the key of the claim',
   'damaged-secret': 'what is stored is not what was sealed',
 }
 

@@ -8,6 +8,7 @@ import { type AnyEvent, streams } from '../schemas/events.ts'
 import { type Ask, vaultBench } from '../test/support/vault.ts'
 import { credentialReader } from './credential-status.ts'
 import { denialLimit } from './denial-limit.ts'
+import { executorReader } from './executor-status.ts'
 import { fileKekProvider } from './kek.ts'
 import { release } from './release.ts'
 import { secretStore } from './secret-store.ts'
@@ -120,6 +121,18 @@ t.test('who may not have it is told why, and so is the log', async t => {
   await denied('a claim without a credential', 'not-this-credential', bare)
 
   await denied('a version that never was', 'unknown-version', await claimedAsk({ version: 2 }))
+  const carl = bench.identity('carl')
+  const ofCarl = { ...(await newAsk()), executorId: 'carl' }
+  await claim(ofCarl, carl)
+  const gone: AnyEvent = { type: 'ExecutorRevoked', data: { executorId: 'carl', reason: 'stolen' } }
+  await append(streams.executor('carl'), gone)
+  await denied('a revoked executor', 'executor-revoked', ofCarl, carl)
+  const ofDora = { ...(await newAsk()), executorId: 'dora' }
+  await claim(ofDora, bench.identity('dora'))
+  await bench.enrol('dora', bench.identity('dora-again'))
+  const dora = bench.identity('dora')
+  await denied('with a key that is no longer its own', 'executor-not-enrolled', ofDora, dora)
+
   const revoked = await claimedAsk()
   await append(streams.credential(revoked.credentialId), {
     type: 'CredentialRevoked',
@@ -213,6 +226,7 @@ t.test('without the log nothing is released', async t => {
     secrets: secretStore(pool),
     keks: fileKekProvider(loadKekFile(`${kekFile.dataDir}-keys/kek.json`, kekFile)),
     credential: credentialReader(store, systemClock.monotonic),
+    executor: executorReader(store, systemClock.monotonic),
     denials: denialLimit(systemClock.monotonic),
     clock: systemClock,
     log: bench.log,

@@ -93,8 +93,17 @@ export class SftpSession {
       await this.#ask<void>(done => this.#sftp.ext_openssh_rename(from, to, done))
     } catch (error) {
       if (!(error instanceof Unsupported)) throw error
-      // By the protocol this one does not replace anything: it fails where the name is taken.
+      await this.#rename(from, to)
+    }
+  }
+
+  /** By the protocol it does not replace anything: it fails where the name is taken. */
+  async #rename(from: string, to: string): Promise<void> {
+    try {
       await this.#ask<void>(done => this.#sftp.rename(from, to, done))
+    } catch (error) {
+      if (!(error instanceof SftpRefused)) throw error
+      throw new SftpRefused(error.code, `${error.message}: the server cannot replace a file in one step`)
     }
   }
 

@@ -89,10 +89,18 @@ export class ExecutorSide {
     return requestJson(this.#bus, subjects.heartbeat(executorId), heartbeatReply, beat, { timeoutMs: 5_000 })
   }
 
-  report(report: Report, reportId = systemIds.next()): Promise<ReportReply> {
+  async report(report: Report, reportId = systemIds.next()): Promise<ReportReply> {
     const { executorId, instanceId } = this
     const message: ReportMessage = { reportId, executorId, instanceId, sentAt: now(), report }
-    return requestJson(this.#bus, subjects.report(executorId), reportReply, message, { timeoutMs: 10_000 })
+    for (;;) {
+      try {
+        return await requestJson(this.#bus, subjects.report(executorId), reportReply, message, { timeoutMs: 10_000 })
+      } catch (error) {
+        // As with a question for work.
+        if (!(error instanceof BusNoResponders)) throw error
+        await delay(20)
+      }
+    }
   }
 
   startStep({ runId, n, epoch }: Place, stepId = 'uptime', attempt = 1, reportId = systemIds.next()) {

@@ -1,10 +1,8 @@
-import { derivedId } from '../../infra/ids.ts'
 import { streams } from '../../schemas/events.ts'
 import type { RunEvent, TargetRunEvent } from '../../schemas/run.ts'
-import { type History, ids } from './made-up-log.ts'
+import { digest, type History, ids } from './made-up-log.ts'
 
-const digest = (text: string) => derivedId(text).replaceAll('-', '').repeat(2)
-export const madeUpOutput = { bytes: 12, chunks: 1, sha256: digest('output'), truncated: false }
+const madeUpOutput = { bytes: 12, chunks: 1, sha256: digest('output'), truncated: false }
 const AT = '2026-01-01T00:00:00.123456Z'
 const LATER = '2026-01-02T00:00:00.000Z'
 

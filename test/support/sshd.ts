@@ -151,7 +151,7 @@ function configuration(folder: string, addresses: string[], port: number, types:
     'SetEnv SHLVL=2',
     'MaxStartups 2000:30:4000',
     `MaxSessions ${options.maxSessions ?? 10}`,
-    'Subsystem sftp internal-sftp',
+    ...(options.config?.some(line => line.startsWith('Subsystem ')) ? [] : ['Subsystem sftp internal-sftp']),
     '',
   ].join('\n')
 }

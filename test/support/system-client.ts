@@ -45,7 +45,7 @@ export class SystemClient {
     return targetId
   }
 
-  async job(steps: StepBody[], more: { maxParallel?: number } = {}): Promise<string> {
+  async job(steps: StepBody[], more: { maxParallel?: number; pool?: string } = {}): Promise<string> {
     const jobId = randomUUID()
     await this.http.command('define-job', { jobId, name: 'spec', steps, ...more })
     return jobId

@@ -114,8 +114,21 @@ function sides(store: EventStore, bus: Bus) {
     })
     return sealed
   }
-  const claim = (of: Ask, executor: Identity, credential: { credentialId: string; version: number } | null = of) =>
-    append(streams.targetRun(of.runId, of.n), {
+  const enrolled = new Set<string>()
+  const enrol = async (executorId: string, { publicKey }: Identity): Promise<void> => {
+    if (enrolled.has(`${executorId} ${publicKey}`)) return
+    enrolled.add(`${executorId} ${publicKey}`)
+    const program = { version: '0.1.0', protocol: 1, tokenHash: 'ab'.repeat(32) }
+    const data = { executorId, publicKey, pool: 'default', labels: {}, ...program }
+    await append(streams.executor(executorId), { type: 'ExecutorEnrolled', data })
+  }
+  const claim = async (
+    of: Ask,
+    executor: Identity,
+    credential: { credentialId: string; version: number } | null = of,
+  ) => {
+    await enrol(of.executorId, executor)
+    await append(streams.targetRun(of.runId, of.n), {
       type: 'TargetRunClaimed',
       data: {
         runId: of.runId,
@@ -130,6 +143,7 @@ function sides(store: EventStore, bus: Bus) {
         target: { name: 'db1', address: '127.0.0.1', port: 22 },
       },
     })
+  }
   const sendAsk = (request: ReleaseRequest) => requestJson(bus, subjects.vaultRelease, releaseReply, request, TIMEOUT)
   /** As an executor does it. Answers the opened secret, or the refusal. */
   const ask = async (of: Ask, executor: Identity, change: Partial<ReleaseRequest> = {}) => {
@@ -146,7 +160,7 @@ function sides(store: EventStore, bus: Bus) {
   }
   const released = async (of: { runId: string; n: number }) =>
     (await store.read(streams.release(of.runId, of.n))).events
-  return { append, publicKey, sealRaw, seal, addVersion, claim, sendAsk, ask, released }
+  return { append, enrol, publicKey, sealRaw, seal, addVersion, claim, sendAsk, ask, released }
 }
 
 function toNewEvent(event: AnyEvent): NewEvent {
