@@ -178,14 +178,9 @@ export class Worker {
 
   #control({ kind, stepId, ...claim }: Control): void {
     const work = this.#work.get(keyOf(claim))
-    switch (kind) {
-      case 'cancel':
-        return work?.cancel()
-      case 'cancel-step':
-        return work?.cancelStep(stepId)
-      case 'hand-back':
-        return work?.drain()
-    }
+    if (kind === 'cancel') work?.cancel()
+    else if (kind === 'cancel-step') work?.cancelStep(stepId)
+    else work?.drain()
   }
 
   #cancel(claims: Held[]): void {

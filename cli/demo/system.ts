@@ -14,15 +14,16 @@ export async function openSystem(url: string): Promise<System> {
   const revoke = key.id ? () => runSelf(['admin-key', 'remove', key.id ?? '']).then(() => {}) : async () => {}
   if (await isReady(url)) return { url, apiKey: key.key, started: false, leave: () => {}, stop: revoke }
   const child = startSelf(['up'], 'ignore')
+  let address: string
   try {
-    await untilReady(child, url)
+    address = await untilReady(child, url)
   } catch (error) {
     await stop(child)
     await revoke()
     throw error
   }
   return {
-    url,
+    url: address,
     apiKey: key.key,
     started: true,
     leave: () => {
@@ -50,9 +51,12 @@ async function isReady(url: string): Promise<boolean> {
   }
 }
 
-async function untilReady(child: ChildProcess, url: string): Promise<void> {
+/** Answers where it can be reached: as it says itself, for the port may have been left to the system. */
+async function untilReady(child: ChildProcess, asked: string): Promise<string> {
   const tail: string[] = []
+  let url = asked
   const remember = (data: Buffer) => {
+    url = /(http:\/\/\S+)\/docs/.exec(data.toString())?.[1] ?? url
     tail.push(...data.toString().split('\n').filter(Boolean))
     tail.splice(0, tail.length - 20)
   }
@@ -67,4 +71,5 @@ async function untilReady(child: ChildProcess, url: string): Promise<void> {
       note(`  still starting (${waited / 1000} s); the first start prepares the database`)
     await new Promise(resolve => setTimeout(resolve, POLL_MS))
   }
+  return url
 }
