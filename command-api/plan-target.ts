@@ -45,7 +45,7 @@ function told(preview: Preview): Omit<PlannedOnTarget, 'stepId'> {
   switch (preview.kind) {
     case 'rendered': {
       const { step, ifWaitsFor } = preview
-      const does = step.action.uses === 'wait.time' ? 'waits' : 'runs'
+      const does = step.action.uses === 'wait.time' ? ('waits' as const) : ('runs' as const)
       const when = ifWaitsFor.length > 0 ? { does: 'may-run' as const, why: dependsOn(ifWaitsFor) } : { does }
       return { ...when, text: renderedText(step), ...stdinOf(step) }
     }
