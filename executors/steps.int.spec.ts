@@ -4,6 +4,8 @@ import { createServer as createHttp, type IncomingMessage, type ServerResponse }
 import { type AddressInfo, createServer as createTcp } from 'node:net'
 import path from 'node:path'
 import t, { type Test } from 'tap'
+import type { Assignment } from '../schemas/bus.ts'
+import type { RenderedStep } from '../schemas/steps/index.ts'
 import { command, pids, startExecutor, step } from '../test/support/executor.ts'
 import { programOrSkip } from '../test/support/packages.ts'
 import { isAlive } from '../test/support/process-tree.ts'
@@ -302,7 +304,7 @@ t.test('what the safety checks speak against is not begun', async t => {
   await refused(step('ssh.script', script), anywhere, /delete-system-root/)
   const values = command(`rm ${kept}; false && rm -rf "\${opsc_1}"`, { variables: { opsc_1: '/etc' } })
   await refused(values, anywhere, /delete-system-root/)
-  const probe = { probe: { kind: 'command', command: `rm ${kept}; rm -rf /etc/none/../` } }
+  const probe = { probe: { kind: 'command', command: `rm ${kept}; false && rm -rf /etc` } }
   await refused(step('wait.until', probe), anywhere, /delete-system-root/)
   const verify = { stepId: 'do', attempt: 1, check: `rm ${kept}; false && reboot` }
   const check = run([command('true')], { verify })
