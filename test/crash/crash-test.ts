@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -32,6 +32,8 @@ export type CrashTestOptions = {
   outageSeconds: number
   /** How often each kind of fault comes. */
   rounds: number
+  /** Where to leave what the processes printed and the events of stuck runs. */
+  keep?: string
   say(line: string): void
 }
 export type Verdict = {
@@ -86,7 +88,13 @@ async function inFolder(t: Teardown, folder: string, options: CrashTestOptions):
   const disks = mountDisks(t, folder)
   const folderOf = (name: Disk) => path.join(folder, 'disks', name)
   const deployment = await deploy(t, {
-    ...{ folder, leaseSeconds: LEASE_SECONDS, executorFolder: folderOf, eventStoreFolder: folderOf('event-store') },
+    ...{
+      folder,
+      logs: options.keep ?? path.join(folder, 'logs'),
+      leaseSeconds: LEASE_SECONDS,
+      executorFolder: folderOf,
+      eventStoreFolder: folderOf('event-store'),
+    },
   })
   const { targetIds, ssh } = await targets(t, deployment)
   const watch = new LogWatch(deployment.eventStoreUrl)
@@ -143,6 +151,7 @@ async function inFolder(t: Teardown, folder: string, options: CrashTestOptions):
     ...{ rebuild: await rebuildProjections(deployment, folder), seconds: seconds(begun), diskFaults: disks.size > 0 },
     acks: ledger.acks,
   })
+  if (options.keep) await keepEvents(deployment, verdict.stuck, options.keep)
   return verdict
 }
 
@@ -203,6 +212,16 @@ async function judge(deployment: Deployment, evidence: Evidence): Promise<Verdic
     stuck: [...ended].filter(([, type]) => type === undefined).map(([runId]) => runId),
     log: brokenLog(log),
     output: await brokenOutput(log, deployment.postgresUrl),
+  }
+}
+
+async function keepEvents({ eventStoreUrl }: Deployment, runIds: readonly string[], folder: string): Promise<void> {
+  const log = await readLog(eventStoreUrl)
+  for (const runId of runIds) {
+    const lines = log.flatMap(({ stream, type, data, recordedAt }) =>
+      stream.includes(runId) ? `${recordedAt} ${stream} ${type} ${JSON.stringify(data)}\n` : [],
+    )
+    writeFileSync(path.join(folder, `run-${runId}.log`), lines.join(''))
   }
 }
 

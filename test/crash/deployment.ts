@@ -22,6 +22,8 @@ export type LineName = `${Client} ${Dependency}` | `${Executor} broker`
 type Teardown = { teardown(fn: () => unknown): unknown }
 type Options = {
   folder: string
+  /** What the processes print is kept here. */
+  logs: string
   leaseSeconds: number
   executorFolder(name: Executor): string
   eventStoreFolder: string
@@ -44,8 +46,7 @@ const secret = () => randomBytes(24).toString('base64url')
 
 /** Every role in a process of its own, three executors, and a line that can be held and cut between any two of them. */
 export async function deploy(t: Teardown, options: Options): Promise<Deployment> {
-  const { folder } = options
-  const logs = path.join(folder, 'logs')
+  const { folder, logs } = options
   const apiKeysFile = path.join(folder, 'api-keys.json')
   mkdirSync(logs, { recursive: true })
   const apiKey = createApiKey(apiKeysFile, 'crash test', { now: new Date().toISOString() })
@@ -151,7 +152,7 @@ const portOf = (url: string) => new URL(url).port
 
 /** The users of the embedded broker, where each executor has a name and a place for answers of its own. */
 function brokerUsers() {
-  const usersOf = (executorId: string) => brokerUsersFor({ executorId, pool: 'default' }, secret)
+  const usersOf = (executorId: string) => brokerUsersFor({ executorId }, secret)
   const ours = executors.flatMap(name =>
     usersOf(name)
       .filter(({ user }) => user === 'executor')

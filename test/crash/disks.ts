@@ -11,7 +11,10 @@ export function mountDisk(t: Teardown, folder: string, megabytes: number): boole
   if (!isRoot) return false
   const options = ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0700`, 'tmpfs', folder]
   if (spawnSync('mount', options, { stdio: 'ignore' }).status !== 0) return false
-  t.teardown(() => spawnSync('umount', ['-l', folder], { stdio: 'ignore' }))
+  const unmount = () => spawnSync('umount', ['-l', folder], { stdio: 'ignore' })
+  t.teardown(unmount)
+  // Also when the test is broken off.
+  process.once('exit', unmount)
   return true
 }
 
