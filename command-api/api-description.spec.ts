@@ -5,6 +5,7 @@ import { systemClock } from '../infra/clock.ts'
 import { connectEventStore } from '../infra/event-store/client.ts'
 import { createHttpServer, registerDocs } from '../infra/http/index.ts'
 import { systemIds } from '../infra/ids.ts'
+import { createVerdicts } from '../infra/safety/verdicts.ts'
 import { commands } from '../schemas/commands.ts'
 import { registerCommandApi } from './app.ts'
 import { createDispatcher } from './dispatch.ts'
@@ -18,6 +19,7 @@ const catalogue = {
   live: false,
   current: async () => {},
   select: () => [],
+  target: () => undefined,
   credential: () => undefined,
   stop: async () => {},
 }
@@ -34,6 +36,7 @@ registerCommandApi(http, {
   ids: systemIds,
   log,
   refusals,
+  verdicts: createVerdicts(),
 })
 registerDocs(http)
 t.teardown(() => http.close())

@@ -136,7 +136,7 @@ const commandProblems: ProblemCode[] = [
 const problemsOf: Record<Category, ProblemCode[]> = {
   target: ['target-not-found', 'target-already-exists', 'target-decommissioned', 'too-many-tags'],
   credential: ['credential-not-found', 'credential-already-exists', 'credential-revoked', 'vault-unavailable'],
-  job: ['job-not-found', 'job-already-exists', 'job-archived', 'invalid-workflow'],
+  job: ['job-not-found', 'job-already-exists', 'job-archived', 'invalid-workflow', 'command-denied'],
   executor: ['executor-not-found', 'executor-not-enrolled', 'executor-revoked'],
   run: [
     'job-not-found',
@@ -152,6 +152,9 @@ const problemsOf: Record<Category, ProblemCode[]> = {
     'credential-missing',
     'credential-not-found',
     'credential-revoked',
+    'invalid-parameters',
+    'command-denied',
+    'confirmation-needed',
     'run-not-found',
     'run-already-exists',
     'run-finished',

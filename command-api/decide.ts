@@ -1,17 +1,19 @@
 import { sha256Hex } from '../infra/ids.ts'
+import type { Verdicts } from '../infra/safety/verdicts.ts'
 import type { CommandSpec } from '../schemas/commands.ts'
 import type { SecretMaterial } from '../schemas/credential.ts'
-import { definitionFields } from '../schemas/job.ts'
+import { type Definition, definitionFields } from '../schemas/job.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import { canonicalJson } from './canonical-json.ts'
 import type { Catalogue } from './dispatch/catalogue.ts'
 import { factsForRun, factsForTargetRun } from './dispatch/run-facts.ts'
+import { deniedCommands } from './dispatch/safety.ts'
 import type { Answer, Dispatcher } from './dispatch.ts'
 import type { CommandOf, Credential, CredentialFacts, JobFacts } from './domain/index.ts'
 import { issueEnrolmentToken } from './enrolment-token.ts'
 import type { VaultClient } from './vault-client.ts'
 
-export type DecideDeps = { dispatcher: Dispatcher; catalogue: Catalogue; vault: VaultClient }
+export type DecideDeps = { dispatcher: Dispatcher; catalogue: Catalogue; vault: VaultClient; verdicts: Verdicts }
 type Rest = { meta: Meta; expected?: bigint | undefined; isNew?: boolean }
 
 /** A command of the public API whose body was parsed and whose resource id is known. */
@@ -31,7 +33,7 @@ export function decideCommand(deps: DecideDeps, { decides, name, data }: ParsedC
     case 'credential':
       return decideCredential(deps, command as CommandOf<'credential'> & { data: { secret?: SecretMaterial } }, rest)
     case 'job':
-      return dispatcher.dispatch('job', command as CommandOf<'job'>, { ...rest, facts: definitionOf(data) })
+      return dispatcher.dispatch('job', command as CommandOf<'job'>, { ...rest, facts: () => definitionOf(deps, data) })
     case 'executor': {
       const executor = command as CommandOf<'executor'>
       if (executor.type === 'create-enrolment-token') return issueEnrolmentToken(dispatcher, executor, rest)
@@ -39,7 +41,7 @@ export function decideCommand(deps: DecideDeps, { decides, name, data }: ParsedC
     }
     case 'run': {
       const run = command as CommandOf<'run'>
-      return dispatcher.dispatch('run', run, { ...rest, facts: () => factsForRun(deps, run) })
+      return dispatcher.dispatch('run', run, { ...rest, facts: () => factsForRun(deps, run, rest.meta.actor.id) })
     }
     case 'targetrun': {
       const targetRun = command as CommandOf<'targetRun'>
@@ -52,10 +54,11 @@ export function decideCommand(deps: DecideDeps, { decides, name, data }: ParsedC
 }
 
 /** Two definitions are the same when their canonical JSON is. */
-function definitionOf(data: Record<string, unknown>): JobFacts {
+async function definitionOf({ verdicts }: DecideDeps, data: Record<string, unknown>): Promise<JobFacts> {
   if (data.steps === undefined) return {}
   const definition = Object.fromEntries(definitionFields.map(field => [field, data[field]]))
-  return { digest: sha256Hex(canonicalJson(definition)) }
+  const denied = await deniedCommands(verdicts, definition as Definition)
+  return { digest: sha256Hex(canonicalJson(definition)), denied }
 }
 
 /** The secret leaves the command here: what is dispatched carries only what the vault says about it. */

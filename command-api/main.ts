@@ -7,6 +7,7 @@ import { administratorKeys, createHttpServer, type HttpServer, listen, registerD
 import { systemIds } from '../infra/ids.ts'
 import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
+import { createVerdicts } from '../infra/safety/verdicts.ts'
 import { createActiveRuns } from './active-runs.ts'
 import { registerCommandApi } from './app.ts'
 import { createCatalogue } from './dispatch/catalogue.ts'
@@ -27,10 +28,22 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
   const dispatcher = createDispatcher({ store, clock: systemClock, cache: createStateCache() })
   const vault = createVaultClient(bus)
   const [clock, ids] = [systemClock, systemIds]
+  const verdicts = createVerdicts()
   const refusals = createRefusals({ store, clock, ids, log })
   return {
     register: http =>
-      registerCommandApi(http, { store, dispatcher, catalogue, activeRuns, vault, clock, ids, log, refusals }),
+      registerCommandApi(http, {
+        store,
+        dispatcher,
+        catalogue,
+        activeRuns,
+        vault,
+        clock,
+        ids,
+        log,
+        refusals,
+        verdicts,
+      }),
     ready: () => [
       { name: 'event-store', ok: catalogue.live },
       { name: 'broker', ok: bus.status() === 'connected' },

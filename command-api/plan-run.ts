@@ -1,19 +1,25 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { z } from 'zod'
-import { streams } from '../schemas/events.ts'
 import { id, type Meta } from '../schemas/kernel.ts'
 import { parameterValues } from '../schemas/parameters.ts'
 import { n, plannedStep, type RunEvent } from '../schemas/run.ts'
 import type { DecideDeps } from './decide.ts'
-import { factsForRun } from './dispatch/run-facts.ts'
+import { askedRun, factsForRun } from './dispatch/run-facts.ts'
+import type { AskedRun } from './dispatch/run-safety.ts'
 import { type CommandOf, deciders } from './domain/index.ts'
-import { chosenVersion } from './domain/run-request.ts'
-import { rulesOf, type TargetScope } from './domain/workflow/index.ts'
-import { createJudge, type PlannedOnTarget, plannedOnTarget, planTarget } from './plan-target.ts'
+import { plannedOnTarget, planTarget } from './plan-target.ts'
 
-/** On so many targets each step is written out; the counts are of all. */
-const WRITTEN_OUT = 100
-/** So many targets are named. */
-const SHOWN = 1_000
+/** So many target runs are shown, fewer when they say a lot; the counts are of all. */
+const SHOWN = 200
+const MOST_CHARACTERS = 2_000_000
+
+const finding = z.object({
+  stepId: z.string().describe('Of a step of a job that a step runs: deploy/clean'),
+  environment: z.string().optional(),
+  rule: z.string(),
+  decision: z.enum(['confirm', 'deny']),
+  reason: z.string(),
+})
 
 export const runPlan = z.object({
   mode: z.literal('plan'),
@@ -23,62 +29,62 @@ export const runPlan = z.object({
   parameters: parameterValues.describe('Of a secret only the id of the credential that holds it'),
   targets: z.int(),
   steps: z.array(plannedStep).describe('What each target goes through, in order; loops are unrolled'),
+  allowed: z.boolean().describe('Whether the same request without mode would be accepted'),
+  confirmationNeeded: z.array(finding).describe('Accepted with confirm only'),
+  denied: z.array(finding),
   targetRuns: z
     .array(
       z.object({
         n,
         targetId: id,
-        targetName: z.string().optional(),
-        steps: z.array(plannedOnTarget).optional().describe(`On the first ${WRITTEN_OUT} targets`),
+        targetName: z.string(),
+        steps: z.array(plannedOnTarget).describe('In order; then what undoes them, then what is done after a failure'),
       }),
     )
-    .describe(`The first ${SHOWN} targets`),
+    .describe(`The first ${SHOWN} at most`),
+  more: z.int().describe('Target runs that are not shown'),
 })
 export type RunPlan = z.output<typeof runPlan>
 type Trigger = Extract<CommandOf<'run'>, { type: 'trigger-run' }>['data']
 
 /**
- * What triggering this run would lead to, decided by the rules that decide it, with nothing appended. Throws what the
- * command itself would.
+ * What triggering this run would lead to, decided by the rules that decide it: nothing is appended, nothing connected
+ * to. Throws what the command itself would, but not what the safety checks say: that is part of the plan.
  */
 export async function planRun(deps: DecideDeps, data: Trigger, meta: Meta): Promise<RunPlan> {
   const command = { type: 'trigger-run', data } as const
-  const facts = await factsForRun(deps, command)
-  const events = deciders.run.decide(command, deciders.run.initial, meta, facts)
+  const facts = await factsForRun(deps, command, meta.actor.id)
+  const events = deciders.run.decide(command, deciders.run.initial, meta, facts && { ...facts, safety: undefined })
   const [first] = events
-  if (first?.type !== 'RunRequested') throw new Error('a trigger begins with what is requested')
+  if (first?.type !== 'RunRequested' || !facts) throw new Error('a trigger begins with what is requested')
   const { jobId, jobName, jobVersion, parameters = {}, targets, plan = [] } = first.data
-  const version = facts && chosenVersion({ version: jobVersion }, facts.job)
-  if (!version) throw new Error('a run is of a version there is')
-  const run = { id: data.runId, jobId, jobName, jobVersion, targets, initiator: meta.actor.id }
-  const rules = rulesOf(version, parameters)
-  const judged = createJudge(targets)
-  const writeOut = (target: TargetScope) =>
-    planTarget({ version, parameters, run, target, now: meta.at }, rules, judged)
-  const shown = events.flatMap(resolved).slice(0, SHOWN)
-  const targetRuns = [
-    ...(await Promise.all(shown.slice(0, WRITTEN_OUT).map(targetRun => writtenOut(deps, targetRun, writeOut)))),
-    ...shown.slice(WRITTEN_OUT),
-  ]
-  return { mode: 'plan', jobId, jobName, jobVersion, parameters, targets, steps: plan, targetRuns }
+  const asked = askedRun(facts, { ...data, initiator: meta.actor.id, parameters, version: jobVersion })
+  const targetRuns = asked ? await writtenOut(deps, { ...asked, targetIds: events.flatMap(resolved) }) : []
+  const { findings = [] } = facts.safety ?? {}
+  const denied = findings.filter(({ decision }) => decision === 'deny')
+  const confirmationNeeded = findings.filter(({ decision }) => decision === 'confirm')
+  const allowed = denied.length === 0 && (confirmationNeeded.length === 0 || data.confirm === true)
+  return {
+    ...{ mode: 'plan', jobId, jobName, jobVersion, parameters, targets, steps: plan },
+    ...{ allowed, confirmationNeeded, denied, targetRuns, more: targets - targetRuns.length },
+  }
 }
 
-type TargetRunPlan = RunPlan['targetRuns'][number]
+const resolved = (event: RunEvent) => (event.type === 'TargetsResolved' ? event.data.targetIds : [])
 
-async function writtenOut(
-  { dispatcher }: DecideDeps,
-  targetRun: TargetRunPlan,
-  steps: (target: TargetScope) => Promise<PlannedOnTarget[]>,
-): Promise<TargetRunPlan> {
-  const { state } = await dispatcher.load('target', streams.target(targetRun.targetId))
-  if (state.status === 'absent') return targetRun
-  const { targetId, name, address, port, tags } = state
-  return { ...targetRun, targetName: name, steps: await steps({ id: targetId, name, address, port, tags }) }
-}
-
-function resolved(event: RunEvent): TargetRunPlan[] {
-  if (event.type !== 'TargetsResolved') return []
-  return event.data.targetIds.map((targetId, i) => ({ n: event.data.from + i, targetId }))
+async function writtenOut({ catalogue, verdicts }: DecideDeps, asked: AskedRun): Promise<RunPlan['targetRuns']> {
+  const shown: RunPlan['targetRuns'] = []
+  let characters = 0
+  for (const [n, targetId] of asked.targetIds.slice(0, SHOWN).entries()) {
+    const target = catalogue.target(targetId)
+    if (!target || characters > MOST_CHARACTERS) break
+    const steps = await planTarget(verdicts, { ...asked, target })
+    characters += JSON.stringify(steps).length
+    shown.push({ n, targetId, targetName: target.name, steps })
+    // Other requests have their turn.
+    await turn()
+  }
+  return shown
 }
 
 const exampleId = '0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d'
@@ -90,16 +96,20 @@ export const examplePlan: RunPlan = {
   parameters: { version: '1.4.2' },
   targets: 1,
   steps: [{ id: 'install' }, { id: 'restart', barrier: true }],
+  allowed: true,
+  confirmationNeeded: [],
+  denied: [],
   targetRuns: [
     {
       ...{ n: 0, targetId: exampleId, targetName: 'web-1' },
       steps: [
         {
           ...{ stepId: 'install', does: 'runs', text: `opsc_1='1.4.2'\ninstall-release "${'$'}{opsc_1}"` },
-          verdict: { decision: 'allow', rule: null, reason: 'nothing of it is known to do harm' },
+          verdict: { decision: 'allow', rule: null, reason: 'No rule speaks against it.' },
         },
         { stepId: 'restart', does: 'known-later', why: 'depends on install' },
       ],
     },
   ],
+  more: 0,
 }

@@ -185,9 +185,9 @@ t.test('a plan says what would happen on each target, and nothing does', async t
     { id: 'first', uses: 'noop', if: "target.tags.rack == 'r0'" },
     { id: 'look', uses: 'ssh.command', with: { command: 'uname' }, outputs: { os: { as: 'text' } } },
     { id: 'tell', uses: 'ssh.command', with: { command: 'echo ${{ steps.look.outputs.os }}' } },
-    { id: 'wipe', uses: 'ssh.command', with: { command: 'rm -rf /' } },
+    { id: 'wipe', uses: 'ssh.command', with: { command: 'rm -rf ${{ params.place }}' } },
   ]
-  const parameters = { word: { type: 'string', required: true } }
+  const parameters = { word: { type: 'string', required: true }, place: { type: 'string', default: '/' } }
   const planned = await create('define-job', {
     name: 'plan',
     steps,
@@ -216,9 +216,10 @@ t.test('a plan says what would happen on each target, and nothing does', async t
       { stepId: 'first', does: 'runs' },
       { stepId: 'look', does: 'runs', text: 'uname', verdict: { decision: 'allow' } },
       { stepId: 'tell', does: 'known-later', why: 'depends on look' },
-      { stepId: 'wipe', does: 'runs', verdict: { decision: 'deny' } },
+      { stepId: 'wipe', does: 'runs', verdict: { decision: 'deny', rule: 'delete-system-root' } },
     ],
   })
+  t.match(plan, { allowed: false, denied: [{ stepId: 'wipe', rule: 'delete-system-root' }], more: 0 })
   t.match(second.steps[1], { stepId: 'first', does: 'skipped', why: 'condition' })
   t.same(await store.head(), before, 'nothing was written')
   await refused(t, send('trigger-run', { jobId: planned, mode: 'plan' }), 422, 'invalid-parameters')

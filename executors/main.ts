@@ -15,7 +15,7 @@ import { ControlPlane } from './control-plane.ts'
 import { Lease } from './lease.ts'
 import { Membership } from './membership.ts'
 import { OutputSender } from './output/output-sender.ts'
-import { everythingMayRun, type MayRun } from './policy.ts'
+import { safetyPolicy } from './policy.ts'
 import { recover, reportLost } from './recovery.ts'
 import { SecretSource } from './secret-source.ts'
 import { OutputSpool } from './spool/output-spool.ts'
@@ -31,7 +31,7 @@ const FLUSH_MS = 5_000
  * Takes work from one pool and does it. Holds nothing but its identity and its spool, both in `executorDir`.
  * Rejects when the folder is in use or damaged, or the broker cannot be reached.
  */
-export async function start(config: Config, log: Log, mayRun: MayRun = everythingMayRun): Promise<RunningRole> {
+export async function start(config: Config, log: Log): Promise<RunningRole> {
   const { executorId, executorDir, natsUrl } = config
   if (!natsUrl) throw new Error('OPSCONDUCTOR_NATS_URL is needed by the executor')
   mkdirSync(executorDir, { recursive: true, mode: 0o700 })
@@ -54,7 +54,7 @@ export async function start(config: Config, log: Log, mayRun: MayRun = everythin
     secrets: new SecretSource({ ...shared, identity }),
     artifacts: new Artifacts(shared),
     egress: egressPolicy(config.egressAllow),
-    mayRun,
+    mayRun: safetyPolicy(),
     lease: new Lease(systemClock, config.leaseSeconds),
     outputCapBytes: OUTPUT_CAP_BYTES,
     poolName: config.pool,

@@ -4,6 +4,8 @@ import { createServer as createHttp, type IncomingMessage, type ServerResponse }
 import { type AddressInfo, createServer as createTcp } from 'node:net'
 import path from 'node:path'
 import t, { type Test } from 'tap'
+import type { Assignment } from '../schemas/bus.ts'
+import type { RenderedStep } from '../schemas/steps/index.ts'
 import { command, pids, startExecutor, step } from '../test/support/executor.ts'
 import { programOrSkip } from '../test/support/packages.ts'
 import { isAlive } from '../test/support/process-tree.ts'
@@ -281,24 +283,35 @@ t.test('a step of unknown outcome is asked about first', async t => {
   })
 })
 
-t.test('what may not be done is not begun', async t => {
+t.test('what the safety checks speak against is not begun', async t => {
   if (!programOrSkip(t, 'openssh-server')) return
-  const asked: unknown[] = []
-  const { plane, run } = await startExecutor(t, {
-    mayRun: async ({ action, variables }, environment) => {
-      asked.push({ action, variables, environment })
-      return environment === 'production' ? { allowed: false, detail: 'rule no-shutdown' } : { allowed: true }
-    },
-  })
-  const file = path.join(t.testdir(), 'effect')
-  const of = run([command(`touch ${file}`, { variables: { opsc_1: 'v' } })], { environment: 'production' })
-  t.match(await plane.report('fail-step', of), { class: 'policy-denied', detail: 'rule no-shutdown' })
-  t.match(asked, [{ action: { uses: 'ssh.command' }, variables: { opsc_1: 'v' }, environment: 'production' }])
-  const verify = { stepId: 'do', attempt: 1, check: `touch ${file}` }
-  const check = run([command('true')], { environment: 'production', verify })
-  t.match(await plane.report('report-check', check), { verdict: 'unclear', detail: 'rule no-shutdown' })
-  t.notOk(existsSync(file))
-  await plane.report('succeed-step', run([command('true')], { environment: 'test' }))
+  const { plane, run } = await startExecutor(t)
+  const folder = t.testdir({ kept: '' })
+  const kept = path.join(folder, 'kept')
+  // Harmless here, and what stands in it is judged all the same.
+  const wipe = (text: string) => command(`rm ${kept}; false && ${text}`)
+  const production = { environment: 'production', targets: 1, confirmed: [] as string[] }
+  const refused = async (step: RenderedStep, safety: Assignment['safety'], detail: RegExp) => {
+    t.match(await plane.report('fail-step', run([step], { safety })), { class: 'policy-denied', detail })
+    t.ok(existsSync(kept), 'nothing was done')
+  }
+  const anywhere = { targets: 1, confirmed: ['drop-database'] }
+  await refused(wipe('rm -rf --no-preserve-root /'), anywhere, /refuse it: delete-system-root: /)
+  await refused(wipe('dropdb shop'), { targets: 1, confirmed: [] }, /want it confirmed.*: drop-database: /)
+  await refused(wipe('dropdb shop; reboot'), anywhere, /want it confirmed.*: power: /)
+  await refused(wipe('dropdb shop'), { ...production, confirmed: ['drop-database'] }, /refuse it: drop-database: /)
+  const script = { script: `rm ${kept}\nfalse && rm -rf "$1"\n`, interpreter: '/bin/sh', arguments: ['/etc'] }
+  await refused(step('ssh.script', script), anywhere, /delete-system-root/)
+  const values = command(`rm ${kept}; false && rm -rf "\${opsc_1}"`, { variables: { opsc_1: '/etc' } })
+  await refused(values, anywhere, /delete-system-root/)
+  const probe = { probe: { kind: 'command', command: `rm ${kept}; false && rm -rf /etc` } }
+  await refused(step('wait.until', probe), anywhere, /delete-system-root/)
+  const verify = { stepId: 'do', attempt: 1, check: `rm ${kept}; false && reboot` }
+  const check = run([command('true')], { verify })
+  t.match(await plane.report('report-check', check), { verdict: 'unclear', detail: /power/ })
+  t.ok(existsSync(kept))
+  await plane.report('succeed-step', run([command(`rm ${kept}; true || dropdb shop`)], { safety: anywhere }))
+  t.notOk(existsSync(kept), 'what was confirmed is done')
 })
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>

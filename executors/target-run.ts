@@ -104,7 +104,7 @@ export class TargetRunWork {
   async #verify({ stepId, attempt, check, variables = {} }: Verify): Promise<Verdict | undefined> {
     const { clock, mayRun } = this.#context
     const { signal } = this.#cancelled
-    const judged = await mayRun(checkStep(stepId, check, variables), this.#assignment.environment)
+    const judged = await mayRun(checkStep(stepId, check, variables), this.#assignment.safety)
     const end = judged.allowed
       ? await probe({ command: check, variables, link: this.#link, signal, forMs: CHECK_MS })
       : ({ kind: 'failed', class: 'policy-denied', detail: judged.detail } as const)
@@ -160,7 +160,7 @@ export class TargetRunWork {
 
   /** Why a step that was started must not take effect all the same. */
   async #refusal(step: RenderedStep): Promise<AttemptResult | undefined> {
-    const judged = await this.#context.mayRun(step, this.#assignment.environment)
+    const judged = await this.#context.mayRun(step, this.#assignment.safety)
     if (!judged.allowed) {
       return { end: { kind: 'failed', class: 'policy-denied', detail: judged.detail }, output: nothing }
     }

@@ -5,6 +5,7 @@ import { type CommandOf, type DeciderName, deciders, type RunFacts, type StateOf
 import type { Clock } from '../infra/clock.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import type { Log } from '../infra/log.ts'
+import { createVerdicts } from '../infra/safety/verdicts.ts'
 import { categoryOf, type Recorded } from '../schemas/events.ts'
 import type { Actor, Meta, Origin } from '../schemas/kernel.ts'
 import { ResourceCache } from './resource-cache.ts'
@@ -22,6 +23,8 @@ export type By = {
 type Writable = 'run' | 'targetRun' | 'target' | 'executor'
 type Followed = 'job' | 'target' | 'credential' | 'executor'
 type TriggerRun = Extract<CommandOf<'run'>, { type: 'trigger-run' }>['data']
+/** The step that triggers a run, and what was confirmed for the run it is part of. */
+export type Above = { parent: NonNullable<RunFacts['parent']>; confirmed: RunFacts['confirmedAbove'] }
 const nothing: RunFacts = { job: { status: 'absent' }, targets: [], credentials: new Map() }
 type StateCache = NonNullable<DispatcherDeps['cache']>
 
@@ -34,8 +37,8 @@ export interface Commands {
   send<N extends Writable>(name: N, command: CommandOf<N>, by: By): Promise<StateOf<N>>
   /** Like send, where the log is known to hold nothing of the stream: it is not read first. */
   sendFirst<N extends Writable>(name: N, command: CommandOf<N>, by: By): Promise<StateOf<N>>
-  /** Triggers a run for a step of another one. Throws DomainError, EventStoreUnavailable. */
-  triggerRun(data: TriggerRun, parent: NonNullable<RunFacts['parent']>, by: By): Promise<void>
+  /** Triggers a run for a step of another one, for which `confirmed` was. Throws DomainError, EventStoreUnavailable. */
+  triggerRun(data: TriggerRun, above: Above, by: By): Promise<void>
   /** What this process knows of a stream; as current as the events it was given. Throws EventStoreUnavailable. */
   known<N extends Followed>(name: N, stream: string): Promise<StateOf<N>>
   /** A target run as this process last wrote it, which may lag behind what others wrote; read when it never did. */
@@ -53,6 +56,7 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
   // Made when the first step asks for a run: it keeps every target in memory.
   let catalogue: Catalogue | undefined
   const cache = activeStates()
+  const verdicts = createVerdicts({ max: 500 })
   const dispatcher = createDispatcher({ store, clock, cache })
   const followed = {
     job: new ResourceCache(store, deciders.job, 500),
@@ -75,12 +79,16 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
       if (!cache.get(stream)) cache.set(stream, { state: initial, revision: 'none', length: 0, byCommand: new Map() })
       return send(name, command, by)
     },
-    async triggerRun(data, parent, by) {
+    async triggerRun(data, { parent, confirmed: confirmedAbove }, by) {
       catalogue ??= createCatalogue({ store, log })
-      const deps = { dispatcher, catalogue }
+      const deps = { dispatcher, catalogue, verdicts }
       const command = { type: 'trigger-run', data } as const
-      const facts = async () => ({ ...((await factsForRun(deps, command)) ?? nothing), parent })
-      await dispatcher.dispatch('run', command, { meta: metaOf(by, clock), facts })
+      const meta = metaOf(by, clock)
+      const facts = async () => {
+        const found = (await factsForRun(deps, command, meta.actor.id)) ?? nothing
+        return { ...found, parent, confirmedAbove }
+      }
+      await dispatcher.dispatch('run', command, { meta, facts })
     },
     known: (name, stream) => followed[name].get(stream) as Promise<StateOf<typeof name>>,
     active: async stream => (cache.get(stream)?.state as StateOf<'targetRun'>) ?? fresh('targetRun', stream),

@@ -94,8 +94,14 @@ export const assignment = z.strictObject({
     .strictObject({ stepId: stepRunId, attempt, check: z.string().max(32_768), variables: shellVariables.optional() })
     .optional(),
   connectSeconds: z.int().min(1).optional(),
-  /** What the safety checks are asked about the target. */
-  environment: z.string().max(100).optional(),
+  /** What the safety checks are asked with: each command is judged once more just before it takes effect. */
+  safety: z.strictObject({
+    environment: z.string().max(500).optional(),
+    /** Of the whole run. */
+    targets: z.int().min(1),
+    /** Rules a person has confirmed for this run. */
+    confirmed: z.array(z.string()),
+  }),
   /** The number the next attempt of a step carries; a step that is not named here was never started: 1. */
   attempts: z.record(stepRunId, attempt).default({}),
 })

@@ -94,3 +94,13 @@ export const targetRow = z.object({
 export type TargetCommand = MessageOf<typeof targetCommands & typeof targetInternalCommands>
 export type TargetEvent = MessageOf<typeof targetEvents>
 export type TargetRow = z.output<typeof targetRow>
+
+/**
+ * What the target is part of, as the safety checks know it: its tag `environment`, else `env`, in small letters; `prod`
+ * and `prd` are `production`.
+ */
+export function environmentOf(tags: Readonly<Record<string, string>>): string | undefined {
+  const said = (tags.environment ?? tags.env)?.trim().toLowerCase()
+  if (said === undefined || said === '') return undefined
+  return said === 'prod' || said === 'prd' ? 'production' : said
+}

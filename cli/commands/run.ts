@@ -4,6 +4,7 @@ import { collect, contextOf, given, idOf } from '../context.ts'
 import { followRun } from '../follow.ts'
 import { type Column, print } from '../output.ts'
 import { parametersFrom } from '../parameters.ts'
+import { type Plan, planText } from '../plan.ts'
 import { wholeNumber } from '../values.ts'
 import { runControl } from './run-control.ts'
 import { runReports } from './run-reports.ts'
@@ -75,7 +76,10 @@ async function create(job: string, options: CreateOptions, command: Command): Pr
   const jobId = await idOf(client, 'jobs', job)
   const parameters = await parametersFrom(client, jobId, options)
   const data = given({ jobId, selection, version, parameters, confirm, reason })
-  if (options.plan) return print(settings.output, await client.send<object>('trigger-run', { ...data, mode: 'plan' }))
+  if (options.plan) {
+    const plan = await client.send<Plan>('trigger-run', { ...data, mode: 'plan' })
+    return settings.output === 'table' ? console.log(planText(plan)) : print(settings.output, plan)
+  }
   await begun(context, 'trigger-run', data, options)
 }
 

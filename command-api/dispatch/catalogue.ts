@@ -4,19 +4,29 @@ import type { Recorded } from '../../schemas/events.ts'
 import type { Selection } from '../../schemas/job.ts'
 import { matchesLabels, parseLabelExpression } from '../../schemas/label-expression.ts'
 import type { SelectedTarget } from '../domain/index.ts'
+import type { TargetScope } from '../domain/workflow/index.ts'
 import { createFollower, type Follower } from './follower.ts'
 
-type Entry = { tags: Record<string, string>; status: 'active' | 'decommissioned'; credentialId: string | undefined }
+type Entry = {
+  name: string
+  address: string
+  port: number
+  tags: Record<string, string>
+  status: 'active' | 'decommissioned'
+  credentialId: string | undefined
+}
 
 /** Which targets and credentials there are, in memory: what a selection is resolved against. */
 export interface Catalogue extends Follower {
   /** Named targets as named, then those the labels match, oldest first; none twice. */
   select(selection: Selection): SelectedTarget[]
+  /** As expressions see it. */
+  target(targetId: string): TargetScope | undefined
   credential(credentialId: string): 'active' | 'revoked' | undefined
 }
 
 export function createCatalogue({ store, log }: { store: EventStore; log: Log }): Catalogue {
-  const { apply, select, credential } = createContent()
+  const { apply, select, target, credential } = createContent()
   const follower = createFollower({ store, log, categories: ['target', 'credential'], apply })
   return {
     get live() {
@@ -25,6 +35,7 @@ export function createCatalogue({ store, log }: { store: EventStore; log: Log })
     current: follower.current,
     stop: follower.stop,
     select,
+    target,
     credential,
   }
 }
@@ -35,6 +46,10 @@ function createContent() {
   return {
     apply: (event: Recorded) => apply(event, targets, credentials),
     credential: (credentialId: string) => credentials.get(credentialId),
+    target(targetId: string): TargetScope | undefined {
+      const entry = targets.get(targetId)
+      return entry && { id: targetId, name: entry.name, address: entry.address, port: entry.port, tags: entry.tags }
+    },
     select({ targetIds = [], labels }: Selection): SelectedTarget[] {
       const named = new Set(targetIds)
       const chosen: SelectedTarget[] = [...named].map(targetId => {
@@ -56,8 +71,8 @@ function apply(event: Recorded, targets: Map<string, Entry>, credentials: Map<st
   if (event.type === 'CredentialCreated') credentials.set(event.data.credentialId, 'active')
   else if (event.type === 'CredentialRevoked') credentials.set(event.data.credentialId, 'revoked')
   else if (event.type === 'TargetRegistered') {
-    const { targetId, tags, credentialId } = event.data
-    targets.set(targetId, { tags: { ...tags }, status: 'active', credentialId })
+    const { targetId, name, address, port, tags, credentialId } = event.data
+    targets.set(targetId, { name, address, port, tags: { ...tags }, status: 'active', credentialId })
   } else if ('targetId' in event.data) {
     const entry = targets.get(event.data.targetId)
     if (entry) change(entry, event)
@@ -67,7 +82,11 @@ function apply(event: Recorded, targets: Map<string, Entry>, credentials: Map<st
 function change(entry: Entry, event: Recorded): void {
   if (event.type === 'TargetTagged') entry.tags[event.data.key] = event.data.value
   else if (event.type === 'TargetUntagged') delete entry.tags[event.data.key]
-  else if (event.type === 'CredentialAssignedToTarget') entry.credentialId = event.data.credentialId
+  else if (event.type === 'TargetRenamed') entry.name = event.data.name
+  else if (event.type === 'TargetAddressChanged') {
+    entry.address = event.data.address
+    entry.port = event.data.port
+  } else if (event.type === 'CredentialAssignedToTarget') entry.credentialId = event.data.credentialId
   else if (event.type === 'TargetDecommissioned') entry.status = 'decommissioned'
   else if (event.type === 'TargetReinstated') entry.status = 'active'
 }

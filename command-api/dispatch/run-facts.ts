@@ -1,26 +1,74 @@
 import { streams } from '../../schemas/events.ts'
-import type { Dispatcher } from '../dispatch.ts'
+import type { ParameterValues } from '../../schemas/parameters.ts'
 import {
   type CommandOf,
   chosenSelection,
+  chosenVersion,
+  DomainError,
   type FactsOf,
   isFinished,
   type Job,
   type KnownRun,
+  MAX_TARGETS,
   type RunFacts,
 } from '../domain/index.ts'
+import { bindParameters } from '../domain/workflow/index.ts'
 import type { Catalogue } from './catalogue.ts'
+import { type AskedRun, type SafetyDeps, safetyOf } from './run-safety.ts'
 
 type DataOf<T extends CommandOf<'run'>['type']> = Extract<CommandOf<'run'>, { type: T }>['data']
-type Deps = { dispatcher: Dispatcher; catalogue: Catalogue }
+type Deps = SafetyDeps
 
 const AT_ONCE = 64
 
-/** What deciding about a run takes beside the run itself; nothing for most commands. */
-export async function factsForRun(deps: Deps, command: CommandOf<'run'>): Promise<RunFacts | undefined> {
-  if (command.type === 'trigger-run') return await triggerFacts(deps, command.data)
-  if (command.type === 'rerun') return await rerunFacts(deps, command.data)
-  return undefined
+/**
+ * What deciding about a run takes beside the run itself; nothing for most commands. `initiator`: id of who asks.
+ */
+export async function factsForRun(
+  deps: Deps,
+  command: CommandOf<'run'>,
+  initiator: string,
+): Promise<RunFacts | undefined> {
+  if (command.type === 'trigger-run') {
+    const { runId, parameters = {}, version } = command.data
+    const facts = await triggerFacts(deps, command.data)
+    return await judged(deps, facts, { runId, initiator, parameters, version })
+  }
+  if (command.type !== 'rerun') return undefined
+  const facts = await rerunFacts(deps, command.data)
+  const { parameters = {}, jobVersion: version } = facts.earlier?.requested ?? {}
+  const { runId, fromStep } = command.data
+  return await judged(deps, facts, { runId, initiator, parameters, version, fromStep })
+}
+
+type Asked = {
+  runId: string
+  initiator: string
+  parameters: ParameterValues
+  version: number | undefined
+  fromStep?: string | undefined
+}
+
+/** With what the safety checks say; without it where there is nothing to run, which the decision is about then. */
+async function judged(deps: Deps, facts: RunFacts, asked: Asked): Promise<RunFacts> {
+  const run = askedRun(facts, asked)
+  return run ? { ...facts, safety: await safetyOf(deps, run) } : facts
+}
+
+/** The run as it is asked for; undefined where it will be refused for what it is asked with. */
+export function askedRun({ job, targets }: RunFacts, asked: Asked): AskedRun | undefined {
+  const version = chosenVersion(asked, job)
+  if (!version || job.status !== 'enabled' || targets.length > MAX_TARGETS) return undefined
+  const { runId: id, initiator, fromStep } = asked
+  const { jobId, version: jobVersion } = version
+  try {
+    const parameters = bindParameters(version.parameters, asked.parameters)
+    const run = { id, jobId, jobName: job.name, jobVersion, targets: targets.length, initiator }
+    return { version, parameters, run, targetIds: targets.map(({ targetId }) => targetId), fromStep }
+  } catch (error) {
+    if (error instanceof DomainError) return undefined
+    throw error
+  }
 }
 
 async function triggerFacts({ dispatcher, catalogue }: Deps, data: DataOf<'trigger-run'>): Promise<RunFacts> {
@@ -64,7 +112,7 @@ async function unsuccessful({ dispatcher }: Deps, runId: string, run: KnownRun):
 
 /** What the run says about one of its target runs. */
 export async function factsForTargetRun(
-  { dispatcher }: Deps,
+  { dispatcher }: Pick<Deps, 'dispatcher'>,
   { runId, n }: { runId: string; n: number },
 ): Promise<FactsOf<'targetRun'>> {
   const { state } = await dispatcher.load('run', streams.run(runId))

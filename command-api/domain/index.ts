@@ -9,7 +9,15 @@ export type { Credential, CredentialFacts } from './credential.ts'
 export { type Decider, DomainError, fold, type Message } from './decider.ts'
 export { type Executor, type ExecutorFacts, executor, type KnownExecutor } from './executor.ts'
 export { type Job, type JobFacts, job } from './job.ts'
-export { chosenSelection, type RunFacts, type SelectedTarget } from './run-request.ts'
+export {
+  chosenSelection,
+  chosenVersion,
+  MAX_DEPTH,
+  MAX_TARGETS,
+  type RunFacts,
+  type SelectedTarget,
+} from './run-request.ts'
+export type { SafetyFacts, SafetyFinding } from './run-safety.ts'
 export { isFinished, type KnownRun, type Run } from './run-state.ts'
 export { type Target, target } from './target.ts'
 export {

@@ -2,6 +2,7 @@ import { streams } from '../../schemas/events.ts'
 import { definitionIn, type JobCommand, type JobEvent, type JobVersion } from '../../schemas/job.ts'
 import { type Decider, DomainError, type Identified } from './decider.ts'
 import { refuseInvalidWorkflow } from './workflow/index.ts'
+import { type Complaint, summary } from './workflow/parameters.ts'
 
 export type Job =
   | { status: 'absent' }
@@ -15,8 +16,12 @@ export type Job =
     }
 type Known = Exclude<Job, { status: 'absent' }>
 
-/** SHA-256 of the canonical JSON of the definition in the command. */
-export type JobFacts = { digest?: string | undefined }
+export type JobFacts = {
+  /** SHA-256 of the canonical JSON of the definition in the command. */
+  digest?: string | undefined
+  /** Its commands that the safety checks refuse wherever they are run. */
+  denied?: readonly Complaint[] | undefined
+}
 export type IdentifiedJobCommand = Identified<JobCommand, 'jobId'>
 type DataOf<T extends IdentifiedJobCommand['type']> = Extract<IdentifiedJobCommand, { type: T }>['data']
 
@@ -25,15 +30,16 @@ export const job: Decider<Job, IdentifiedJobCommand, JobEvent, JobFacts> = {
   streamOf: data => streams.job(data.jobId),
   initial: { status: 'absent' },
   evolve,
-  decide(command, state, _meta, { digest = '' }) {
-    if (command.type === 'define-job') return define(command.data, state, digest)
+  decide(command, state, _meta, facts) {
+    const { digest = '' } = facts
+    if (command.type === 'define-job') return define(command.data, state, facts)
     if (state.status === 'absent') throw new DomainError('job-not-found', `no job ${command.data.jobId}`)
     if (command.type === 'archive-job')
       return state.status === 'archived' ? [] : [{ type: 'JobArchived', data: command.data }]
     if (state.status === 'archived') throw new DomainError('job-archived', `the job ${state.name} is archived`)
     switch (command.type) {
       case 'publish-job-version':
-        return latest(state)?.digest === digest ? [] : [publish(command.data, state.versions.length + 1, digest)]
+        return latest(state)?.digest === digest ? [] : [publish(command.data, state.versions.length + 1, facts)]
       case 'enable-job':
         return state.status === 'enabled' ? [] : [{ type: 'JobEnabled', data: command.data }]
       case 'disable-job':
@@ -45,23 +51,24 @@ export const job: Decider<Job, IdentifiedJobCommand, JobEvent, JobFacts> = {
 /** The newest version. */
 export const latest = (state: Known): JobVersion | undefined => state.versions.at(-1)
 
-function define(data: DataOf<'define-job'>, state: Job, digest: string): JobEvent[] {
+function define(data: DataOf<'define-job'>, state: Job, facts: JobFacts): JobEvent[] {
   const { jobId, name, description } = data
   if (state.status === 'absent')
-    return [{ type: 'JobDefined', data: { jobId, name, description } }, publish(data, 1, digest)]
+    return [{ type: 'JobDefined', data: { jobId, name, description } }, publish(data, 1, facts)]
   const same = state.status === 'enabled' && name === state.name && description === state.description
-  if (same && latest(state)?.digest === digest) return []
+  if (same && latest(state)?.digest === facts.digest) return []
   throw new DomainError('job-already-exists', `there is already a job ${jobId}`)
 }
 
 function publish(
   data: DataOf<'define-job'> | DataOf<'publish-job-version'>,
   version: number,
-  digest: string,
+  { digest = '', denied = [] }: JobFacts,
 ): JobEvent {
   const { jobId } = data
   const definition = definitionIn(data)
   refuseInvalidWorkflow(definition, jobId)
+  if (denied.length > 0) throw new DomainError('command-denied', summary(denied), denied.slice(0, 100))
   const reason = 'reason' in data ? data.reason : undefined
   return { type: 'JobVersionPublished', data: { jobId, version, ...definition, digest, reason } }
 }

@@ -4,6 +4,7 @@ import type { ParameterValues } from '../../schemas/parameters.ts'
 import type { RunCommand, RunEvent } from '../../schemas/run.ts'
 import { DomainError, type Identified } from './decider.ts'
 import { type Job, latest } from './job.ts'
+import { confirmedRules, type SafetyFacts } from './run-safety.ts'
 import type { KnownRun, Requested } from './run-state.ts'
 import { spread } from './spread.ts'
 import { bindParameters } from './workflow/parameters.ts'
@@ -22,10 +23,11 @@ export type RunFacts = {
   credentials: ReadonlyMap<string, 'active' | 'revoked'>
   /** Of a rerun: the earlier run, with the targets the new one is for. */
   earlier?: { requested: Requested; targetIds: readonly string[] } | undefined
-  /** Rules of the safety checks that were confirmed. */
-  confirmed?: Requested['confirmed'] | undefined
-  /** Of a run that a step of another run triggers. */
+  /** What the safety checks say about its commands, as far as they are known by now. */
+  safety?: SafetyFacts | undefined
+  /** Of a run that a step of another run triggers: that run's step, and what was confirmed for it. */
   parent?: Requested['parent'] | undefined
+  confirmedAbove?: Requested['confirmed'] | undefined
 }
 type DataOf<T extends RunCommand['type']> = Identified<Extract<RunCommand, { type: T }>, 'runId'>['data']
 export type Trigger = DataOf<'trigger-run'>
@@ -71,7 +73,8 @@ export function request(data: Trigger, meta: Meta, facts: RunFacts): RunEvent[] 
   const selection = chosenSelection(data, job)
   if (!selection) throw new DomainError('selection-missing', `name targets: the job ${job.name} has no selection`)
   const parameters = bindParameters(version.parameters, data.parameters)
-  return requested({ runId: data.runId, selection, parameters, reason: data.reason }, job, version, meta, facts)
+  const { runId, reason, confirm } = data
+  return requested({ runId, selection, parameters, reason }, confirm, { job, version }, meta, facts)
 }
 
 export function requestAgain(data: Rerun, meta: Meta, facts: RunFacts): RunEvent[] {
@@ -81,10 +84,10 @@ export function requestAgain(data: Rerun, meta: Meta, facts: RunFacts): RunEvent
   const { job, version } = runnable(jobId, jobVersion, facts)
   if (earlier.targetIds.length === 0)
     throw new DomainError('empty-selection', 'no target of the earlier run is left to be tried again')
-  const { runId, reason, of: rerunOf, fromStep } = data
+  const { runId, reason, confirm, of: rerunOf, fromStep } = data
   if (fromStep !== undefined && !version.steps.some(step => step.id === fromStep))
     throw new DomainError('invalid-input', `the job has no step ${fromStep}`)
-  return requested({ runId, selection, parameters, reason, rerunOf, fromStep }, job, version, meta, facts)
+  return requested({ runId, selection, parameters, reason, rerunOf, fromStep }, confirm, { job, version }, meta, facts)
 }
 
 type Runnable = { job: Exclude<Job, { status: 'absent' }>; version: JobVersion }
@@ -102,10 +105,18 @@ type Asked = Pick<Requested, 'runId' | 'selection' | 'reason' | 'rerunOf' | 'fro
   parameters: ParameterValues
 }
 
-function requested(asked: Asked, job: Runnable['job'], version: JobVersion, meta: Meta, facts: RunFacts): RunEvent[] {
+function requested(
+  asked: Asked,
+  confirm: boolean | undefined,
+  { job, version }: Runnable,
+  meta: Meta,
+  facts: RunFacts,
+): RunEvent[] {
   if ((facts.parent?.depth ?? 0) > MAX_DEPTH)
     throw new DomainError('invalid-input', `runs that trigger runs may go ${MAX_DEPTH} deep`)
   const targetIds = inOrder(usable(facts, version), version.strategy?.order, asked.runId)
+  const plan = planOf(version, asked.parameters)
+  const confirmed = facts.safety && confirmedRules(facts.safety, { confirm, above: facts.confirmedAbove })
   const { credentialId, maxParallel, strategy, overlap, priority, pool, timeouts } = version
   const access = version.access ?? (logsIn(version) ? 'exclusive' : 'shared')
   const data: Requested = {
@@ -114,9 +125,9 @@ function requested(asked: Asked, job: Runnable['job'], version: JobVersion, meta
     ...{ jobId: job.jobId, jobVersion: version.version, jobName: job.name, targets: targetIds.length },
     ...{ credentialId, maxParallel, strategy, overlap, priority, pool, access, timeouts },
     initiator: meta.actor,
-    plan: planOf(version, asked.parameters),
+    plan,
     parent: facts.parent,
-    confirmed: facts.confirmed,
+    confirmed,
   }
   return [{ type: 'RunRequested', data }, ...chunks(asked.runId, targetIds)]
 }

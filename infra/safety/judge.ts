@@ -20,6 +20,16 @@ export async function judge({ shell, command, rules = defaultRules, ...setting }
   return { decision: found.decision, rule: found.rule.id, reason: found.rule.reason, facts: facts.map(showFact) }
 }
 
+/** Every rule that fits what the command does, wherever and on however many machines; the set's order. */
+export async function fittingRules({
+  shell,
+  command,
+  rules = defaultRules,
+}: Omit<Question, keyof Setting>): Promise<Rule[]> {
+  const facts = await factsOf(shell, command)
+  return rules.rules.filter(rule => facts.some(fact => ruleFits(rule, fact)))
+}
+
 function worst(facts: Fact[], { rules }: RuleSet, setting: Setting): { rule: Rule; decision: Decision } | undefined {
   let found: { rule: Rule; decision: Decision } | undefined
   for (const rule of rules) {

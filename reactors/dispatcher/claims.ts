@@ -1,7 +1,10 @@
 import { DomainError, nextAttempt, type TargetRun } from '../../command-api/domain/index.ts'
 import { derivedId, type Ids } from '../../infra/ids.ts'
+import { defaultRules } from '../../infra/safety/default-rules.ts'
+import { rulesDigest } from '../../infra/safety/rules.ts'
 import type { Assignment, PullRequest } from '../../schemas/bus.ts'
 import type { Commands } from '../commands.ts'
+import type { RunRequest } from '../runs/active-run.ts'
 import type { ActiveRuns, Reservation } from '../runs/active-runs.ts'
 import type { Job, Prepared } from './work-source.ts'
 
@@ -76,7 +79,7 @@ export class Claims {
       attempts: Object.fromEntries(repeated.map(({ id }) => [id, nextAttempt(state, id)])),
       ...(verify && first?.id === verify.stepId && { verify: { ...verify, check: first.check ?? '' } }),
       ...(connectSeconds !== undefined && { connectSeconds }),
-      ...(work.environment !== undefined && { environment: work.environment }),
+      safety: safetyOf(run.request, work.environment),
     }
   }
 
@@ -111,4 +114,12 @@ export class Claims {
     const { correlationId, requestEventId: causationId } = run.request
     return { actor: 'dispatcher', commandId, correlationId, causationId }
   }
+}
+
+const digest = rulesDigest(defaultRules)
+
+/** What was confirmed were these rules: of other ones that bear the same names nobody has said anything. */
+function safetyOf({ targets, confirmed }: RunRequest, environment: string | undefined): Assignment['safety'] {
+  const rules = confirmed?.rulesDigest === digest ? confirmed.rules : []
+  return { ...(environment !== undefined && { environment }), targets, confirmed: rules }
 }

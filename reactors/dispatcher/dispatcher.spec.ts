@@ -32,6 +32,7 @@ const assignmentOf = ({ run, n }: Reservation): Assignment => ({
   target: { ...target, hostKey: { policy: 'first-use' } },
   steps: [rendered],
   attempts: {},
+  safety: { targets: 2, confirmed: [] },
 })
 
 /** A dispatcher whose claims are made when the test says so. */

@@ -2,6 +2,7 @@ import type { Assignment } from '../../schemas/bus.ts'
 import { streams } from '../../schemas/events.ts'
 import type { StepRule } from '../../schemas/run.ts'
 import type { RenderedStep } from '../../schemas/steps/index.ts'
+import { environmentOf } from '../../schemas/target.ts'
 import type { Commands } from '../commands.ts'
 import type { Hold } from '../runs/active-run.ts'
 import type { Reservation } from '../runs/active-runs.ts'
@@ -65,7 +66,6 @@ export async function prepare(
   const login = segment.due.some(needsLogin) ? await credential(commands, credentialId) : undefined
   if (login && isImpossible(login)) return impossible(rules, segment.skip, first, login)
   const bytes = ENVELOPE_BYTES + Buffer.byteLength(JSON.stringify(segment.due))
-  const environment = tags.environment ?? tags.env
   return {
     kind: 'claim',
     bytes,
@@ -74,7 +74,7 @@ export async function prepare(
     due: segment.due,
     target: place,
     credential: login,
-    environment,
+    environment: environmentOf(tags),
   }
 }
 

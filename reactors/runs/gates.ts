@@ -41,7 +41,7 @@ async function triggerSubRun(
   gate: Extract<ReturnType<typeof gateOf>, { kind: 'job-run' }>,
   commands: Pick<Commands, 'triggerRun'>,
 ): Promise<OpenGate> {
-  const { runId, correlationId, requestEventId: causationId, initiator, parent } = run.request
+  const { runId, correlationId, requestEventId: causationId, initiator, parent, confirmed } = run.request
   const subRunId = derivedId('sub-run', runId, stepId)
   const data = {
     ...{ runId: subRunId, jobId: gate.jobId, version: gate.version, parameters: gate.parameters },
@@ -53,7 +53,7 @@ async function triggerSubRun(
   const actor = { kind: 'system' as const, id: 'run-coordinator', onBehalfOf }
   const by = { actor, correlationId, causationId, commandId: derivedId('trigger-sub-run', runId, stepId) }
   try {
-    await commands.triggerRun(data, above, by)
+    await commands.triggerRun(data, { parent: above, confirmed }, by)
     return { kind: 'job-run', subRunId, jobId: gate.jobId }
   } catch (error) {
     // What the rules refuse will be refused again; all else may be tried again.

@@ -16,6 +16,8 @@ export type Known = { command: string } & (
 
 /** Every command a client sends, and what it was answered, durable before anything else is done about it. */
 export class ClientLedger {
+  /** When commands were acknowledged, in milliseconds of the wall clock. */
+  readonly acks: number[] = []
   readonly #file: string
   readonly #fd: number
 
@@ -27,6 +29,7 @@ export class ClientLedger {
   write(line: Entry): void {
     writeSync(this.#fd, `${JSON.stringify(line)}\n`)
     fsyncSync(this.#fd)
+    if (line.outcome === 'acked') this.acks.push(Date.now())
   }
 
   /** By Idempotency-Key; what was sent and never answered is unknown. Ends the ledger. */

@@ -1,31 +1,55 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { createClient } from '../../cli/client.ts'
 import { keyedCommandId } from '../../command-api/command-record.ts'
+import { ProxyLine } from '../support/proxy.ts'
 import { startSshd } from '../support/sshd.ts'
-import { type StartedSystem, startSystem } from '../support/system.ts'
-import { clientOf } from '../support/system-client.ts'
+import { SystemClient } from '../support/system-client.ts'
+import { Client } from './client.ts'
 import { ClientLedger, type Known } from './client-ledger.ts'
+import { type Deployment, deploy, executors } from './deployment.ts'
+import { mountDisk } from './disks.ts'
 import { type Effect, readEffects } from './effects.ts'
-import { brokenCommands, brokenLog, brokenOutput, brokenSteps, endings, readLog } from './judge.ts'
+import { type Disk, type Fault, possibleFaults } from './faults.ts'
+import { brokenCommands, brokenLog, brokenOutput, endings, readLog } from './judge.ts'
+import { brokenSteps } from './judge-steps.ts'
 import { load, type StartedRun } from './load.ts'
+import { LogWatch } from './log-watch.ts'
 import { type Kill, nemesis } from './nemesis.ts'
+import { lookAfter } from './person.ts'
 import { Random } from './random.ts'
+import { type Recovery, recovery } from './recovery.ts'
 
-export type CrashTestOptions = { kills: number; seed: number; say(line: string): void }
+export type CrashTestOptions = {
+  kills: number
+  seed: number
+  /** How long something stays down, or a disk full. */
+  outageSeconds: number
+  /** How often each kind of fault comes. */
+  rounds: number
+  /** Where to leave what the processes printed and the events of stuck runs. */
+  keep?: string
+  say(line: string): void
+}
 export type Verdict = {
-  kills: Map<string, number>
+  kills: readonly Kill[]
+  faults: readonly Fault[]
+  missed: readonly string[]
+  diskFaults: boolean
   commands: Map<Known['outcome'], number>
   runs: Map<string, number>
+  resolved: number
   effects: number
   events: number
   seconds: number
   /** From the last kill to the end of the last run. */
   settledAfter: number
+  recovery: Recovery
   lost: string[]
   doubled: string[]
   stuck: string[]
@@ -35,99 +59,189 @@ export type Verdict = {
   rebuiltEqual: boolean
 }
 
-const LEASE_SECONDS = 5
+const LEASE_SECONDS = 3
 const SETTLE_MS = (LEASE_SECONDS + 60) * 1_000
+const EVENT_STORE_MB = 1_024
+const SPOOL_MB = 64
 const ADDRESSES = ['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.6']
 const ENTRY = fileURLToPath(new URL('../../opsconductor.js', import.meta.url))
 
-/** Kills processes of a working system, and afterwards compares what it says with what others wrote down. */
-export async function crashTest({ kills, seed, say }: CrashTestOptions): Promise<Verdict> {
+type Teardown = { teardown(fn: () => unknown): unknown }
+
+/** Kills and harms processes at work, and afterwards compares what they say with what others wrote down. */
+export async function crashTest(options: CrashTestOptions): Promise<Verdict> {
   const ends: Array<() => unknown> = []
   const t = { teardown: (end: () => unknown) => ends.push(end) }
   const folder = mkdtempSync(path.join(tmpdir(), 'opsc-crash-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   try {
-    const begun = performance.now()
-    const random = new Random(seed)
-    const system = startSystem(t, { env: { OPSCONDUCTOR_LEASE_SECONDS: String(LEASE_SECONDS) } })
-    const sshd = await startSshd(t, { addresses: ADDRESSES })
-    const api = await clientOf(system)
-    const credentialId = await api.credential(sshd.privateKey, sshd.username)
-    const targetIds: string[] = []
-    for (const address of ADDRESSES)
-      targetIds.push(await api.target(address, { address, port: sshd.port, credentialId }))
-    say(`ready after ${seconds(begun)} s; ${kills} kills with seed ${seed}`)
-
-    const ledger = new ClientLedger(path.join(folder, 'commands'))
-    const effectsFile = path.join(folder, 'effects')
-    const stop = new AbortController()
-    const url = system.runtime().url ?? ''
-    const loading = load({
-      ...{ url, apiKey: keyOf(system), ledger, effectsFile, targetIds },
-      ...{ random: random.fork(), signal: stop.signal },
-    })
-    const killed: Kill[] = []
-    const onKill = (kill: Kill) => {
-      killed.push(kill)
-      say(`${String(killed.length).padStart(4)}  ${kill.victim}`)
-    }
-    await nemesis({ kills, random: random.fork(), runtime: system.runtime, onKill })
-    stop.abort()
-    const lastKill = performance.now()
-    const runs = await loading
-    await settle(system)
-    const settledAfter = seconds(lastKill)
-    const rebuild = await rebuildProjections(system)
-    return await judge(system, {
-      ...{ known: ledger.read(), effects: readEffects(effectsFile), runs, killed, rebuild, settledAfter },
-      seconds: seconds(begun),
-    })
+    return await inFolder(t, folder, options)
   } finally {
     for (const end of ends.reverse()) await end()
   }
 }
 
+async function inFolder(t: Teardown, folder: string, options: CrashTestOptions): Promise<Verdict> {
+  const { kills, seed, outageSeconds, rounds, say } = options
+  const begun = performance.now()
+  const random = new Random(seed)
+  const disks = mountDisks(t, folder)
+  const folderOf = (name: Disk) => path.join(folder, 'disks', name)
+  const deployment = await deploy(t, {
+    ...{
+      folder,
+      logs: options.keep ?? path.join(folder, 'logs'),
+      leaseSeconds: LEASE_SECONDS,
+      executorFolder: folderOf,
+      eventStoreFolder: folderOf('event-store'),
+    },
+  })
+  const { targetIds, ssh } = await targets(t, deployment)
+  const watch = new LogWatch(deployment.eventStoreUrl)
+  t.teardown(() => watch.stop())
+  const ledger = new ClientLedger(path.join(folder, 'commands'))
+  const effectsFile = path.join(folder, 'effects')
+  const client = () => new Client({ ...deployment, ledger, random: random.fork() })
+  say(`ready after ${seconds(begun)} s; ${kills} kills with seed ${seed}`)
+
+  const runs: StartedRun[] = []
+  const [loaded, settled] = [new AbortController(), new AbortController()]
+  const shared = { effectsFile, runs, targetIds, openRuns: () => watch.open.size }
+  const loading = load({ ...shared, client: client(), random: random.fork(), signal: loaded.signal }, runs)
+  const person = lookAfter({ ...shared, client: client(), random: random.fork(), signal: settled.signal })
+  const done = { kills: [] as Kill[], faults: [] as Fault[], missed: [] as string[] }
+  const possible = possibleFaults(disks)
+  await nemesis({
+    kills,
+    scene: {
+      deployment,
+      watch,
+      ssh,
+      effectsFile,
+      random: random.fork(),
+      leaseSeconds: LEASE_SECONDS,
+      outageSeconds,
+      disks,
+    },
+    faults: Array.from({ length: rounds }, () => random.some(possible, possible.length)).flat(),
+    onKill: kill => {
+      done.kills.push(kill)
+      say(
+        `${String(done.kills.length).padStart(4)}  ${kill.victim}${kill.point ? ` at ${kill.point}` : ''}, ready after ${kill.readyAfterMs} ms`,
+      )
+    },
+    onFault: fault => {
+      done.faults.push(fault)
+      say(`      ${fault}`)
+    },
+    onMiss: point => {
+      done.missed.push(point)
+      say(`      (not reached: ${point})`)
+    },
+  })
+  const lastKill = performance.now()
+  loaded.abort()
+  await loading
+  await settle(deployment)
+  const settledAfter = seconds(lastKill)
+  settled.abort()
+  const resolved = await person
+  const verdict = await judge(deployment, {
+    ...{ known: ledger.read(), effects: readEffects(effectsFile), runs, done, settledAfter, resolved },
+    ...{ rebuild: await rebuildProjections(deployment, folder), seconds: seconds(begun), diskFaults: disks.size > 0 },
+    acks: ledger.acks,
+  })
+  if (options.keep) await keepEvents(deployment, verdict.stuck, options.keep)
+  return verdict
+}
+
+function mountDisks(t: Teardown, folder: string): Map<Disk, string> {
+  const wanted: Disk[] = ['event-store', ...executors]
+  const mounted = wanted.filter(name =>
+    mountDisk(t, path.join(folder, 'disks', name), name === 'event-store' ? EVENT_STORE_MB : SPOOL_MB),
+  )
+  // All or nothing: who may mount one may mount the others.
+  if (mounted.length < wanted.length) return new Map()
+  return new Map(wanted.map(name => [name, path.join(folder, 'disks', name)]))
+}
+
+/** Real servers, each behind a line that can be held up. */
+async function targets(t: Teardown, { url, apiKey }: Deployment) {
+  const sshd = await startSshd(t as Parameters<typeof startSshd>[0], { addresses: ADDRESSES })
+  const api = new SystemClient(createClient(url, apiKey))
+  const credentialId = await api.credential(sshd.privateKey, sshd.username)
+  const ssh = new Map<string, ProxyLine>()
+  const targetIds: string[] = []
+  for (const address of ADDRESSES) {
+    const line = await ProxyLine.start(t, {
+      to: () => ({ host: address, port: sshd.port }),
+      on: { host: address, port: 0 },
+    })
+    ssh.set(address, line)
+    targetIds.push(await api.target(address, { address, port: line.port, credentialId }))
+  }
+  return { ssh, targetIds }
+}
+
 type Evidence = {
   known: Map<string, Known>
+  acks: readonly number[]
   effects: Effect[]
   runs: StartedRun[]
-  killed: Kill[]
+  done: Pick<Verdict, 'kills' | 'faults' | 'missed'>
   rebuild: Pick<Verdict, 'rebuild' | 'rebuiltEqual'>
   settledAfter: number
   seconds: number
+  resolved: number
+  diskFaults: boolean
 }
 
-async function judge(system: StartedSystem, evidence: Evidence): Promise<Verdict> {
-  const { known, effects, runs, killed, rebuild, settledAfter } = evidence
-  const log = await readLog(system.runtime().eventStoreUrl ?? '')
+async function judge(deployment: Deployment, evidence: Evidence): Promise<Verdict> {
+  const { known, effects, runs, done, rebuild, settledAfter, resolved, acks, diskFaults } = evidence
+  const log = await readLog(deployment.eventStoreUrl)
   const ended = endings(log)
-  const principal = { actor: { kind: 'api-key' as const, id: keyOf(system).split('_')[1] ?? '' } }
+  const principal = { actor: { kind: 'api-key' as const, id: deployment.apiKeyId } }
   return {
-    kills: tally(killed.map(kill => kill.victim)),
+    ...{ ...done, ...rebuild, resolved, settledAfter, diskFaults, seconds: evidence.seconds },
     commands: tally([...known.values()].map(each => each.outcome)),
     runs: tally([...ended.values()].map(type => type?.replace(/^Run/, '') ?? 'Stuck')),
-    ...{ effects: effects.length, events: log.length, settledAfter, seconds: evidence.seconds },
+    ...{ effects: effects.length, events: log.length },
+    recovery: recovery(done.kills, acks, effects),
     lost: brokenCommands(log, known, key => keyedCommandId(principal, key)),
     doubled: brokenSteps(log, effects, runs),
     stuck: [...ended].filter(([, type]) => type === undefined).map(([runId]) => runId),
     log: brokenLog(log),
-    output: await brokenOutput(log, system.runtime().postgresUrl ?? ''),
-    ...rebuild,
+    output: await brokenOutput(log, deployment.postgresUrl),
+  }
+}
+
+async function keepEvents({ eventStoreUrl }: Deployment, runIds: readonly string[], folder: string): Promise<void> {
+  const log = await readLog(eventStoreUrl)
+  for (const runId of runIds) {
+    const lines = log.flatMap(({ stream, type, data, recordedAt }) =>
+      stream.includes(runId) ? `${recordedAt} ${stream} ${type} ${JSON.stringify(data)}\n` : [],
+    )
+    writeFileSync(path.join(folder, `run-${runId}.log`), lines.join(''))
   }
 }
 
 /** Until every run has ended, or had the time to. */
-async function settle(system: StartedSystem): Promise<void> {
+async function settle({ eventStoreUrl }: Deployment): Promise<void> {
   const until = performance.now() + SETTLE_MS
   while (performance.now() < until) {
-    const log = await readLog(system.runtime().eventStoreUrl ?? '').catch(() => undefined)
+    const log = await readLog(eventStoreUrl).catch(() => undefined)
     if (log && [...endings(log).values()].every(type => type !== undefined)) return
     await delay(500)
   }
 }
 
-async function rebuildProjections(system: StartedSystem): Promise<Pick<Verdict, 'rebuild' | 'rebuiltEqual'>> {
-  const env = { ...process.env, OPSCONDUCTOR_DATA_DIR: system.dataDir }
+async function rebuildProjections({ eventStoreUrl, postgresUrl }: Deployment, folder: string) {
+  const env = {
+    ...process.env,
+    OPSCONDUCTOR_DATA_DIR: path.join(folder, 'data'),
+    OPSCONDUCTOR_EVENTSTORE_URL: eventStoreUrl,
+    OPSCONDUCTOR_POSTGRES_URL: postgresUrl,
+  }
   const args = [ENTRY, 'projections', 'rebuild', '--verify']
   try {
     const { stdout } = await promisify(execFile)(process.execPath, args, { env, timeout: 120_000 })
@@ -138,11 +252,7 @@ async function rebuildProjections(system: StartedSystem): Promise<Pick<Verdict, 
   }
 }
 
-function keyOf(system: StartedSystem): string {
-  return /opsc_[\w-]{20,}/.exec(system.output())?.[0] ?? ''
-}
-
-function tally<K>(keys: Iterable<K>): Map<K, number> {
+export function tally<K>(keys: Iterable<K>): Map<K, number> {
   const counts = new Map<K, number>()
   for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1)
   return counts

@@ -3,11 +3,10 @@ import { connectEventStore } from '../../infra/event-store/client.ts'
 import { sha256Hex } from '../../infra/ids.ts'
 import { categoryOf, type Recorded, type StreamCategory } from '../../schemas/events.ts'
 import type { Known } from './client-ledger.ts'
-import type { Effect } from './effects.ts'
-import type { StartedRun } from './load.ts'
 
-const CATEGORIES: StreamCategory[] = ['target', 'credential', 'release', 'job', 'run', 'targetrun', 'command']
-const RUN_ENDED = /^Run(Succeeded|PartiallySucceeded|Failed|Cancelled|NeedsAttention)$/
+export const categories: StreamCategory[] = ['target', 'credential', 'release', 'job', 'run', 'targetrun', 'command']
+/** An event that no other event of its run may follow. */
+export const RUN_ENDED = /^Run(Succeeded|PartiallySucceeded|Failed|Cancelled|TimedOut|Rejected)$/
 
 /** The whole log, from its beginning to where it ends now. */
 export async function readLog(url: string): Promise<Recorded[]> {
@@ -15,7 +14,7 @@ export async function readLog(url: string): Promise<Recorded[]> {
   const stop = new AbortController()
   const events: Recorded[] = []
   try {
-    for await (const batch of store.follow({ categories: CATEGORIES, after: undefined, signal: stop.signal })) {
+    for await (const batch of store.follow({ categories, after: undefined, signal: stop.signal })) {
       events.push(...batch.events)
       if (batch.caughtUp) return events
     }
@@ -82,40 +81,6 @@ export function brokenCommands(
     const more = written.filter(id => !entry.events.includes(id))
     if (more.length > 0) broken.push(`${entry.command} ${key}: wrote ${more.length} events more than it answered`)
   }
-  return broken
-}
-
-type Step = { runId: string; n: number; stepId: string }
-const stepKey = ({ runId, n, stepId }: Step) => `${runId}.${n}.${stepId}`
-
-/** Steps that ran more often than the log gave leave to, without leave, or are said to have succeeded and never ran. */
-export function brokenSteps(
-  log: readonly Recorded[],
-  effects: readonly Effect[],
-  runs: readonly StartedRun[],
-): string[] {
-  const runOf = new Map(runs.map(({ runId, token }) => [token, runId]))
-  const place = new Map<string, number>()
-  const starts = new Map<string, number>()
-  const succeeded = new Set<string>()
-  for (const event of log) {
-    if (event.type === 'TargetRunClaimed') place.set(`${event.data.runId}@${event.data.target.address}`, event.data.n)
-    if (event.type === 'StepStarted') starts.set(stepKey(event.data), (starts.get(stepKey(event.data)) ?? 0) + 1)
-    if (event.type === 'StepSucceeded') succeeded.add(stepKey(event.data))
-  }
-  const ran = new Map<string, number>()
-  for (const { token, step, address } of effects) {
-    const runId = runOf.get(token) ?? token
-    const key = stepKey({ runId, n: place.get(`${runId}@${address}`) ?? -1, stepId: step })
-    ran.set(key, (ran.get(key) ?? 0) + 1)
-  }
-  const broken: string[] = []
-  for (const [key, times] of ran) {
-    const leave = starts.get(key) ?? 0
-    if (times > leave) broken.push(`${key}: ran ${times} times, was started ${leave} times`)
-    if (times > 1 && !key.endsWith('.again')) broken.push(`${key}: ran ${times} times and must run once`)
-  }
-  for (const key of succeeded) if (!ran.has(key)) broken.push(`${key}: succeeded and never ran`)
   return broken
 }
 

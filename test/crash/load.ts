@@ -1,46 +1,39 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { z } from 'zod'
-import type { ClientLedger } from './client-ledger.ts'
-import { effectCommand } from './effects.ts'
+import type { Client } from './client.ts'
+import { someJob } from './jobs.ts'
 import type { Random } from './random.ts'
 
 export type LoadOptions = {
-  /** The address of the API, which stays the same. */
-  url: string
-  apiKey: string
-  ledger: ClientLedger
+  client: Client
   effectsFile: string
   /** Targets that runs act on. */
   targetIds: readonly string[]
   random: Random
   signal: AbortSignal
+  /** Runs that have not ended. */
+  openRuns(): number
 }
 /** `token` is in every line its steps write. */
 export type StartedRun = { runId: string; token: string }
 
-const answerSchema = z.object({ events: z.array(z.object({ id: z.string() })) })
-const problemSchema = z.object({ type: z.string() })
-const ANSWER_MS = 10_000
 const CLIENTS = 4
-/** Whoever got no answer asks again with the same key, mostly. */
-const TRIES = 40
+/** No more than this many runs at a time: what is piled up must be worked off afterwards. */
+const MOST_OPEN = 10
 
-/** Programs that send commands and trigger runs until the signal aborts; answers the runs they asked for. */
-export async function load(options: LoadOptions): Promise<StartedRun[]> {
-  const clients = Array.from({ length: CLIENTS }, () => tidyUp({ ...options, random: options.random.fork() }))
-  const runs: StartedRun[] = []
-  await Promise.all([...clients, triggerRuns({ ...options, random: options.random.fork() }, runs)])
-  return runs
+/** Programs that send commands and trigger runs until the signal aborts; adds the runs they ask for to `runs`. */
+export async function load(options: LoadOptions, runs: StartedRun[]): Promise<void> {
+  const fork = () => ({ ...options, random: options.random.fork() })
+  const clients = Array.from({ length: CLIENTS }, () => tidyUp(fork()))
+  await Promise.all([...clients, triggerRuns(fork(), runs)])
 }
 
 /** Keeps registering, renaming, tagging and retiring targets of its own; some of it is refused, as in life. */
-async function tidyUp(options: LoadOptions): Promise<void> {
-  const { random, signal } = options
+async function tidyUp({ client, random, signal }: LoadOptions): Promise<void> {
   while (!signal.aborted) {
     const targetId = randomUUID()
     const described = { targetId, name: `machine-${targetId.slice(0, 8)}`, address: '192.0.2.1' }
-    await send(options, 'create-target', described)
+    await client.send('create-target', described)
     const moves: Array<[string, object]> = [
       ['rename-target', { targetId, name: `renamed-${targetId.slice(0, 8)}` }],
       ['tag-target', { targetId, key: 'env', value: random.pick(['prod', 'test']) }],
@@ -50,63 +43,37 @@ async function tidyUp(options: LoadOptions): Promise<void> {
     ]
     for (const [command, body] of random.some(moves, 3)) {
       await delay(random.between(20, 300), undefined, { signal }).catch(() => {})
-      if (!signal.aborted) await send(options, command, body)
+      if (!signal.aborted) await client.send(command, body)
     }
   }
 }
 
 /** Each run has a job of its own, so that what its steps write can be told from what others write. */
 async function triggerRuns(options: LoadOptions, runs: StartedRun[]): Promise<void> {
-  const { random, signal, effectsFile, targetIds } = options
+  const { client, random, signal, effectsFile, targetIds, openRuns } = options
+  const meddling: Promise<void>[] = []
   while (!signal.aborted) {
+    await delay(random.between(100, 700), undefined, { signal }).catch(() => {})
+    if (signal.aborted || openRuns() >= MOST_OPEN) continue
     const [jobId, runId] = [randomUUID(), randomUUID()]
     const token = runId.slice(0, 13)
-    const step = (id: string, idempotent: boolean) => ({
-      ...{ id, uses: 'ssh.command', idempotent },
-      with: { command: effectCommand(effectsFile, token, id, random.between(0, 1.5)) },
-    })
-    const steps = [step('first', false), step('again', true), step('last', false)]
+    const job = { jobId, name: `job-${token}`, ...someJob(random, effectsFile, token) }
     const selection = { targetIds: random.some(targetIds, 1 + Math.floor(random.between(0, 4))) }
-    if ((await send(options, 'define-job', { jobId, name: `job-${token}`, steps })) === 'acked') {
-      runs.push({ runId, token })
-      await send(options, 'trigger-run', { runId, jobId, selection })
-    }
-    await delay(random.between(200, 1_200), undefined, { signal }).catch(() => {})
+    if ((await client.send('define-job', job)).outcome !== 'acked') continue
+    runs.push({ runId, token })
+    await client.send('trigger-run', { runId, jobId, selection })
+    if (random.next() < 0.3) meddling.push(meddle(client, random.fork(), runId))
   }
+  await Promise.all(meddling)
 }
 
-async function send(options: LoadOptions, command: string, body: object): Promise<'acked' | 'rejected' | 'unknown'> {
-  const { ledger, random } = options
-  const key = randomUUID()
-  ledger.write({ outcome: 'sent', key, command })
-  const patient = random.next() < 0.8
-  for (let attempt = 1; attempt <= (patient ? TRIES : 1); attempt += 1) {
-    const outcome = await once(options, command, body, key)
-    if (outcome === 'acked' || outcome === 'rejected') return outcome
-    await delay(random.between(100, 600))
-  }
-  return 'unknown'
-}
-
-async function once({ url, apiKey, ledger }: LoadOptions, command: string, body: object, key: string) {
-  const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json', 'idempotency-key': key }
-  try {
-    const response = await fetch(`${url}/v1/commands/${command}`, {
-      ...{ method: 'POST', headers, body: JSON.stringify(body) },
-      signal: AbortSignal.timeout(ANSWER_MS),
-    })
-    const said: unknown = await response.json()
-    if (response.ok) {
-      const { events } = answerSchema.parse(said)
-      ledger.write({ outcome: 'acked', key, events: events.map(event => event.id) })
-      return 'acked'
-    }
-    const code = problemSchema.parse(said).type.replace('urn:opsconductor:problem:', '')
-    // Below 500 it was decided; a request in flight is one of our own that got no answer.
-    if (response.status >= 500 || code === 'request-in-flight') return 'unknown'
-    ledger.write({ outcome: 'rejected', key, code })
-    return 'rejected'
-  } catch {
-    return 'unknown'
-  }
+/** Somebody changes their mind. Who pauses a run lets it go on again. */
+async function meddle(client: Client, random: Random, runId: string): Promise<void> {
+  const reason = 'on second thoughts'
+  await delay(random.between(100, 2_500))
+  const move = random.pick(['cancel-run', 'cancel-target-run', 'pause-run'])
+  await client.send(move, { runId, reason, ...(move === 'cancel-target-run' && { n: 0 }) })
+  if (move !== 'pause-run') return
+  await delay(random.between(500, 3_000))
+  await client.send('resume-run', { runId }, 1)
 }

@@ -1,4 +1,5 @@
-import type { Verdict } from './crash-test.ts'
+import { tally, type Verdict } from './crash-test.ts'
+import type { Spread } from './recovery.ts'
 
 /** True when every promise was kept. */
 export function kept({ lost, doubled, stuck, log, output, rebuiltEqual }: Verdict): boolean {
@@ -7,22 +8,29 @@ export function kept({ lost, doubled, stuck, log, output, rebuiltEqual }: Verdic
 
 /** What was done, what was found, and whether every promise was kept. */
 export function report(verdict: Verdict, seed: number): string[] {
-  const { kills, commands, runs, effects, events, seconds, settledAfter } = verdict
-  const total = (counts: Map<unknown, number>) => [...counts.values()].reduce((sum, count) => sum + count, 0)
-  const told = (counts: Map<string, number>) => [...counts].map(([name, count]) => `${name} ${count}`).join(', ')
+  const { kills, missed, faults, commands, runs, effects, events, seconds, settledAfter, recovery } = verdict
+  const atPoints = tally(kills.flatMap(kill => kill.point ?? []))
   const rows: Array<[string, string]> = [
     ['seed', String(seed)],
-    ['kills', `${total(kills)}: ${told(kills)}`],
+    ['kills', `${kills.length}: ${told(tally(kills.map(kill => kill.victim)))}`],
+    ['of these at a named point', `${total(atPoints)} at ${atPoints.size} points; ${missed.length} times not reached`],
+    ...[...atPoints].sort().map(([name, count]): [string, string] => [`  ${count}`.padStart(4), name]),
+    ['faults', faults.length === 0 ? 'none' : told(tally(faults))],
+    ...(verdict.diskFaults ? [] : [['  skipped', 'full disks: needs root and the right to mount'] as [string, string]]),
     ['commands', `${total(commands)}: ${told(commands)}`],
     ['runs', `${total(runs)}: ${told(runs)}`],
+    ['resolved by a person', String(verdict.resolved)],
     ['steps that ran', String(effects)],
     ['events in the log', String(events)],
+    ['process ready again', times(recovery.ready)],
+    ['next command acknowledged', times(recovery.command)],
+    ['next step on a target', times(recovery.step)],
     ['last run ended', `${settledAfter} s after the last kill`],
     ['took', `${seconds} s`],
   ]
   const promises: Array<[string, string[]]> = [
     ['acknowledged commands lost', verdict.lost],
-    ['steps executed twice', verdict.doubled],
+    ['undeclared repeats', verdict.doubled],
     ['runs stuck', verdict.stuck],
     ['faults of the log', verdict.log],
     ['sealed output lost', verdict.output],
@@ -40,3 +48,7 @@ export function report(verdict: Verdict, seed: number): string[] {
     kept(verdict) ? 'every promise was kept' : 'BROKEN PROMISES',
   ]
 }
+
+const total = (counts: Map<unknown, number>) => [...counts.values()].reduce((sum, count) => sum + count, 0)
+const told = (counts: Map<string, number>) => [...counts].map(([name, count]) => `${name} ${count}`).join(', ')
+const times = ({ p50, p99 }: Spread) => `p50 ${(p50 / 1_000).toFixed(1)} s, p99 ${(p99 / 1_000).toFixed(1)} s`

@@ -12,6 +12,7 @@ import type { EventStore } from '../../infra/event-store/port.ts'
 import { createHttpServer, type HttpAnswer, type HttpServer } from '../../infra/http/index.ts'
 import { systemIds } from '../../infra/ids.ts'
 import type { Log } from '../../infra/log.ts'
+import { createVerdicts } from '../../infra/safety/verdicts.ts'
 
 const permits = (key: string, permission: string) => (key === 'mallory' ? permission === 'command:send' : key !== 'eve')
 
@@ -45,7 +46,8 @@ export async function commandApi(
     ...{ store, clock, ids, log },
     ...(parts.summaryAfterMs !== undefined && { summaryAfterMs: parts.summaryAfterMs }),
   })
-  registerCommandApi(http, { store, dispatcher, catalogue, activeRuns, vault, clock, ids, log, refusals })
+  const verdicts = createVerdicts()
+  registerCommandApi(http, { store, dispatcher, catalogue, activeRuns, vault, clock, ids, log, refusals, verdicts })
   await http.ready()
   t.teardown(async () => {
     await http.close()

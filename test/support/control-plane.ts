@@ -234,6 +234,7 @@ export function assignmentOf(
   const { target, username = 'nobody', ...rest } = of
   return {
     ...{ runId: systemIds.next(), n: 0, epoch: 1, leaseSeconds: 5, attempts: {} },
+    safety: { targets: 1, confirmed: [] },
     credential: { credentialId: systemIds.next(), version: 1, kind: 'ssh-key', username },
     ...rest,
     target: { targetId: systemIds.next(), name: 'web-1', hostKey: { policy: 'first-use' }, ...target },

@@ -1,7 +1,6 @@
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { start } from '../../executors/main.ts'
-import type { MayRun } from '../../executors/policy.ts'
 import { loadConfig } from '../../infra/config.ts'
 import { runStages } from '../../infra/lifecycle.ts'
 import type { Assignment } from '../../schemas/bus.ts'
@@ -47,7 +46,6 @@ export type ExecutorBenchOptions = {
   sshd?: SshdOptions
   secret?: SecretMaterial
   env?: Record<string, string>
-  mayRun?: MayRun
   /** False: the spec starts the executor itself. */
   started?: boolean
 }
@@ -65,7 +63,7 @@ export async function startExecutor(t: Test, options: ExecutorBenchOptions = {})
     OPSCONDUCTOR_STOP_SECONDS: '3',
     ...options.env,
   }
-  const stop = options.started === false ? async () => undefined : await startInProcess(env, options.mayRun)
+  const stop = options.started === false ? async () => undefined : await startInProcess(env)
   t.teardown(stop)
   const credential = {
     ...{ credentialId: '0190a000-0000-7000-8000-000000000002', version: 1 },
@@ -84,9 +82,9 @@ export async function startExecutor(t: Test, options: ExecutorBenchOptions = {})
   return { sshd, broker, plane, env, run, stop }
 }
 
-async function startInProcess(env: Record<string, string>, mayRun?: MayRun): Promise<() => Promise<void>> {
+async function startInProcess(env: Record<string, string>): Promise<() => Promise<void>> {
   const log = pino({ level: process.env.OPSCONDUCTOR_TEST_LOG ?? 'silent' })
-  const role = await start(loadConfig(env), log, mayRun)
+  const role = await start(loadConfig(env), log)
   let stopped: Promise<boolean> | undefined
   return async () => {
     stopped ??= runStages(role.stop, log)

@@ -1,5 +1,7 @@
 export { type Gate, gateOf } from './gate.ts'
+export { bindParameters } from './parameters.ts'
 export { planOf, rulesOf } from './plan.ts'
+export { type Preview, type PreviewInput, previews } from './preview.ts'
 export { renderedText } from './rendered-text.ts'
 export type { Failure, OutputValues, RunScope, StepResult, TargetScope } from './scope.ts'
 export { nextSegment, type Segment, type SegmentInput } from './segment.ts'

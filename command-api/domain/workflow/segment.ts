@@ -74,15 +74,19 @@ export function nextSegment(input: SegmentInput): Segment {
 
 function workOf(input: SegmentInput, segment: Segment): Work {
   const units = unitsOf(input.version, input.parameters)
-  const base: Record<string, Value> = {
-    params: units.parameters,
-    run: runNames(input.run),
-    target: targetNames(input.target),
-    ...(input.failure && { failure: { ...input.failure } }),
-  }
-  const specs = Object.entries(input.version.parameters ?? {})
-  const secrets = new Set(specs.flatMap(([name, { type }]) => (type === 'secret' ? [name] : [])))
-  return { input, units, ended: { ...input.ended }, base, secrets, segment }
+  const base = { ...knownNames(input, units), ...(input.failure && { failure: { ...input.failure } }) }
+  return { input, units, ended: { ...input.ended }, base, secrets: secretParameters(input.version), segment }
+}
+
+/** What expressions see before anything was done. */
+export const knownNames = ({ run, target }: Pick<SegmentInput, 'run' | 'target'>, units: Units): ValueMap => ({
+  params: units.parameters,
+  run: runNames(run),
+  target: targetNames(target),
+})
+
+export function secretParameters({ parameters = {} }: Pick<JobVersion, 'parameters'>): ReadonlySet<string> {
+  return new Set(Object.entries(parameters).flatMap(([name, { type }]) => (type === 'secret' ? [name] : [])))
 }
 
 function unitIn({ units }: Work, id: string): Unit {
@@ -96,7 +100,7 @@ function takes(id: string, work: Work): boolean {
   const { segment } = work
   try {
     const unit = unitIn(work, id)
-    if (!isSelected(unit, work)) return skips(id, 'not-selected', work)
+    if (!isSelected(unit, work.input.target)) return skips(id, 'not-selected', work)
     if (asksForDue(unit, work)) return false
     if (work.input.all === undefined && asked(unit, 'all').length > 0) {
       if (segment.due.length === 0) segment.needsAll = true
@@ -121,13 +125,14 @@ function skips(stepId: string, why: 'condition' | 'not-selected', { segment, end
 }
 
 /** What undoes a step is not asked again whether the step was wanted. */
-function isSelected({ step, phase }: Unit, { input }: Work): boolean {
+export function isSelected({ step, phase }: Unit, target: Pick<TargetScope, 'tags'>): boolean {
   if (phase === 'undo' || !step.on) return true
   const requirements = parseLabelExpression(step.on.labels)
-  return requirements !== undefined && matchesLabels(requirements, input.target.tags)
+  return requirements !== undefined && matchesLabels(requirements, target.tags)
 }
 
-function isWanted({ step, phase }: Unit, names: ValueMap): boolean {
+/** @throws TemplateError */
+export function isWanted({ step, phase }: Unit, names: ValueMap): boolean {
   if (phase === 'undo' || step.if === undefined) return true
   const value = evaluate(compile(step.if), names)
   if (typeof value === 'boolean') return value

@@ -1,0 +1,120 @@
+import type { Verdicts } from '../../infra/safety/verdicts.ts'
+import { streams } from '../../schemas/events.ts'
+import type { JobVersion } from '../../schemas/job.ts'
+import type { ParameterValues } from '../../schemas/parameters.ts'
+import { environmentOf } from '../../schemas/target.ts'
+import type { Dispatcher } from '../dispatch.ts'
+import { chosenVersion, DomainError, MAX_DEPTH, type SafetyFacts, type SafetyFinding } from '../domain/index.ts'
+import {
+  bindParameters,
+  gateOf,
+  type Preview,
+  previews,
+  type RunScope,
+  TemplateError,
+} from '../domain/workflow/index.ts'
+import type { Catalogue } from './catalogue.ts'
+import { findingsAgainst } from './safety.ts'
+
+export type SafetyDeps = { dispatcher: Dispatcher; catalogue: Catalogue; verdicts: Verdicts }
+export type AskedRun = {
+  version: JobVersion
+  parameters: ParameterValues
+  run: RunScope
+  targetIds: readonly string[]
+  /** Of a rerun: steps before this one are not done. */
+  fromStep?: string | undefined
+}
+
+/** So many environments are looked at, those that rules speak of first: the others differ in nothing but their name. */
+const MOST_ENVIRONMENTS = 20
+/** Jobs that a run's steps run are looked into until so many were. */
+const MOST_JOBS = 20
+
+type Walk = { depth: number; left: { jobs: number } }
+type Representative = { environment: string | undefined; targetId: string }
+
+/**
+ * What the safety checks say about a run that is about to be triggered: every step as it would be done on the first
+ * target of each environment, those of the jobs that it runs included. Throws EventStoreUnavailable.
+ */
+export async function safetyOf(deps: SafetyDeps, asked: AskedRun): Promise<SafetyFacts> {
+  const findings = await findingsOf(deps, asked, { depth: 0, left: { jobs: MOST_JOBS } })
+  return { findings, rulesDigest: deps.verdicts.digest }
+}
+
+async function findingsOf(deps: SafetyDeps, asked: AskedRun, walk: Walk): Promise<SafetyFinding[]> {
+  const found = new Map<string, SafetyFinding>()
+  for (const { environment, targetId } of representatives(deps, asked.targetIds)) {
+    const target = deps.catalogue.target(targetId)
+    if (!target) continue
+    for (const preview of due(previews({ ...asked, target }), asked.fromStep)) {
+      const { id } = preview.unit
+      const setting = { environment, targets: asked.run.targets }
+      for (const finding of await findingsAgainst(deps.verdicts, preview, setting)) {
+        const known = found.get(`${id} ${finding.rule}`)
+        if (known?.decision !== 'deny' && known?.decision !== finding.decision)
+          found.set(`${id} ${finding.rule}`, { stepId: id, environment, ...finding })
+      }
+    }
+  }
+  return [...found.values(), ...(await findingsBelow(deps, asked, walk))]
+}
+
+/** The first target of each environment. */
+function representatives({ catalogue, verdicts }: SafetyDeps, targetIds: readonly string[]): Representative[] {
+  const first = new Map<string | undefined, string>()
+  for (const targetId of targetIds) {
+    const environment = environmentOf(catalogue.target(targetId)?.tags ?? {})
+    if (!first.has(environment)) first.set(environment, targetId)
+  }
+  const all = [...first].map(([environment, targetId]) => ({ environment, targetId }))
+  const isNamed = ({ environment }: Representative) =>
+    environment !== undefined && verdicts.environments.has(environment)
+  return [...all.filter(isNamed), ...all.filter(each => !isNamed(each))].slice(0, MOST_ENVIRONMENTS)
+}
+
+/** What a rerun begins with and all after it; what was done before is not undone either. */
+function due(all: readonly Preview[], fromStep: string | undefined): readonly Preview[] {
+  const from = all.findIndex(({ unit }) => unit.step.id === fromStep)
+  const before = new Set(all.slice(0, Math.max(0, from)).map(({ unit }) => unit.step.id))
+  return all.filter(({ unit }) => !before.has(unit.step.id))
+}
+
+/** The same for every job that a step of the run runs. */
+async function findingsBelow(deps: SafetyDeps, asked: AskedRun, walk: Walk): Promise<SafetyFinding[]> {
+  const found: SafetyFinding[] = []
+  for (const { id, uses } of asked.version.steps) {
+    if (uses !== 'job.run' || walk.depth === MAX_DEPTH || walk.left.jobs === 0) continue
+    walk.left.jobs -= 1
+    const below = await subRun(deps, asked, id).catch(unknownYet)
+    if (!below) continue
+    const findings = await findingsOf(deps, below, { ...walk, depth: walk.depth + 1 })
+    found.push(...findings.map(each => ({ ...each, stepId: `${id}/${each.stepId}` })))
+  }
+  return found
+}
+
+async function subRun(
+  { dispatcher, catalogue }: SafetyDeps,
+  asked: AskedRun,
+  stepId: string,
+): Promise<AskedRun | undefined> {
+  const gate = gateOf(asked.version, asked.parameters, asked.run, stepId)
+  if (gate.kind !== 'job-run') return undefined
+  const { state: job } = await dispatcher.load('job', streams.job(gate.jobId))
+  const version = chosenVersion(gate, job)
+  if (!version || job.status === 'absent') return undefined
+  const parameters = bindParameters(version.parameters, gate.parameters)
+  const selected = version.selection ? catalogue.select(version.selection).map(({ targetId }) => targetId) : []
+  const targetIds = gate.sameTargets ? asked.targetIds : selected
+  const { jobId, version: jobVersion } = version
+  const run = { ...asked.run, jobId, jobName: job.name, jobVersion, targets: targetIds.length }
+  return { version, parameters, run, targetIds }
+}
+
+/** A job that cannot be run as it is asked for does nothing. */
+function unknownYet(error: unknown): undefined {
+  if (error instanceof TemplateError || error instanceof DomainError) return undefined
+  throw error
+}

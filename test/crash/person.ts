@@ -1,0 +1,44 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { z } from 'zod'
+import type { Client } from './client.ts'
+import { readEffects } from './effects.ts'
+import type { StartedRun } from './load.ts'
+import type { Random } from './random.ts'
+
+type Options = {
+  client: Client
+  effectsFile: string
+  runs: readonly StartedRun[]
+  random: Random
+  signal: AbortSignal
+}
+
+const waiting = z.object({ items: z.array(z.object({ runId: z.string() })) })
+const attention = z.object({
+  items: z.array(z.object({ n: z.int(), targetName: z.string().nullable(), stepId: z.string().nullable() })),
+})
+
+/**
+ * Looks after what waits for a person until the signal aborts: sees on the target whether the step took effect, and
+ * says so. Answers how often.
+ */
+export async function lookAfter({ client, effectsFile, runs, random, signal }: Options): Promise<number> {
+  let resolved = 0
+  while (!signal.aborted) {
+    await delay(500, undefined, { signal }).catch(() => {})
+    const list = waiting.safeParse(await client.get('/v1/runs?status=needs-attention&limit=100'))
+    for (const { runId } of list.data?.items ?? []) {
+      const found = attention.safeParse(await client.get(`/v1/runs/${runId}/attention`))
+      for (const { n, targetName, stepId } of found.data?.items ?? []) {
+        const token = runs.find(run => run.runId === runId)?.token
+        const happened = readEffects(effectsFile).some(
+          effect => effect.token === token && effect.step === stepId && effect.address === targetName,
+        )
+        const as = random.pick(happened ? ['succeeded', 'failed'] : ['retry', 'failed'])
+        const reason = happened ? 'seen on the target' : 'nothing of it on the target'
+        if ((await client.send('resolve-step', { runId, n, stepId, as, reason })).outcome === 'acked') resolved += 1
+      }
+    }
+  }
+  return resolved
+}
