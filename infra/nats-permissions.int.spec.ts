@@ -1,9 +1,11 @@
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { subjects } from '../schemas/bus.ts'
 import { startBroker, type TestBroker } from '../test/support/broker.ts'
 import { startNatsServer } from '../test/support/nats-server.ts'
 import { programOrSkip } from '../test/support/packages.ts'
 import { rawNats } from '../test/support/raw-nats.ts'
+import { connectBus } from './bus.ts'
 import { brokerUsers } from './nats-permissions.ts'
 
 const password = (user: string) => `password of ${user}`
@@ -78,4 +80,17 @@ t.test('an executor is not called like a part of the control plane, nor like ano
   for (const executorId of ['api', 'workers', 'vault'])
     t.throws(() => brokerUsers([{ executorId }], password), /another name/)
   t.throws(() => brokerUsers([{ executorId: 'a' }, { executorId: 'a' }], password), /another name/)
+})
+
+t.test('nobody is made to speak where the one who asks may not', async t => {
+  const { url, port } = await startBroker(t)
+  const bus = await connectBus({ url, name: 'spec', log: pino({ level: 'silent' }) })
+  t.teardown(() => bus.close())
+  bus.subscribe('ask', message => message.reply('told'))
+  await bus.flush()
+  const raw = await rawNats(port)
+  const victim = subjects.control('west-1')
+  raw.send(`SUB ${victim} 1\r\nSUB _INBOX.x 2\r\nPUB ask ${victim} 0\r\n\r\nPUB ask _INBOX.x 0\r\n\r\n`)
+  t.notMatch(await raw.until(/MSG _INBOX\.x 2 4\r\ntold/), new RegExp(`MSG ${victim}`))
+  raw.close()
 })

@@ -21,6 +21,7 @@ import { within } from './within.ts'
 
 const flushTimeoutMs = 5_000
 const drainTimeoutMs = 5_000
+const INBOX = '_INBOX.'
 
 /** The port over one connection of the `nats` client. */
 export class NatsBus implements Bus {
@@ -149,7 +150,8 @@ export class NatsBus implements Bus {
       headers: fromNatsHeaders(message.headers),
       hasReply: Boolean(replyTo),
       reply: (data, headers) => {
-        if (replyTo && this.#status !== 'closed') this.#send(replyTo, data, headers)
+        // Answers go to inboxes only: whoever asks must not make us speak on a subject it may not use itself.
+        if (replyTo?.startsWith(INBOX) && this.#status !== 'closed') this.#send(replyTo, data, headers)
       },
     }
   }
