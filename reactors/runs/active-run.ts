@@ -283,6 +283,7 @@ export class ActiveRun {
   }
 
   #leaveGroup(n: number): void {
+    if (this.#groups.size === 0) return
     for (const [group, now] of this.#groups) if (now === n) this.#groups.delete(group)
     this.unhold(hold => hold === 'group')
   }
