@@ -226,6 +226,46 @@ t.test('the command line, as its user knows it', async t => {
     ])
   })
 
+  await t.test('a run is told parameters, shown beforehand, asked for approval, and summed up', async t => {
+    const definition = file(
+      'greet.yaml',
+      `name: greet
+parameters: { word: { type: string, required: true } }
+selection: { labels: env=cli }
+steps:
+  - { id: go, uses: approval, with: { prompt: "Say it?" } }
+  - { id: greet, uses: ssh.command, with: { command: "echo \${{ params.word }}" } }
+`,
+    )
+    await json('job', 'create', '-f', definition)
+    const word = ['--param', 'word=it is; so $(done)']
+    await refused(t, 2, /^ {2}parameters\.word: /m, 'run', 'trigger', 'greet')
+    const plan = await json('run', 'trigger', 'greet', ...word, '--plan')
+    t.match(plan, { mode: 'plan', targets: 2, steps: [{ id: 'go', gate: true }, { id: 'greet' }] })
+    t.match(plan.targetRuns[0].steps, [{ stepId: 'greet', does: 'runs', verdict: { decision: 'allow' } }])
+    const watched = startCli(['run', 'trigger', 'greet', ...word, '--watch'])
+    await until('it asks', () => /waits for approval: Say it\?/.test(watched.said.err))
+    const [asked] = await json('approval', 'list')
+    t.match(asked, { jobName: 'greet', stepId: 'go', prompt: 'Say it?' })
+    await json('approval', 'grant', asked.runId, 'go', '--reason', 'seen')
+    const { code, out, err } = await watched.ended
+    t.equal(code, 0, err)
+    t.same(out.trimEnd().split('\n').sort(), ['two │ it is; so $(done)', 'uno │ it is; so $(done)'])
+    const summed = await opsconductor('run', 'results', asked.runId, '-o', 'table')
+    t.match(summed.out, /^(two,uno|uno,two) \(2\)\n-+\nit is; so \$\(done\)\n$/m)
+    t.match(await json('run', 'show', asked.runId), {
+      progress: { percent: 100 },
+      parameters: { word: 'it is; so $(done)' },
+    })
+    t.match(await json('run', 'attention', asked.runId), { items: [], approvals: [] })
+    const again = startCli(['run', 'rerun', asked.runId, '--from-step', 'greet', '--watch'])
+    await until('it asks again', () => /waits for approval/.test(again.said.err))
+    const [once] = await json('approval', 'list')
+    t.not(once.runId, asked.runId, 'a yes is for one run')
+    await json('approval', 'deny', once.runId, 'go', 'once is enough')
+    t.match(await again.ended, { code: 5, err: /approval denied: once is enough[\s\S]*greet: rejected/ })
+  })
+
   await t.test('Ctrl-C stops watching, cancel stops the run', async t => {
     const { child, said, ended } = startCli(['run', 'create', 'once', '--follow'])
     await until('it runs', () => /^run \S+$/m.test(said.err))
