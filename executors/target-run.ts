@@ -5,22 +5,19 @@ import type { ExecutorContext } from './context.ts'
 import type { ReportBody } from './control-plane.ts'
 import { outcomeReport } from './outcome.ts'
 import type { Gap } from './output/attempt-output.ts'
-import { probe } from './remote/probe.ts'
 import { attemptKeyOf } from './spool/output-spool.ts'
 import type { Held } from './spool/report-spool.ts'
 import { SshFailure } from './ssh/failure.ts'
 import { runnerOf } from './steps/registry.ts'
-import type { StepEnd } from './steps/runner.ts'
 import { TargetLink } from './target-link.ts'
+import { askCheck, checkStep, type Verdict } from './verification.ts'
 import { within } from './wait.ts'
 
 /** Whoever reads the outcome should find the output stored; but an output store that is down must not hold it back. */
 const OUTPUT_STORED_MS = 2_000
-const CHECK_MS = 60_000
 
 type Started = { step: RenderedStep; attempt: number; seq: number }
 type Verify = NonNullable<Assignment['verify']>
-type Verdict = 'happened' | 'did-not-happen' | 'unclear'
 type Delivered = Promise<ReportReply | undefined>
 
 /** One run on one target, from its assignment to its last report. */
@@ -104,16 +101,14 @@ export class TargetRunWork {
   async #verify({ stepId, attempt, check, variables = {} }: Verify): Promise<Verdict | undefined> {
     const { clock, mayRun } = this.#context
     const { signal } = this.#cancelled
-    const judged = await mayRun(checkStep(stepId, check, variables), this.#assignment.safety)
-    const end = judged.allowed
-      ? await probe({ command: check, variables, link: this.#link, signal, forMs: CHECK_MS })
-      : ({ kind: 'failed', class: 'policy-denied', detail: judged.detail } as const)
+    const judged = await mayRun(checkStep({ stepId, check, variables }), this.#assignment.safety)
+    const { verdict, detail } = judged.allowed
+      ? await askCheck({ command: check, variables, link: this.#link, signal })
+      : ({ verdict: 'unclear', detail: judged.detail } as const)
     if (signal.aborted) {
       await this.#notStarted()
       return undefined
     }
-    const verdict = verdictOf(end)
-    const detail = end.kind === 'succeeded' ? 'exit code 0' : end.detail
     const data = { ...this.held, stepId, attempt, seq: this.#nextSeq(), at: clock.now(), verdict, detail }
     await this.#report({ type: 'report-check', data })
     if (verdict === 'unclear' || !(await this.#wasRecorded('the result of a check could not be delivered'))) {
@@ -235,18 +230,6 @@ export class TargetRunWork {
     this.#context.log[level]({ ...this.held, targetId: this.#assignment.target.targetId, ...fields }, message)
   }
 }
-
-/** By the exit code of the check; whatever else became of it says nothing. */
-function verdictOf(end: StepEnd): Verdict {
-  if (end.kind === 'succeeded') return 'happened'
-  return end.kind === 'failed' && end.class === 'exit-nonzero' && end.exitCode === 1 ? 'did-not-happen' : 'unclear'
-}
-
-/** A check as what it is: a command like any other. */
-const checkStep = (stepId: string, command: string, variables: Record<string, string>): RenderedStep => ({
-  ...{ id: stepId, action: { uses: 'ssh.command', with: { command } }, variables },
-  ...{ timeoutSeconds: CHECK_MS / 1_000, continueOnError: false },
-})
 
 const notStarted = 'cancelled before the step was started'
 /** SHA-256 of nothing. */
