@@ -13,6 +13,7 @@ import {
   type RunScope,
   TemplateError,
 } from '../domain/workflow/index.ts'
+import { inOrder } from '../domain/workflow/order.ts'
 import type { Catalogue } from './catalogue.ts'
 import { findingsAgainst } from './safety.ts'
 
@@ -28,15 +29,17 @@ export type AskedRun = {
 
 /** So many environments are looked at, those that rules speak of first: the others differ in nothing but their name. */
 const MOST_ENVIRONMENTS = 20
+/** On so many targets of an environment a step is looked for that is not done on the first. */
+const MOST_TARGETS = 500
 /** Jobs that a run's steps run are looked into until so many were. */
 const MOST_JOBS = 20
 
 type Walk = { depth: number; left: { jobs: number } }
-type Representative = { environment: string | undefined; targetId: string }
+type Group = { environment: string | undefined; targetIds: string[] }
 
 /**
  * What the safety checks say about a run that is about to be triggered: every step as it would be done on the first
- * target of each environment, those of the jobs that it runs included. Throws EventStoreUnavailable.
+ * target of each environment that it is done on, those of the jobs that it runs included. Throws EventStoreUnavailable.
  */
 export async function safetyOf(deps: SafetyDeps, asked: AskedRun): Promise<SafetyFacts> {
   const findings = await findingsOf(deps, asked, { depth: 0, left: { jobs: MOST_JOBS } })
@@ -45,12 +48,10 @@ export async function safetyOf(deps: SafetyDeps, asked: AskedRun): Promise<Safet
 
 async function findingsOf(deps: SafetyDeps, asked: AskedRun, walk: Walk): Promise<SafetyFinding[]> {
   const found = new Map<string, SafetyFinding>()
-  for (const { environment, targetId } of representatives(deps, asked.targetIds)) {
-    const target = deps.catalogue.target(targetId)
-    if (!target) continue
-    for (const preview of due(previews({ ...asked, target }), asked.fromStep)) {
+  for (const { environment, targetIds } of groups(deps, asked.targetIds)) {
+    const setting = { environment, targets: asked.run.targets }
+    for (const preview of onFirst(deps, asked, targetIds)) {
       const { id } = preview.unit
-      const setting = { environment, targets: asked.run.targets }
       for (const finding of await findingsAgainst(deps.verdicts, preview, setting)) {
         const known = found.get(`${id} ${finding.rule}`)
         if (known?.decision !== 'deny' && known?.decision !== finding.decision)
@@ -61,23 +62,40 @@ async function findingsOf(deps: SafetyDeps, asked: AskedRun, walk: Walk): Promis
   return [...found.values(), ...(await findingsBelow(deps, asked, walk))]
 }
 
-/** The first target of each environment. */
-function representatives({ catalogue, verdicts }: SafetyDeps, targetIds: readonly string[]): Representative[] {
-  const first = new Map<string | undefined, string>()
+function groups({ catalogue, verdicts }: SafetyDeps, targetIds: readonly string[]): Group[] {
+  const all = new Map<string | undefined, string[]>()
   for (const targetId of targetIds) {
     const environment = environmentOf(catalogue.target(targetId)?.tags ?? {})
-    if (!first.has(environment)) first.set(environment, targetId)
+    const group = all.get(environment) ?? []
+    all.set(environment, group)
+    if (group.length < MOST_TARGETS) group.push(targetId)
   }
-  const all = [...first].map(([environment, targetId]) => ({ environment, targetId }))
-  const isNamed = ({ environment }: Representative) =>
-    environment !== undefined && verdicts.environments.has(environment)
-  return [...all.filter(isNamed), ...all.filter(each => !isNamed(each))].slice(0, MOST_ENVIRONMENTS)
+  const found = [...all].map(([environment, ids]) => ({ environment, targetIds: ids }))
+  const isNamed = ({ environment }: Group) => environment !== undefined && verdicts.environments.has(environment)
+  return [...found.filter(isNamed), ...found.filter(each => !isNamed(each))].slice(0, MOST_ENVIRONMENTS)
+}
+
+/** Every step on the first target that it is done on. */
+function* onFirst({ catalogue }: SafetyDeps, asked: AskedRun, targetIds: readonly string[]): Generator<Preview> {
+  let left: ReadonlySet<string> | undefined
+  for (const targetId of targetIds) {
+    const target = catalogue.target(targetId)
+    if (!target) continue
+    const elsewhere = new Set<string>()
+    for (const preview of due(previews({ ...asked, target }, left), asked)) {
+      if (preview.kind === 'skipped' && preview.elsewhere) elsewhere.add(preview.unit.id)
+      else yield preview
+    }
+    if (elsewhere.size === 0) return
+    left = elsewhere
+  }
 }
 
 /** What a rerun begins with and all after it; what was done before is not undone either. */
-function due(all: readonly Preview[], fromStep: string | undefined): readonly Preview[] {
-  const from = all.findIndex(({ unit }) => unit.step.id === fromStep)
-  const before = new Set(all.slice(0, Math.max(0, from)).map(({ unit }) => unit.step.id))
+function due(all: readonly Preview[], { version, fromStep }: AskedRun): readonly Preview[] {
+  if (fromStep === undefined) return all
+  const order = inOrder(version.steps).map(({ id }) => id)
+  const before = new Set(order.slice(0, Math.max(0, order.indexOf(fromStep))))
   return all.filter(({ unit }) => !before.has(unit.step.id))
 }
 

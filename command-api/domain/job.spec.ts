@@ -37,6 +37,16 @@ t.test('a job is defined with version 1', async t => {
   spec.given(defined, published(1)).when(define, { digest: other }).thenRejects('job-already-exists')
   spec.given(defined, published(1), disabled).when(define, { digest }).thenRejects('job-already-exists')
 })
+t.test('a definition with a command that is refused is not published', async t => {
+  const spec = specFor(t, job)
+  const denied = [{ path: 'steps.0.with.command', message: 'delete-system-root: It deletes.' }]
+  spec.given().when(define, { digest, denied }).thenRejects('command-denied')
+  spec.given(defined, published(1)).when(publish, { digest: other, denied }).thenRejects('command-denied')
+  spec.given(defined, published(1)).when(publish, { digest, denied }).thenNothing()
+  t.throws(() => job.decide(define, { status: 'absent' }, specMeta, { denied }), {
+    ...{ detail: 'steps.0.with.command: delete-system-root: It deletes.', errors: denied },
+  })
+})
 t.test('a different definition is the next version', async t => {
   const spec = specFor(t, job)
   const second = { ...published(2, other), data: { ...published(2, other).data, reason: 'more' } }

@@ -29,3 +29,6 @@ export const command = (id: string, text = 'true', rest: object = {}) => ({
   with: { command: text },
   ...rest,
 })
+
+/** What a step does, as it comes out of its schema. */
+export const actionOf = (uses: string, details: object) => stepSchema.parse({ id: 'do', uses, with: details })

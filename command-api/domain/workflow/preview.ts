@@ -11,7 +11,8 @@ import { isGate, type Unit, unitsOf } from './units.ts'
 /** What can be told of a step before anything of the run was done. */
 export type Preview = { unit: Unit } & (
   | { kind: 'rendered'; step: RenderedStep; ifWaitsFor: readonly string[] }
-  | { kind: 'skipped'; why: 'condition' | 'not-selected' }
+  /** `elsewhere`: it may well be done on another target. */
+  | { kind: 'skipped'; why: 'condition' | 'not-selected'; elsewhere: boolean }
   /** Its text needs the results of these steps, or is about the failure that it handles. */
   | { kind: 'unknown'; waitsFor: readonly string[] }
   | { kind: 'gate' }
@@ -19,11 +20,15 @@ export type Preview = { unit: Unit } & (
 )
 export type PreviewInput = Pick<SegmentInput, 'version' | 'parameters' | 'run' | 'target'>
 
-/** Everything that may be done on a target: the plan, what undoes it, what is done after a failure. */
-export function previews(input: PreviewInput): Preview[] {
+/**
+ * Everything that may be done on a target, or what of it is asked for by id: the plan, what undoes it, what is done
+ * after a failure.
+ */
+export function previews(input: PreviewInput, only?: ReadonlySet<string>): Preview[] {
   const units = unitsOf(input.version, input.parameters)
   const names = { values: knownNames(input, units), secrets: secretParameters(input.version) }
-  return [...units.byId.values()].map(unit => {
+  const wanted = [...units.byId.values()].filter(({ id }) => only === undefined || only.has(id))
+  return wanted.map(unit => {
     try {
       return { unit, ...lookAhead(unit, input, { ...names, values: { ...names.values, ...roundNames(unit) } }) }
     } catch (error) {
@@ -41,9 +46,12 @@ function lookAhead(unit: Unit, { target }: PreviewInput, names: Names): Told {
   if (isGate(step)) return { kind: 'gate' }
   // What is never done is never undone.
   const asked = { ...unit, phase: 'main' } as const
-  if (!isSelected(asked, target)) return { kind: 'skipped', why: 'not-selected' }
-  const ifWaitsFor = waitsFor(referencesOfCondition(step))
-  if (ifWaitsFor.length === 0 && !isWanted(asked, names.values)) return { kind: 'skipped', why: 'condition' }
+  if (!isSelected(asked, target)) return { kind: 'skipped', why: 'not-selected', elsewhere: true }
+  const asksFor = referencesOfCondition(step)
+  const ifWaitsFor = waitsFor(asksFor)
+  if (ifWaitsFor.length === 0 && !isWanted(asked, names.values)) {
+    return { kind: 'skipped', why: 'condition', elsewhere: asksFor.some(({ root }) => root === 'target') }
+  }
   const later = waitsFor(fieldsOf(action).flatMap(referencesOfField))
   if (later.length > 0) return { kind: 'unknown', waitsFor: later }
   return { kind: 'rendered', step: renderUnit(unit, names), ifWaitsFor }
