@@ -7,7 +7,7 @@ import { targetRun } from './target-run.ts'
 
 export type { Credential, CredentialFacts } from './credential.ts'
 export { type Decider, DomainError, fold, type Message } from './decider.ts'
-export { type Executor, type ExecutorFacts, executor, type KnownExecutor } from './executor.ts'
+export type { Executor, ExecutorFacts, KnownExecutor } from './executor.ts'
 export { type Job, type JobFacts, job } from './job.ts'
 export {
   chosenSelection,
@@ -20,14 +20,7 @@ export {
 export type { SafetyFacts, SafetyFinding } from './run-safety.ts'
 export { isFinished, type KnownRun, type Run } from './run-state.ts'
 export { type Target, target } from './target.ts'
-export {
-  dueSteps,
-  isTargetRunFinished,
-  nextAttempt,
-  type Progress,
-  remainingSteps,
-  type TargetRun,
-} from './target-run-state.ts'
+export { nextAttempt, type Progress, remainingSteps, type TargetRun } from './target-run-state.ts'
 
 /** Every decider by its name, which is what `dispatch` is asked by. */
 export const deciders = { target, credential, job, run, targetRun, executor } as const

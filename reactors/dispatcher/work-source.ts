@@ -1,7 +1,7 @@
 import type { Assignment } from '../../schemas/bus.ts'
 import { streams } from '../../schemas/events.ts'
 import type { StepRule } from '../../schemas/run.ts'
-import type { RenderedStep } from '../../schemas/steps/index.ts'
+import { type RenderedStep, renderedStep } from '../../schemas/steps/index.ts'
 import { environmentOf } from '../../schemas/target.ts'
 import type { Commands } from '../commands.ts'
 import type { Hold } from '../runs/active-run.ts'
@@ -62,6 +62,8 @@ export async function prepare(
   }
   if (segment.wait) return { kind: 'wait', rules, skip: segment.skip, ...segment.wait }
   if (segment.due.length === 0) return { kind: 'hold', hold: { step: first } }
+  const misfit = segment.due.map(problemOf).find(problem => problem !== undefined)
+  if (misfit !== undefined) return impossible(rules, segment.skip, first, misfit)
   const credentialId = request.credentialId ?? (target.status === 'absent' ? undefined : target.credentialId)
   const login = segment.due.some(needsLogin) ? await credential(commands, credentialId) : undefined
   if (login && isImpossible(login)) return impossible(rules, segment.skip, first, login)
@@ -76,6 +78,14 @@ export async function prepare(
     credential: login,
     environment: environmentOf(tags),
   }
+}
+
+/** Values may make of a step what no executor takes, such as a path that is not absolute. */
+function problemOf(step: RenderedStep): Impossible | undefined {
+  const { error } = renderedStep.safeParse(step)
+  const [issue] = error?.issues ?? []
+  if (!issue) return undefined
+  return { class: 'invalid-template', detail: `${step.id}: ${issue.path.join('.')}: ${issue.message}`.slice(0, 500) }
 }
 
 const impossible = (rules: StepRule[], skip: Skip, stepId: string, why: Impossible): Prepared => ({
