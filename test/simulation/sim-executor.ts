@@ -5,8 +5,9 @@ import { Lease } from '../../executors/lease.ts'
 import { recover } from '../../executors/recovery.ts'
 import { type Bus, BusError, requestJson, subscribeJson } from '../../infra/bus.ts'
 import type { Clock } from '../../infra/clock.ts'
+import { newIdentity, pullSignedText } from '../../infra/identity.ts'
 import type { Ids } from '../../infra/ids.ts'
-import { type Assignment, control, pullReply, subjects } from '../../schemas/bus.ts'
+import { type Assignment, control, PROTOCOL, pullReply, subjects } from '../../schemas/bus.ts'
 import type { Random } from '../crash/random.ts'
 import type { Effects } from './effects.ts'
 import { MemorySpool } from './memory-spool.ts'
@@ -23,9 +24,12 @@ export type ExecutorWorld = {
   /** Whether things still go wrong on targets. */
   rough(): boolean
 }
+/** One key for all of them, made anew for every run of the program: nothing that is decided hangs on it. */
+export const identity = newIdentity()
 type Life = { process: Process; bus: Bus; works: Map<string, SimWork> }
 
 const log = pino({ level: 'silent' })
+const SLOTS = 3
 const WAIT_MS = 5_000
 const keyOf = ({ runId, n, epoch }: { runId: string; n: number; epoch: number }) => `${runId}.${n}.${epoch}`
 
@@ -38,6 +42,8 @@ export class SimExecutor {
   readonly #pool: string
   readonly #world: ExecutorWorld
   readonly #spool = new MemorySpool()
+  readonly #skewMs: number
+  #askedAt = 0
   #lives = 0
   #life: Life | undefined
 
@@ -45,6 +51,7 @@ export class SimExecutor {
     this.id = id
     this.#pool = pool
     this.#world = world
+    this.#skewMs = (world.random.next() - 0.5) * 2_000
   }
 
   get process(): Process | undefined {
@@ -53,9 +60,9 @@ export class SimExecutor {
 
   start(): void {
     if (this.#life) return
-    const { time, random, connect } = this.#world
+    const { time, connect } = this.#world
     this.#lives += 1
-    const process = newProcess(`${this.id}#${this.#lives}`, (random.next() - 0.5) * 2_000)
+    const process = newProcess(`${this.id}#${this.#lives}`, this.#skewMs)
     time.within(process, () => {
       const life: Life = { process, bus: connect(process), works: new Map() }
       this.#life = life
@@ -81,9 +88,9 @@ export class SimExecutor {
     const clock: Clock = { now: () => time.wallClock(process), monotonic: () => time.now }
     const instanceId = ids.next()
     const spool = this.#spool.asReportSpool
-    const identity = { executorId: this.id, instanceId }
+    const who = { executorId: this.id, instanceId }
     const lease = new Lease(clock, leaseSeconds)
-    const controlPlane = new ControlPlane({ ...identity, bus, spool, clock, ids, log })
+    const controlPlane = new ControlPlane({ ...who, bus, spool, clock, ids, log })
     const cancel = (claims: readonly { runId: string; n: number; epoch: number }[]) => {
       for (const claim of claims) works.get(keyOf(claim))?.cancel()
     }
@@ -102,7 +109,7 @@ export class SimExecutor {
       for (const { stepId, ...claim } of reply.cancelSteps ?? []) works.get(keyOf(claim))?.cancelStep(stepId)
     }
     const active = () => spool.held()
-    void beat({ ...identity, bus, lease, clock, active, onReply }, new AbortController().signal)
+    void beat({ ...who, capacity: SLOTS, bus, lease, clock, active, onReply }, new AbortController().signal)
     const tell = (body: ReportBody) => controlPlane.report(body)
     const parts = { ...this.#world, executorId: this.id, clock, lease, controlPlane, spool, tell }
     await this.#pull({ bus, works, instanceId, clock, lease }, assignment => new SimWork(parts, assignment))
@@ -123,9 +130,9 @@ export class SimExecutor {
     begin: (assignment: Assignment) => SimWork,
   ): Promise<never> {
     for (;;) {
-      const slots = 3 - works.size
-      const request = { executorId: this.id, instanceId, publicKey: 'k'.repeat(43), slots, waitMs: WAIT_MS, labels: {} }
+      const slots = SLOTS - works.size
       const askedAt = clock.monotonic()
+      const request = this.#question(instanceId, slots, clock)
       const assignments = slots > 0 ? await this.#ask(bus, request) : undefined
       if (!assignments) await pause(100 + this.#world.random.next() * 300)
       for (const assignment of assignments ?? []) {
@@ -138,6 +145,21 @@ export class SimExecutor {
         void work.run().then(() => works.delete(key))
       }
     }
+  }
+
+  /** Signed, and each later than the one before whatever the clock does. */
+  #question(instanceId: string, slots: number, clock: Clock) {
+    this.#askedAt = Math.max(this.#askedAt + 1, Date.parse(clock.now()))
+    const at = new Date(this.#askedAt).toISOString()
+    const of = { executorId: this.id, instanceId, at, slots, pool: this.#pool }
+    const { publicKey } = identity
+    const program = {
+      publicKey,
+      version: 'simulated',
+      protocol: PROTOCOL,
+      signature: identity.sign(pullSignedText(of)),
+    }
+    return { executorId: this.id, instanceId, at, slots, waitMs: WAIT_MS, labels: {}, ...program }
   }
 
   async #ask(bus: Bus, request: object): Promise<Assignment[] | undefined> {

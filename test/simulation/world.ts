@@ -2,6 +2,7 @@ import { pino } from 'pino'
 import { deciders, fold, isFinished } from '../../command-api/domain/index.ts'
 import { derivedId, type Ids, sha256Hex } from '../../infra/ids.ts'
 import { Engine } from '../../reactors/engine.ts'
+import { PROTOCOL } from '../../schemas/bus.ts'
 import { type LogPosition, streams } from '../../schemas/events.ts'
 import { Random } from '../crash/random.ts'
 import { Effects } from './effects.ts'
@@ -9,7 +10,7 @@ import { Hearing } from './hearing.ts'
 import { People } from './people.ts'
 import { credentialId, type Scenario, scenario } from './scenario.ts'
 import { SimBroker } from './sim-broker.ts'
-import { SimExecutor } from './sim-executor.ts'
+import { identity, SimExecutor } from './sim-executor.ts'
 import { SimLog } from './sim-log.ts'
 import { newProcess, type Process, Timeline } from './timeline.ts'
 
@@ -115,11 +116,21 @@ export class World {
     const { version: _, ...created } = credential
     this.#seed(stream, { type: 'CredentialCreated', data: { ...created, name: 'deploy', username: 'deploy' } })
     this.#seed(stream, { type: 'CredentialVersionAdded', data: { ...credential, ...sealed } })
+    for (const { id: executorId, pool } of this.scenario.executors) this.#enrol(executorId, pool)
     for (const run of runs) this.time.schedule(run.atMs, people, () => void this.people.trigger(run))
     this.#startReactors()
     for (const executor of this.#executors)
       this.time.schedule(this.#random.next() * 500, undefined, () => executor.start())
     this.#planFaults()
+  }
+
+  #enrol(executorId: string, pool: string): void {
+    const program = { version: 'simulated', protocol: PROTOCOL, tokenHash: 'ab'.repeat(32) }
+    const invited = { executorId, pool, labels: {}, tokenHash: program.tokenHash }
+    const expiresAt = '2040-01-01T00:00:00.000Z'
+    this.#seed(streams.executor(executorId), { type: 'EnrolmentTokenIssued', data: { ...invited, expiresAt } })
+    const data = { executorId, pool, labels: {}, publicKey: identity.publicKey, ...program }
+    this.#seed(streams.executor(executorId), { type: 'ExecutorEnrolled', data })
   }
 
   #seed(stream: string, event: Parameters<SimLog['seed']>[1]): void {
