@@ -35,7 +35,8 @@ const tools = new Map<string, () => Promise<Tool>>([
 /** Runs one command to its end, or one role until it is stopped. The result is left in the process's exit code. */
 export async function main(argv: string[]): Promise<void> {
   const [command = '--help', ...rest] = argv
-  const role = roles.get(command)
+  // `opsconductor executor` is the role, `opsconductor executor list` asks about executors.
+  const role = command === 'executor' && rest.length > 0 ? undefined : roles.get(command)
   const tool = await tools.get(command)?.()
   if (role) await serve(command, role)
   else if (tool) process.exitCode = await runTool(tool, rest)

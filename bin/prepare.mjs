@@ -14,6 +14,7 @@ const CHECKOUT_COMMANDS = {
   check: 'test/check.js',
   bench: 'bench/main.js',
   'test-crash': 'test/crash/main.js',
+  simulate: 'test/simulation/main.js',
   docs: 'docs/generate.js',
 }
 

@@ -18,8 +18,8 @@ export type MembershipOptions = {
 const ANSWER_MS = 10_000
 /** Refusals that a token may put right. */
 const curable = new Set(['executor-not-enrolled', 'executor-revoked'])
-/** What the control plane may have against this executor; anything else is a fault of the moment. */
-const refusals = new Set([...curable, 'protocol-not-supported', 'wrong-signature', 'clock-skew', 'wrong-pool'])
+/** What the control plane may have against this executor; anything else passes, as `wrong-pool` does with a heartbeat. */
+const refusals = new Set([...curable, 'protocol-not-supported', 'wrong-signature', 'clock-skew'])
 
 /** Whether the control plane takes this executor for one of its own, and how it becomes one. */
 export class Membership {

@@ -1,7 +1,8 @@
 import { type Catalogue, createCatalogue } from '../command-api/dispatch/catalogue.ts'
 import { factsForRun } from '../command-api/dispatch/run-facts.ts'
-import { createDispatcher, type DispatcherDeps } from '../command-api/dispatch.ts'
+import { createDispatcher } from '../command-api/dispatch.ts'
 import { type CommandOf, type DeciderName, deciders, type RunFacts, type StateOf } from '../command-api/domain/index.ts'
+import type { Folded, StateCache } from '../command-api/state-cache.ts'
 import type { Clock } from '../infra/clock.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import type { Log } from '../infra/log.ts'
@@ -26,7 +27,6 @@ type TriggerRun = Extract<CommandOf<'run'>, { type: 'trigger-run' }>['data']
 /** The step that triggers a run, and what was confirmed for the run it is part of. */
 export type Above = { parent: NonNullable<RunFacts['parent']>; confirmed: RunFacts['confirmedAbove'] }
 const nothing: RunFacts = { job: { status: 'absent' }, targets: [], credentials: new Map() }
-type StateCache = NonNullable<DispatcherDeps['cache']>
 
 /** What the reactors do to the log: through the same rules as everybody else, and nothing beside them. */
 export interface Commands {
@@ -41,7 +41,7 @@ export interface Commands {
   triggerRun(data: TriggerRun, above: Above, by: By): Promise<void>
   /** What this process knows of a stream; as current as the events it was given. Throws EventStoreUnavailable. */
   known<N extends Followed>(name: N, stream: string): Promise<StateOf<N>>
-  /** A target run as this process last wrote it, which may lag behind what others wrote; read when it never did. */
+  /** A target run, at least as new as what this process wrote and was told of it; read when it never wrote to it. */
   active(stream: string): Promise<StateOf<'targetRun'>>
   /** As it is in the log now. Throws EventStoreUnavailable. */
   fresh<N extends DeciderName>(name: N, stream: string): Promise<StateOf<N>>
@@ -96,6 +96,8 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
     apply(event) {
       const category = categoryOf(event.stream)
       if (isFollowed(category)) followed[category].apply(event)
+      if (category === 'run' || category === 'targetrun')
+        cache.told(event, category === 'run' ? deciders.run : deciders.targetRun)
       if (endsStream.has(event.type)) cache.delete(event.stream)
     },
     stop: async () => catalogue?.stop(),
@@ -129,18 +131,40 @@ const endsStream = new Set([
   'RunRejected',
 ])
 
+type Evolve = { evolve(state: never, event: never): unknown }
+
 /** States of streams that are being written to: a target run or a run leaves when the log tells of its end. */
-function activeStates(max = 20_000): StateCache {
-  const entries = new Map<string, ReturnType<StateCache['get']>>()
+function activeStates(max = 20_000): StateCache & { told(event: Recorded, decider: Evolve): void } {
+  const entries = new Map<string, Folded>()
   return {
     get: stream => entries.get(stream),
     set(stream, folded) {
+      // The log may tell of an append, and of more, before its answer comes.
+      if (isNewer(entries.get(stream), folded)) return
       entries.set(stream, folded)
       for (const oldest of entries.keys()) {
         if (entries.size <= max) break
         entries.delete(oldest)
       }
     },
+    told(event, { evolve }) {
+      const known = entries.get(event.stream)
+      if (!known || event.revision <= numberOf(known.revision)) return
+      if (event.revision > numberOf(known.revision) + 1n) entries.delete(event.stream)
+      // The decider is the one of the event's category.
+      else entries.set(event.stream, extended(known, event, evolve(known.state as never, event as never)))
+    },
     delete: stream => void entries.delete(stream),
   }
+}
+
+const numberOf = (revision: Folded['revision']): bigint => (revision === 'none' ? -1n : revision)
+const isNewer = (known: Folded | undefined, than: Folded): boolean =>
+  known !== undefined && numberOf(known.revision) > numberOf(than.revision)
+
+function extended(before: Folded, { id, type, revision, position, metadata }: Recorded, state: unknown): Folded {
+  const byCommand = new Map(before.byCommand)
+  const own = byCommand.get(metadata.commandId) ?? []
+  byCommand.set(metadata.commandId, [...own, { id, type, revision, position }])
+  return { state, revision, length: before.length + 1, byCommand }
 }

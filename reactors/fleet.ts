@@ -133,7 +133,8 @@ export class Fleet {
     if ((this.#told.get(executorId) ?? 'ok') === said) return
     remember(this.#told, executorId, said)
     const { log } = this.#options
-    if (typeof verdict === 'string') log.info({ executorId, verdict }, 'an executor asks for work')
+    if (typeof verdict === 'string' || verdict.code === 'wrong-pool')
+      log.info({ executorId, verdict }, 'an executor asks for work')
     else log.warn({ executorId, ...verdict }, 'an executor asks for work and gets none')
   }
 

@@ -35,7 +35,7 @@ export function guarded({ fleet, commands, log, ...parts }: Parts): Served {
     async heartbeat(beat, message) {
       const standing = await fleet.standing(beat.executorId)
       if (standing.status === 'revoked') return refuse(message, revoked)
-      if (standing.status !== 'absent') fleet.heard(beat)
+      if (standing.status === 'enrolled' || standing.status === 'draining') fleet.heard(beat)
       const reply = await parts.heartbeat(beat)
       return standing.status === 'absent' ? reply : { ...reply, pool: standing.pool }
     },

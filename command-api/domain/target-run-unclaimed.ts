@@ -13,10 +13,18 @@ function freeTargetRun({ targetId, steps }: Pick<Free, 'targetId' | 'steps'>, st
   throw new DomainError('target-run-not-free', `the target run is ${state.status}`)
 }
 
+/** Throws step-out-of-order for one that is over: whoever leaves it out does not know the newest. */
+function leftOut(skip: NonNullable<DataOf<'begin-wait'>['skip']>, found: Progress): Set<string> {
+  const remaining = new Set(remainingSteps(found).map(({ id }) => id))
+  for (const { stepId } of skip)
+    if (!remaining.has(stepId)) throw new DomainError('step-out-of-order', `the step ${stepId} is over`)
+  return new Set(skip.map(({ stepId }) => stepId))
+}
+
 /** All that is left is left out. */
 export function settle(data: DataOf<'settle-target-run'>, state: TargetRun): TargetRunEvent[] {
   const found = freeTargetRun(data, state)
-  const left = new Set(data.skip.map(skip => skip.stepId))
+  const left = leftOut(data.skip, found)
   if (remainingSteps(found).some(step => !left.has(step.id)))
     throw new DomainError('invalid-input', 'not everything that is left is left out')
   return [...skips(data, found.epoch, data.skip), ...endIfLast(found, data, ...left)]
@@ -26,7 +34,7 @@ export function beginWait(data: DataOf<'begin-wait'>, state: TargetRun): TargetR
   if (state.status === 'waiting' && state.stepId === data.stepId) return []
   const found = freeTargetRun(data, state)
   const { skip = [], ...started } = data
-  const left = new Set(skip.map(each => each.stepId))
+  const left = leftOut(skip, found)
   const [due] = remainingSteps(found).filter(step => !left.has(step.id))
   if (due?.id !== data.stepId) throw new DomainError('step-out-of-order', `due is ${due?.id}, not ${data.stepId}`)
   return [...skips(data, found.epoch, skip), { type: 'StepWaitStarted', data: started }]

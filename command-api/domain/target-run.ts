@@ -5,7 +5,14 @@ import type { TargetRunCommand, TargetRunEvent } from '../../schemas/run.ts'
 import { type Decider, DomainError } from './decider.ts'
 import { endIfLast, failing, place, skips } from './target-run-end.ts'
 import { isReport, outcomeUnknown, report } from './target-run-report.ts'
-import { evolveTargetRun, isTargetRunFinished, type KnownTargetRun, type TargetRun } from './target-run-state.ts'
+import {
+  evolveTargetRun,
+  isTargetRunFinished,
+  type KnownTargetRun,
+  remainingSteps,
+  type TargetRun,
+  unclaimed,
+} from './target-run-state.ts'
 import {
   beginWait,
   cancelTargetRun,
@@ -77,6 +84,7 @@ function running<S extends TargetRun>(state: S): S {
 function claim(data: DataOf<'claim-target-run'>, state: TargetRun, { at }: Meta): TargetRunEvent[] {
   mayBeClaimed(state, at)
   const { leaseSeconds, skip = [], ...rest } = data
+  mustBeDue(data, state)
   const epoch = state.status === 'absent' ? 1 : state.epoch + 1
   const deadline = DateTime.fromISO(at, { zone: 'utc' }).plus({ seconds: leaseSeconds }).toISO() ?? at
   return [{ type: 'TargetRunClaimed', data: { ...rest, epoch, deadline } }, ...skips(data, epoch, skip)]
@@ -101,6 +109,17 @@ function mayBeClaimed(state: TargetRun, at: string): void {
     case 'cancelled':
       throw new DomainError('target-run-finished', `the target run has ended: ${state.status}`)
   }
+}
+
+/** Whoever claims may not know the newest: what is over is neither done nor left out again. */
+function mustBeDue({ steps, due, skip = [] }: DataOf<'claim-target-run'>, state: TargetRun): void {
+  const { ended, recovery } = state.status === 'absent' ? unclaimed('') : state
+  const skipped = skip.map(({ stepId }) => stepId)
+  const remaining = remainingSteps({ steps, ended, recovery }).map(({ id }) => id)
+  const wanted = due ?? remaining.filter(id => !skipped.includes(id))
+  const left = remaining.slice(0, skipped.length + wanted.length)
+  if (left.some(id => !wanted.includes(id) && !skipped.includes(id)) || left.length < skipped.length + wanted.length)
+    throw new DomainError('step-out-of-order', `due are ${remaining}, not ${wanted}`)
 }
 
 function expireLease({ runId, n, epoch }: DataOf<'expire-lease'>, state: KnownTargetRun): TargetRunEvent[] {

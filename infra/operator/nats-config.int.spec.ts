@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -29,10 +29,13 @@ t.test('each executor has a user of its own, its password in a file of its own',
   t.equal(new Set(lines.map(line => line.split('"')[1])).size, 5)
   for (const line of lines) t.notOk(made.text.includes(line.split('"')[1] ?? ''), 'no password in the configuration')
 
-  const before = passwordsOf(passwords)
-  t.match(make('--executor', 'east-1', '--passwords', passwords), { status: 0 })
-  t.equal(passwordsOf(passwords), before, 'kept as it is')
-  t.match(make('--executor', 'north-1', '--passwords', passwords), { status: 2, error: /no password for north-1/ })
+  const more = join(folder, 'more.conf')
+  copyFileSync(passwords, more)
+  t.match(make('--executor', 'west-1', '--executor', 'north-1', '--passwords', more), { status: 0 })
+  const kept = passwordsOf(more).trim().split('\n')
+  t.same(kept.slice(0, 4), [...lines.slice(0, 3), lines[4]], 'who is still there keeps its password')
+  t.match(kept.slice(4), [/^password_of_north_1: "[\w-]{32}"$/])
+  t.equal(statSync(more).mode & 0o777, 0o600)
 
   const server = programOrSkip(t, 'nats-server')
   if (!server) return

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { executorId as executorIdSchema } from '../../schemas/executor.ts'
 import { natsServerConfig } from '../embedded/broker/index.ts'
@@ -11,8 +11,8 @@ const usage = `opsconductor nats-config --executor <id> [--executor <id> …] > 
 Writes a nats-server configuration: a user for each part of the control plane and for each executor, with the subjects
 it needs and no others. Passwords are variables that an included file sets.
 
-  --passwords <file>   make that file with random passwords, mode 0600; an existing one is left as it is and must
-                       have all of them
+  --passwords <file>   keep random passwords in that file, mode 0600: those it has stay, those it lacks are added,
+                       those of executors that are not named are gone
   --include <path>     how nats.conf names it, relative to itself (default: passwords.conf)
   --listen <host:port> default 127.0.0.1:4222
   --tls-cert <path>, --tls-key <path>
@@ -74,16 +74,15 @@ function configuration({ executor = [], passwords, include = 'passwords.conf', .
 
 const passwordVariable = (user: string): string => `password_of_${user.replaceAll('-', '_')}`
 
+/** Exactly those of the configuration: nats-server takes a variable that nothing uses for a mistake. */
 function keepPasswords(file: string, users: readonly string[]): void {
-  const line = (user: string) => `${passwordVariable(user)}: "${randomBytes(24).toString('base64url')}"`
-  if (!existsSync(file)) {
-    writeNewPrivateFile(file, `${users.map(line).join('\n')}\n`)
-    return
-  }
-  const known = readFileSync(file, 'utf8')
-  const missing = users.filter(user => !new RegExp(`^${passwordVariable(user)}:`, 'm').test(known))
-  if (missing.length > 0)
-    throw new Error(
-      `${file} has no password for ${missing.join(', ')}; add lines like ${passwordVariable(missing[0] ?? '')}: "…"`,
-    )
+  const known = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []
+  const lines = users.map(user => {
+    const variable = `${passwordVariable(user)}: `
+    return known.find(line => line.startsWith(variable)) ?? `${variable}"${randomBytes(24).toString('base64url')}"`
+  })
+  const beside = `${file}.new`
+  rmSync(beside, { force: true })
+  writeNewPrivateFile(beside, `${lines.join('\n')}\n`)
+  renameSync(beside, file)
 }

@@ -151,7 +151,7 @@ export class Dispatcher {
   /** What needs no executor now. Once it is written the log says what became of the place. */
   async #settle(reservation: Reservation, work: Exclude<Prepared, Job>): Promise<undefined> {
     if (work.kind === 'hold') {
-      this.#options.runs.hold(reservation, work.hold)
+      this.#options.runs.hold(reservation, work.hold, work.leftOut)
       this.#options.onRelease(reservation.run)
       return
     }

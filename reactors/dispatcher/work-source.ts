@@ -4,7 +4,7 @@ import type { StepRule } from '../../schemas/run.ts'
 import { type RenderedStep, renderedStep } from '../../schemas/steps/index.ts'
 import { environmentOf } from '../../schemas/target.ts'
 import type { Commands } from '../commands.ts'
-import type { Hold } from '../runs/active-run.ts'
+import type { ActiveRun, Hold } from '../runs/active-run.ts'
 import type { Reservation } from '../runs/active-runs.ts'
 import { type Next, nextOf, type TargetOf } from './segment-source.ts'
 import { credentialOf, type Impossible, isImpossible, needsLogin, stepsOf, targetOf } from './work.ts'
@@ -24,7 +24,7 @@ export type Job = Rules & {
 /** What is to become of a reserved target run. */
 export type Prepared =
   | Job
-  | { kind: 'hold'; hold: Hold }
+  | { kind: 'hold'; hold: Hold; leftOut: readonly string[] }
   | (Rules & { kind: 'settle' })
   | (Rules & { kind: 'wait'; stepId: string; until: string })
   | (Rules & { kind: 'impossible'; stepId: string; why: Impossible })
@@ -49,8 +49,10 @@ export async function prepare(
   if (isImpossible(version)) return impossible([unknownStep], [], unknownStep.id, version)
   const place = targetOf(target, targetId)
   const tags = target.status === 'absent' ? {} : target.tags
-  const group = request.strategy?.serialBy && tags[request.strategy.serialBy]
-  if (group !== undefined && !run.enterGroup(n, group)) return { kind: 'hold', hold: 'group' }
+  const serialBy = request.strategy?.serialBy
+  if (serialBy !== undefined) await groupsAtWork(commands, run, serialBy)
+  const group = serialBy && tags[serialBy]
+  if (group !== undefined && !run.enterGroup(n, group)) return { kind: 'hold', hold: { group }, leftOut: [] }
   const scope = isImpossible(place) ? nowhere(targetId) : scopeOf(place, tags)
   const { rules, remaining, segment } = await nextOf(commands, { run, n, version, target: scope, now })
   const first = remaining.find(({ id }) => !segment.skip.some(({ stepId }) => stepId === id))?.id
@@ -61,7 +63,8 @@ export async function prepare(
     return impossible(rules, segment.skip, stepId, why)
   }
   if (segment.wait) return { kind: 'wait', rules, skip: segment.skip, ...segment.wait }
-  if (segment.due.length === 0) return { kind: 'hold', hold: { step: first } }
+  if (segment.due.length === 0)
+    return { kind: 'hold', hold: { step: first }, leftOut: segment.skip.map(({ stepId }) => stepId) }
   const misfit = segment.due.map(problemOf).find(problem => problem !== undefined)
   if (misfit !== undefined) return impossible(rules, segment.skip, first, misfit)
   const credentialId = request.credentialId ?? (target.status === 'absent' ? undefined : target.credentialId)
@@ -86,6 +89,27 @@ function problemOf(step: RenderedStep): Impossible | undefined {
   const [issue] = error?.issues ?? []
   if (!issue) return undefined
   return { class: 'invalid-template', detail: `${step.id}: ${issue.path.join('.')}: ${issue.message}`.slice(0, 500) }
+}
+
+const restored = new WeakMap<ActiveRun, Promise<void>>()
+
+/** What was begun before this process knew of the run is in its group already: the log does not say in which. */
+function groupsAtWork(commands: Pick<Commands, 'known'>, run: ActiveRun, serialBy: string): Promise<void> {
+  const known = restored.get(run)
+  if (known) return known
+  const looking = lookUpGroups(commands, run, serialBy)
+  restored.set(run, looking)
+  looking.catch(() => restored.delete(run))
+  return looking
+}
+
+async function lookUpGroups(commands: Pick<Commands, 'known'>, run: ActiveRun, serialBy: string): Promise<void> {
+  for (const n of [...run.begunAt.keys()]) {
+    if (run.attention.has(n)) continue
+    const target = await commands.known('target', streams.target(run.targetIds[n] ?? ''))
+    const group = target.status === 'absent' ? undefined : target.tags[serialBy]
+    if (group !== undefined && run.begunAt.has(n)) run.enterGroup(n, group)
+  }
 }
 
 const impossible = (rules: StepRule[], skip: Skip, stepId: string, why: Impossible): Prepared => ({

@@ -13,7 +13,7 @@ export type Ending = 'succeeded' | 'failed' | 'cancelled'
 type TargetState = 'fresh' | 'requeued' | 'reserved' | 'claimed' | 'held' | 'delayed' | 'needs-attention' | Ending
 export type Counts = { succeeded: number; failed: number; cancelled: number; needsAttention: number }
 /** What a held target run waits for. */
-export type Hold = 'target' | 'group' | { step: string }
+export type Hold = 'target' | { group: string } | { step: string }
 export type Delay = { until: string; wait?: string | undefined }
 
 type Requested = Extract<RunEvent, { type: 'RunRequested' }>['data']
@@ -57,6 +57,8 @@ export class ActiveRun {
   attentionTold: string | undefined
   /** An older run of the same job has to end first. */
   waitsForOlder = false
+  /** Other runs have to leave its targets first. */
+  waitsForTargets = false
   /** Of targets that are worked on one after another, the one whose turn it is. */
   readonly #groups = new Map<string, number>()
   readonly #targets: TargetState[] = []
@@ -65,6 +67,10 @@ export class ActiveRun {
   readonly #batchEnds: number[]
   readonly #acceptedFailures: number
   #batch = 0
+  /** Begun although their batch has not: somebody wanted them stopped before. */
+  readonly #ahead = new Set<number>()
+  /** Reserved ones that have not begun. */
+  readonly #starting = new Set<number>()
   #endedInOrder = 0
   #fresh = 0
   #begun = 0
@@ -105,19 +111,57 @@ export class ActiveRun {
 
   /** Target runs that may have begun by now: those of the batches up to the current one, or that did begin. */
   get scope(): number {
-    return this.stopped ? this.#begun : (this.#batchEnds[this.#batch] ?? this.request.targets)
+    return this.halted ? this.#begun + this.#starting.size : this.#batchEnd + this.#ahead.size
+  }
+
+  /** Too many failed, or a gate closed: what has not begun never will. */
+  get halted(): boolean {
+    return this.stopped || this.closed
+  }
+
+  /** A step of the whole run will not be done, and so nothing that needs it. */
+  get closed(): boolean {
+    for (const { status } of this.gates.values()) if (status === 'closed') return true
+    return false
+  }
+
+  /**
+   * Its targets wait for each other somewhere. If it had some of them and waited for others, which a run like it has,
+   * neither would ever go on: so it takes those of a batch all at once.
+   */
+  get together(): boolean {
+    return this.passage.joins
+  }
+
+  /** Some of its target runs have begun or are about to, and have not ended. */
+  get underWay(): boolean {
+    return this.begunAt.size + this.#reserved > 0
+  }
+
+  /** Which batch is being worked on, from 0. */
+  get batchIndex(): number {
+    return this.#batch
+  }
+
+  /** The target runs of the current batch that have not ended. */
+  batch(): number[] {
+    const first = this.#batchEnds[this.#batch - 1] ?? 0
+    const numbers = Array.from({ length: (this.#batchEnds[this.#batch] ?? first) - first }, (_, i) => first + i)
+    return numbers.filter(n => !this.hasEnded(n))
   }
 
   /** Those that were never claimed and never will be. */
   get neverBegun(): number {
-    const given = this.status === 'cancelling' || this.stopped
-    return given ? this.request.targets - this.#begun - this.#reserved : 0
+    const given = this.status === 'cancelling' || this.halted
+    return given ? this.request.targets - this.#begun - this.#starting.size : 0
   }
 
-  /** Nobody works on it and nothing of it goes on by itself. */
+  /** Nobody works on it, and without a person nothing of it goes on. */
   get idle(): boolean {
-    const waiting = this.requeued.size + this.held.size + this.delayed.size
-    return this.claims.size + this.#reserved + waiting === 0 && !this.#hasFresh()
+    if (this.claims.size + this.#reserved + this.requeued.size + this.delayed.size > 0) return false
+    for (const hold of this.held.values()) if (hold === 'target') return false
+    for (const { status } of this.gates.values()) if (status === 'open') return false
+    return this.halted || this.#nextFresh() === undefined
   }
 
   /** The endings so far; what never began and never will counts as cancelled. */
@@ -135,7 +179,8 @@ export class ActiveRun {
 
   /** Whether one more target run may be claimed now. */
   get available(): boolean {
-    if (this.status === 'cancelling' || this.status === 'ended' || this.paused || this.waitsForOlder) return false
+    if (this.status === 'cancelling' || this.status === 'ended' || this.paused) return false
+    if (this.waitsForOlder || this.waitsForTargets) return false
     if (this.#reserved + this.claims.size >= (this.request.maxParallel ?? this.request.targets)) return false
     return this.#peek() !== undefined
   }
@@ -146,6 +191,7 @@ export class ActiveRun {
     if (n === undefined) return undefined
     this.#set(n, 'reserved')
     this.#reserved += 1
+    if (!this.hasBegun(n)) this.#starting.add(n)
     return n
   }
 
@@ -164,7 +210,8 @@ export class ActiveRun {
   enterGroup(n: number, group: string): boolean {
     const now = this.#groups.get(group)
     if (now !== undefined && now !== n) return false
-    this.#groups.set(group, n)
+    // One that has ended meanwhile would never leave it.
+    if (!this.hasEnded(n) && !this.attention.has(n)) this.#groups.set(group, n)
     return true
   }
 
@@ -173,6 +220,13 @@ export class ActiveRun {
     if (this.#targets[n] !== 'reserved') return
     this.#set(n, 'held')
     this.held.set(n, why)
+    // Where it waits for the others they must be able to come there too.
+    if (typeof why === 'object' && 'step' in why) this.#leaveGroup(n)
+  }
+
+  /** Found out, and not written down yet: the target leaves these steps out, so nobody waits for them. */
+  leavesOut(n: number, stepIds: readonly string[]): void {
+    for (const stepId of stepIds) this.passage.passed(n, stepId)
   }
 
   unhold(matches: (hold: Hold, n: number) => boolean): void {
@@ -187,14 +241,18 @@ export class ActiveRun {
   }
 
   /**
-   * Frees those whose moment has come and those whose barrier or gate has opened. One that waits inside a step stays
-   * until the log says that it is over.
+   * Frees those whose moment has come and those whose barrier, gate or group has opened. One that waits inside a step
+   * stays until the log says that it is over.
    */
   wake(now: string): void {
     for (const [n, { until, wait }] of this.delayed) if (wait === undefined && until <= now) this.#free(n)
     const open = new Map<string, boolean>()
     for (const [n, hold] of this.held) {
-      if (typeof hold === 'string') continue
+      if (hold === 'target') continue
+      if ('group' in hold) {
+        if (!this.#groups.has(hold.group)) this.#free(n)
+        continue
+      }
       const may = open.get(hold.step) ?? this.mayBegin(hold.step)
       open.set(hold.step, may)
       if (may) this.#free(n)
@@ -238,7 +296,9 @@ export class ActiveRun {
 
   /** Whoever held it or whatever it waited for: it is free. */
   freed(n: number): void {
-    if (!this.hasEnded(n)) this.#free(n)
+    if (this.hasEnded(n)) return
+    this.#begin(n)
+    this.#free(n)
   }
 
   needsAttention(n: number): void {
@@ -280,16 +340,16 @@ export class ActiveRun {
     if (this.hasBegun(n)) return
     this.begunAt.set(n, '')
     this.#begun += 1
+    this.#starting.delete(n)
+    if (n >= this.#batchEnd) this.#ahead.add(n)
   }
 
   #leaveGroup(n: number): void {
-    if (this.#groups.size === 0) return
-    for (const [group, now] of this.#groups) if (now === n) this.#groups.delete(group)
-    this.unhold(hold => hold === 'group')
-  }
-
-  #hasFresh(): boolean {
-    return !this.stopped && this.#begun < this.request.targets
+    for (const [group, now] of this.#groups) {
+      if (now !== n) continue
+      this.#groups.delete(group)
+      this.unhold(hold => typeof hold === 'object' && 'group' in hold && hold.group === group)
+    }
   }
 
   /** A batch is over when every target run of it has ended. */
@@ -297,16 +357,21 @@ export class ActiveRun {
     while (this.hasEnded(this.#endedInOrder)) this.#endedInOrder += 1
     while (this.#batch < this.#batchEnds.length - 1 && this.#endedInOrder >= (this.#batchEnds[this.#batch] ?? 0))
       this.#batch += 1
+    for (const n of this.#ahead) if (n < this.#batchEnd) this.#ahead.delete(n)
+  }
+
+  get #batchEnd(): number {
+    return this.#batchEnds[this.#batch] ?? this.request.targets
   }
 
   #peek(): number | undefined {
     for (const n of this.requeued) return n
     // Too many failures stop it before the log says so.
-    return this.stopped || this.tooManyFailed ? undefined : this.#nextFresh()
+    return this.halted || this.tooManyFailed ? undefined : this.#nextFresh()
   }
 
   #nextFresh(): number | undefined {
-    const end = Math.min(this.#targets.length, this.#batchEnds[this.#batch] ?? 0)
+    const end = Math.min(this.#targets.length, this.#batchEnd)
     while (this.#fresh < end && this.#targets[this.#fresh] !== 'fresh') this.#fresh += 1
     return this.#fresh < end ? this.#fresh : undefined
   }
@@ -320,6 +385,7 @@ export class ActiveRun {
 
   #set(n: number, state: TargetState): void {
     if (this.#targets[n] === 'reserved') this.#reserved -= 1
+    this.#starting.delete(n)
     this.claims.delete(n)
     this.requeued.delete(n)
     this.held.delete(n)

@@ -16,6 +16,8 @@ export class ActiveRuns {
   readonly #runs = new Map<string, ActiveRun>()
   readonly #queue = new RunQueue()
   readonly #locks = new TargetLocks()
+  /** Of runs that take their targets a batch at a time, the batch they have. */
+  readonly #holdsBatch = new WeakMap<ActiveRun, number>()
   readonly #ofJob = new Map<string, Set<ActiveRun>>()
   #position: LogPosition | undefined
 
@@ -78,26 +80,36 @@ export class ActiveRuns {
   /** The next target run for executors of this pool; one whose target is in use is held and passed over. */
   reserve(pool = 'default'): Reservation | undefined {
     for (let run = this.#queue.next(pool); run; run = this.#queue.next(pool)) {
-      const n = run.reserve()
-      const taken = n !== undefined && this.#locks.take(run, n)
-      if (n !== undefined && !taken) run.hold(n, 'target')
+      const n = this.#take(run)
       this.refresh(run)
-      if (n !== undefined && taken) return { run, n }
+      if (n !== undefined) return { run, n }
     }
+    return undefined
+  }
+
+  #take(run: ActiveRun): number | undefined {
+    if (run.together && !run.underWay && !this.#takeBatch(run)) {
+      run.waitsForTargets = true
+      return undefined
+    }
+    const n = run.reserve()
+    if (n === undefined || this.#locks.take(run, [n])) return n
+    run.hold(n, 'target')
     return undefined
   }
 
   /** Not claimed after all. */
   release({ run, n }: Reservation): void {
     run.release(n)
-    if (!run.hasBegun(n)) this.#unlock(run, n)
+    this.#leave(run, n)
     this.refresh(run)
   }
 
-  /** Taken, but it cannot go on now. */
-  hold({ run, n }: Reservation, why: Hold): void {
+  /** Taken, but it cannot go on now. `leftOut`: steps before that, which it will not do. */
+  hold({ run, n }: Reservation, why: Hold, leftOut: readonly string[] = []): void {
     run.hold(n, why)
-    if (!run.hasBegun(n)) this.#unlock(run, n)
+    run.leavesOut(n, leftOut)
+    this.#leave(run, n)
     this.refresh(run)
   }
 
@@ -121,15 +133,35 @@ export class ActiveRuns {
     const sameJob = this.#ofJob.get(run.request.jobId)
     if (sameJob?.delete(run)) for (const other of sameJob) this.refresh(other)
     if (sameJob?.size === 0) this.#ofJob.delete(run.request.jobId)
+    for (const n of run.targetIds.keys()) if (!run.claims.has(n)) this.#unlock(run, n)
     if (run.claims.size === 0) this.#runs.delete(run.runId)
   }
 
-  /** A target run has its target from its first claim until it ends or waits for a person. */
+  /** A target run has its target from its first claim until it ends or, unless others wait with it, a person is asked. */
   #lock(run: ActiveRun, { data }: Recorded): void {
     if (!('n' in data)) return
     const { n } = data
-    if (run.hasEnded(n) || run.attention.has(n)) this.#unlock(run, n)
-    else if (run.claims.has(n)) this.#locks.take(run, n)
+    if (run.hasEnded(n) || (run.attention.has(n) && !run.together)) this.#unlock(run, n)
+    else if (run.begunAt.has(n)) {
+      if (run.together) this.#takeBatch(run)
+      else this.#locks.take(run, [n])
+    }
+  }
+
+  /** Once for each batch: there may be thousands in it. */
+  #takeBatch(run: ActiveRun): boolean {
+    if (this.#holdsBatch.get(run) === run.batchIndex) return true
+    if (!this.#locks.take(run, run.batch())) return false
+    this.#holdsBatch.set(run, run.batchIndex)
+    return true
+  }
+
+  /** What was taken for a claim that did not come about. */
+  #leave(run: ActiveRun, n: number): void {
+    if (!run.together && !run.hasBegun(n)) this.#unlock(run, n)
+    if (!run.together || run.underWay) return
+    this.#holdsBatch.delete(run)
+    for (const each of run.batch()) this.#unlock(run, each)
   }
 
   #unlock(run: ActiveRun, n: number): void {

@@ -75,7 +75,11 @@ const folds: Folds = {
     if (as !== 'retry') run.stepOver(n, stepId, false)
     run.freed(n)
   },
-  CompensationStarted: (run, { n }) => run.freed(n),
+  // It may be the first event of all: what was to be done could not be written down.
+  CompensationStarted: (run, { n }, at) => {
+    run.freed(n)
+    run.noteBegin(n, at)
+  },
   StepCancellationRequested: (run, { n, stepId }) => run.unwantedSteps.set(n, stepId),
   StepAttemptFailed: (run, { n }) => run.unwantedSteps.delete(n),
   TargetRunCancellationRequested: (run, { n }) => run.unwanted.add(n),

@@ -27,15 +27,16 @@ export function nextActions(run: ActiveRun, now: string): Action[] {
     case 'ended':
       return []
     case 'queued':
-      return run.everClaimed || canOpen(run).length > 0
-        ? [{ type: 'start-run' }, ...goingOn(run, now)]
-        : goingOn(run, now)
+      return mayStart(run) ? [{ type: 'start-run' }, ...goingOn(run, now)] : goingOn(run, now)
     case 'running':
       return goingOn(run, now)
     case 'cancelling':
       return [...endUnclaimed(run, 'cancelled'), ...cancelSubRuns(run), ...subRunsOver(run), ...finished(run)]
   }
 }
+
+/** One target of it that somebody wanted left alone does not start a run that waits for an older one. */
+const mayStart = (run: ActiveRun): boolean => !run.waitsForOlder && (run.everClaimed || canOpen(run).length > 0)
 
 /** When the run has to be looked at again although nothing happens, an instant. */
 export function nextLook(run: ActiveRun): string | undefined {
@@ -53,12 +54,11 @@ function goingOn(run: ActiveRun, now: string): Action[] {
   const { runSeconds } = run.request.timeouts ?? {}
   if (runSeconds !== undefined && run.startedAt && after(run.startedAt, runSeconds) <= now)
     return [{ type: 'time-out-run' }]
-  const closed = [...run.gates.values()].some(gate => gate.status === 'closed')
   return [
-    ...(run.tooManyFailed && !run.stopped ? [{ type: 'stop-run' as const, failed: run.failed }] : []),
+    ...(run.tooManyFailed && !run.halted ? [{ type: 'stop-run' as const, failed: run.failed }] : []),
     ...overdue(run, now),
     ...waitsOver(run, now),
-    ...(closed ? endUnclaimed(run, 'gate-closed') : canOpen(run)),
+    ...(run.closed ? endUnclaimed(run, 'gate-closed') : canOpen(run)),
     ...expired(run, now),
     ...subRunsOver(run),
     ...unwanted(run),
@@ -70,9 +70,7 @@ function goingOn(run: ActiveRun, now: string): Action[] {
 /** Target runs that nobody holds and that have a stream are told their end. */
 function endUnclaimed(run: ActiveRun, why: Why): Action[] {
   const waiting = [...run.requeued, ...run.held.keys(), ...run.delayed.keys()]
-  return waiting
-    .filter(n => run.hasBegun(n) || why === 'gate-closed')
-    .map(n => ({ type: 'end-unclaimed-target-run', n, why }))
+  return waiting.filter(n => run.hasBegun(n)).map(n => ({ type: 'end-unclaimed-target-run', n, why }))
 }
 
 const openSubRuns = (run: ActiveRun) =>
@@ -99,7 +97,7 @@ function finished(run: ActiveRun): Action[] {
 
 /** Everything else has ended: only people can let it go on. Said once for the same counts. */
 function attention(run: ActiveRun): Action[] {
-  if (run.attention.size === 0 || !run.idle) return []
+  if (run.attention.size === 0 || !run.idle || canOpen(run).length > 0) return []
   const counts = run.counts()
   return JSON.stringify(counts) === run.attentionTold ? [] : [{ type: 'report-attention', counts }]
 }

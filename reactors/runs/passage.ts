@@ -17,6 +17,11 @@ export class Passage {
     this.#reached = Array.from({ length: plan.length + 1 }, () => 0)
   }
 
+  /** Whether targets wait for each other anywhere. */
+  get joins(): boolean {
+    return this.#plan.some(step => step.barrier || step.gate)
+  }
+
   get gates(): PlannedStep[] {
     return this.#plan.filter(step => step.gate)
   }

@@ -13,17 +13,16 @@ const key = (run: ActiveRun, n: number) => `${run.runId}.${n}`
 export class TargetLocks {
   readonly #locks = new Map<string, Lock>()
 
-  /** False when somebody else has it; the run is told by `release` when it may try again. */
-  take(run: ActiveRun, n: number): boolean {
-    const targetId = run.targetIds[n] ?? ''
-    const lock = this.#locks.get(targetId) ?? { owners: new Map(), waiting: new Set() }
+  /** All of them or none. False when somebody else has one; the run is told by `release` when it may try again. */
+  take(run: ActiveRun, numbers: readonly number[]): boolean {
     const me: Owner = { family: run.family, alone: run.request.access !== 'shared' }
-    if ([...lock.owners.values()].some(other => other.family !== me.family && (other.alone || me.alone))) {
+    for (const n of numbers) {
+      const lock = this.#locks.get(run.targetIds[n] ?? '')
+      if (!lock || !isInUse(lock, me)) continue
       lock.waiting.add(run)
       return false
     }
-    lock.owners.set(key(run, n), me)
-    this.#locks.set(targetId, lock)
+    for (const n of numbers) this.#of(run, n).owners.set(key(run, n), me)
     return true
   }
 
@@ -35,7 +34,22 @@ export class TargetLocks {
     const waiting = [...lock.waiting]
     lock.waiting.clear()
     if (lock.owners.size === 0) this.#locks.delete(targetId)
-    for (const each of waiting) each.unhold((hold, m) => hold === 'target' && each.targetIds[m] === targetId)
+    for (const each of waiting) {
+      each.waitsForTargets = false
+      each.unhold((hold, m) => hold === 'target' && each.targetIds[m] === targetId)
+    }
     return waiting
   }
+
+  #of(run: ActiveRun, n: number): Lock {
+    const targetId = run.targetIds[n] ?? ''
+    const known = this.#locks.get(targetId)
+    if (known) return known
+    const lock: Lock = { owners: new Map(), waiting: new Set() }
+    this.#locks.set(targetId, lock)
+    return lock
+  }
 }
+
+const isInUse = ({ owners }: Lock, me: Owner): boolean =>
+  [...owners.values()].some(other => other.family !== me.family && (other.alone || me.alone))

@@ -1,0 +1,102 @@
+import { streams } from '../../schemas/events.ts'
+import { begun, byTargetRun, type Case, ended, placeOf, type Say } from './record.ts'
+import type { Told } from './sim-log.ts'
+import type { World } from './world.ts'
+
+/** What was promised about runs and targets beside each other. */
+export function judgeSharing(cases: readonly Case[], world: World, say: Say): void {
+  overlap(cases, world, say)
+  // What only one process keeps in its head is promised only while there is one.
+  if (world.scenario.twoDispatchers) return
+  exclusive(cases, world, say)
+  for (const each of cases) {
+    const told: Say = what => say(`${each.runId.slice(0, 8)}: ${what}`)
+    parallel(each, world, told)
+    groups(each, world, told)
+  }
+}
+
+type Span = { runId: string; n: number; from: bigint; to: bigint; alone: boolean }
+const NEVER = 2n ** 62n
+
+/** From the first step a target run begins until it ends or waits for a person. */
+function spansOf(of: Case, world: World, stepByStep = false): Array<Span & { targetId: string }> {
+  const { runId, run } = of
+  return byTargetRun(of, world).flatMap(([n, events]) => {
+    const spans: Array<Span & { targetId: string }> = []
+    let from: bigint | undefined
+    const targetId = run.targetIds[n] ?? ''
+    for (const event of events) {
+      if (event.type === 'StepStarted') from ??= placeOf(event)
+      const over = stepByStep ? notRunning : letGo
+      if (from === undefined || !over.has(event.type)) continue
+      spans.push({ runId, n, targetId, from, to: placeOf(event), alone: run.requested.access !== 'shared' })
+      from = undefined
+    }
+    if (from !== undefined)
+      spans.push({ runId, n, targetId, from, to: NEVER, alone: run.requested.access !== 'shared' })
+    return spans
+  })
+}
+
+const letGo: ReadonlySet<string> = new Set([...ended, 'TargetRunNeedsAttention'])
+const overlaps = (a: Span, b: Span) => a.from < b.to && b.from < a.to
+
+function exclusive(cases: readonly Case[], world: World, say: Say): void {
+  const spans = cases.flatMap(each => spansOf(each, world))
+  for (const [i, a] of spans.entries())
+    for (const b of spans.slice(i + 1))
+      if (a.targetId === b.targetId && a.runId !== b.runId && (a.alone || b.alone) && overlaps(a, b))
+        say(`${a.runId.slice(0, 8)}.${a.n} and ${b.runId.slice(0, 8)}.${b.n} worked on one target at once`)
+}
+
+/** Steps that ran at the same time. */
+function parallel(of: Case, world: World, say: Say): void {
+  const most = of.run.requested.maxParallel
+  if (most === undefined) return
+  const running = new Set<string>()
+  const changes = byTargetRun(of, world)
+    .flatMap(([, events]) => events)
+    .sort((a, b) => Number(placeOf(a) - placeOf(b)))
+  for (const event of changes) {
+    if (event.type === 'StepStarted') running.add(event.stream)
+    else if (notRunning.has(event.type)) running.delete(event.stream)
+    if (running.size > most) say(`${running.size} steps ran at once, ${most} may`)
+  }
+}
+const notRunning: ReadonlySet<string> = new Set<Told['type']>([
+  ...(['StepSucceeded', 'StepFailed', 'StepAttemptFailed', 'StepCancelled', 'StepOutcomeUnknown'] as const),
+])
+
+/** Targets with the same tag, one after another. */
+function groups(of: Case, world: World, say: Say): void {
+  const by = of.run.requested.strategy?.serialBy
+  if (by === undefined) return
+  const rackOf = (targetId: string) => world.scenario.targets.find(each => each.targetId === targetId)?.rack
+  // Where targets wait for each other they take turns step by step.
+  const joins = (of.run.requested.plan ?? []).some(({ barrier, gate }) => barrier || gate)
+  const spans = spansOf(of, world, joins)
+  for (const [i, a] of spans.entries())
+    for (const b of spans.slice(i + 1))
+      if (a.n !== b.n && rackOf(a.targetId) === rackOf(b.targetId) && overlaps(a, b))
+        say(`${a.n} and ${b.n} of one ${by} were worked on at once`)
+}
+
+/** A run that waits for older ones of its job begins when they have ended. */
+function overlap(cases: readonly Case[], world: World, say: Say): void {
+  for (const younger of cases) {
+    const rule = younger.run.requested.overlap
+    if (rule === undefined || rule === 'allow') continue
+    const [asked] = younger.events
+    const begins = byTargetRun(younger, world).flatMap(([, events]) => events.filter(event => begun.has(event.type)))
+    for (const older of cases) {
+      const [before] = older.events
+      if (older.version !== younger.version || !before || !asked || placeOf(before) >= placeOf(asked)) continue
+      const end = world.log
+        .stream(streams.run(older.runId))
+        .find(event => /^Run(Succ|Part|Fail|Cancelled|Timed|Rej)/.test(event.type))
+      for (const begin of begins)
+        if (!end || placeOf(end) > placeOf(begin)) say(`${younger.runId.slice(0, 8)} did not wait for an older run`)
+    }
+  }
+}

@@ -1,0 +1,125 @@
+import { createDispatcher, type Dispatcher } from '../../command-api/dispatch.ts'
+import { type CommandOf, deciders, fold, isFinished, type Run, type TargetRun } from '../../command-api/domain/index.ts'
+import type { EventStore } from '../../infra/event-store/port.ts'
+import type { Ids } from '../../infra/ids.ts'
+import { streams } from '../../schemas/events.ts'
+import type { Meta } from '../../schemas/kernel.ts'
+import { ProblemError } from '../../schemas/problems.ts'
+import type { Random } from '../crash/random.ts'
+import { credentialId, type PlannedRun } from './scenario.ts'
+import type { SimLog } from './sim-log.ts'
+import type { Process, Timeline } from './timeline.ts'
+
+type Known = Exclude<Run, { status: 'absent' }>
+type Parts = { time: Timeline; random: Random; ids: Ids; log: SimLog; store: EventStore; process: Process }
+
+/** Those who trigger, cancel, pause, approve and resolve, through the same rules as everybody. */
+export class People {
+  readonly #parts: Parts
+  readonly #dispatcher: Dispatcher
+
+  constructor(parts: Parts) {
+    const { time, process, store } = parts
+    this.#parts = parts
+    const clock = { now: () => time.wallClock(process), monotonic: () => time.now }
+    this.#dispatcher = createDispatcher({ store, clock })
+  }
+
+  /** Asked again until it is answered, as a client would with the same id. */
+  async trigger({ runId, jobId, targetIds }: PlannedRun): Promise<void> {
+    const command = { type: 'trigger-run', data: { runId, jobId, selection: { targetIds } } } as const
+    const meta = this.#meta('anna')
+    for (let asked = false; !asked; ) {
+      asked = await this.#try(async () => {
+        const { state: job } = await this.#dispatcher.load('job', streams.job(jobId))
+        const targets = targetIds.map(targetId => ({ targetId, status: 'active' as const }))
+        const facts = { job, targets, credentials: new Map([[credentialId, 'active' as const]]) }
+        await this.#dispatcher.dispatch('run', command, { meta, facts })
+      })
+    }
+  }
+
+  /** Does something to some run, whether or not that makes sense at the time. */
+  meddle(): void {
+    const { random, log } = this.#parts
+    const runs = this.runs()
+    if (runs.length === 0) return
+    const [runId, run] = random.pick(runs)
+    const n = Math.floor(random.next() * run.targetIds.length)
+    const target = fold(deciders.targetRun, log.stream(streams.targetRun(runId, n)) as never[])
+    const kind = random.next()
+    if (kind < 0.15) this.#run({ type: 'cancel-run', data: { runId } })
+    else if (kind < 0.35) this.#run({ type: run.paused ? 'resume-run' : 'pause-run', data: { runId } })
+    else if (kind < 0.5) this.#targetRun({ type: 'cancel-target-run', data: { runId, n } }, run)
+    else if (kind < 0.7 && target.status === 'running')
+      this.#targetRun({ type: 'cancel-step', data: { runId, n, stepId: target.stepId } }, run)
+    else if (kind < 0.9) this.#resolve(runId, n, run, target)
+    else this.#decide(runId, run)
+  }
+
+  /** Sees to everything that waits for a person. */
+  tidyUp(): void {
+    const { log } = this.#parts
+    for (const [runId, run] of this.runs()) {
+      if (isFinished(run)) continue
+      if (run.paused) this.#run({ type: 'resume-run', data: { runId } })
+      this.#decide(runId, run)
+      for (const n of run.targetIds.keys())
+        this.#resolve(runId, n, run, fold(deciders.targetRun, log.stream(streams.targetRun(runId, n)) as never[]))
+    }
+  }
+
+  runs(): Array<[string, Known]> {
+    const { log } = this.#parts
+    const ids = new Set(log.all.flatMap(event => (event.type === 'RunRequested' ? [event.data.runId] : [])))
+    return [...ids].flatMap(runId => {
+      const run = fold(deciders.run, log.stream(streams.run(runId)) as never[])
+      return run.status === 'absent' ? [] : [[runId, run] satisfies [string, Known]]
+    })
+  }
+
+  #decide(runId: string, run: Known): void {
+    const { random } = this.#parts
+    for (const [stepId, gate] of Object.entries(run.gates)) {
+      if (gate.kind !== 'approval' || gate.status !== 'open') continue
+      const who = random.pick(['anna', 'ben', 'cleo'])
+      if (random.next() < 0.2) this.#run({ type: 'deny-approval', data: { runId, stepId, reason: 'not now' } }, who)
+      else this.#run({ type: 'grant-approval', data: { runId, stepId } }, who)
+    }
+  }
+
+  #resolve(runId: string, n: number, run: Known, target: TargetRun): void {
+    if (target.status !== 'needs-attention' || target.stepId === undefined) return
+    const as = this.#parts.random.pick(['succeeded', 'failed', 'retry'] as const)
+    const data = { runId, n, stepId: target.stepId, as, reason: 'looked at it' }
+    this.#targetRun({ type: 'resolve-step', data }, run)
+  }
+
+  #run(command: CommandOf<'run'>, who = 'anna'): void {
+    const meta = this.#meta(who)
+    void this.#try(() => this.#dispatcher.dispatch('run', command, { meta, facts: undefined }))
+  }
+
+  #targetRun(command: CommandOf<'targetRun'>, run: Known): void {
+    const meta = this.#meta('anna')
+    const facts = { targetId: run.targetIds[command.data.n], runFinished: isFinished(run) }
+    void this.#try(() => this.#dispatcher.dispatch('targetRun', command, { meta, facts }))
+  }
+
+  async #try(act: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await act()
+      return true
+    } catch (error) {
+      if (error instanceof ProblemError) return true
+      return false
+    }
+  }
+
+  #meta(who: string): Meta {
+    const { ids, time, process } = this.#parts
+    const commandId = ids.next()
+    const of = { commandId, $correlationId: commandId, $causationId: commandId }
+    return { ...of, actor: { kind: 'user', id: who }, origin: { channel: 'cli' }, at: time.wallClock(process) }
+  }
+}

@@ -1,0 +1,176 @@
+import { pino } from 'pino'
+import { ControlPlane, type ReportBody } from '../../executors/control-plane.ts'
+import { beat } from '../../executors/heartbeat.ts'
+import { Lease } from '../../executors/lease.ts'
+import { recover } from '../../executors/recovery.ts'
+import { type Bus, BusError, requestJson, subscribeJson } from '../../infra/bus.ts'
+import type { Clock } from '../../infra/clock.ts'
+import { newIdentity, pullSignedText } from '../../infra/identity.ts'
+import type { Ids } from '../../infra/ids.ts'
+import { type Assignment, control, PROTOCOL, pullReply, subjects } from '../../schemas/bus.ts'
+import type { Random } from '../crash/random.ts'
+import type { Effects } from './effects.ts'
+import { MemorySpool } from './memory-spool.ts'
+import { SimWork } from './sim-work.ts'
+import { newProcess, type Process, type Timeline } from './timeline.ts'
+
+export type ExecutorWorld = {
+  time: Timeline
+  random: Random
+  ids: Ids
+  effects: Effects
+  leaseSeconds: number
+  connect(process: Process): Bus
+  /** Whether things still go wrong on targets. */
+  rough(): boolean
+}
+/** One key for all of them, made anew for every run of the program: nothing that is decided hangs on it. */
+export const identity = newIdentity()
+type Life = { process: Process; bus: Bus; works: Map<string, SimWork> }
+
+const log = pino({ level: 'silent' })
+const SLOTS = 3
+const WAIT_MS = 5_000
+const keyOf = ({ runId, n, epoch }: { runId: string; n: number; epoch: number }) => `${runId}.${n}.${epoch}`
+
+/**
+ * An executor as the protocol has it: its reports, heartbeats, lease and recovery are the real ones; what it does on
+ * targets is written down in the effect ledger.
+ */
+export class SimExecutor {
+  readonly id: string
+  readonly #pool: string
+  readonly #world: ExecutorWorld
+  readonly #spool = new MemorySpool()
+  readonly #skewMs: number
+  #askedAt = 0
+  #lives = 0
+  #life: Life | undefined
+
+  constructor(id: string, pool: string, world: ExecutorWorld) {
+    this.id = id
+    this.#pool = pool
+    this.#world = world
+    this.#skewMs = (world.random.next() - 0.5) * 2_000
+  }
+
+  get process(): Process | undefined {
+    return this.#life?.process
+  }
+
+  start(): void {
+    if (this.#life) return
+    const { time, connect } = this.#world
+    this.#lives += 1
+    const process = newProcess(`${this.id}#${this.#lives}`, this.#skewMs)
+    time.within(process, () => {
+      const life: Life = { process, bus: connect(process), works: new Map() }
+      this.#life = life
+      void this.#live(life)
+    })
+  }
+
+  /** Its works on targets go on or not; nobody hears of them. */
+  kill(): void {
+    const life = this.#life
+    this.#life = undefined
+    if (!life) return
+    this.#world.time.kill(life.process)
+    void life.bus.close()
+  }
+
+  loseSpool(): void {
+    this.#spool.lose()
+  }
+
+  async #live({ process, bus, works }: Life): Promise<void> {
+    const { time, ids, leaseSeconds } = this.#world
+    const clock: Clock = { now: () => time.wallClock(process), monotonic: () => time.now }
+    const instanceId = ids.next()
+    const spool = this.#spool.asReportSpool
+    const who = { executorId: this.id, instanceId }
+    const lease = new Lease(clock, leaseSeconds)
+    const controlPlane = new ControlPlane({ ...who, bus, spool, clock, ids, log })
+    const cancel = (claims: readonly { runId: string; n: number; epoch: number }[]) => {
+      for (const claim of claims) works.get(keyOf(claim))?.cancel()
+    }
+    const handBack = (claims: readonly { runId: string; n: number; epoch: number }[] = []) => {
+      for (const claim of claims) works.get(keyOf(claim))?.drain()
+    }
+    await recover(spool, controlPlane, clock)
+    subscribeJson(bus, subjects.control(this.id), control, ({ kind, stepId, ...claim }) => {
+      if (kind === 'cancel') cancel([claim])
+      else if (kind === 'hand-back') handBack([claim])
+      else works.get(keyOf(claim))?.cancelStep(stepId)
+    })
+    const onReply: Parameters<typeof beat>[0]['onReply'] = reply => {
+      cancel([...reply.cancel, ...reply.forget])
+      handBack(reply.handBack)
+      for (const { stepId, ...claim } of reply.cancelSteps ?? []) works.get(keyOf(claim))?.cancelStep(stepId)
+    }
+    const active = () => spool.held()
+    void beat({ ...who, capacity: SLOTS, bus, lease, clock, active, onReply }, new AbortController().signal)
+    const tell = (body: ReportBody) => controlPlane.report(body)
+    const parts = { ...this.#world, executorId: this.id, clock, lease, controlPlane, spool, tell }
+    await this.#pull({ bus, works, instanceId, clock, lease }, assignment => new SimWork(parts, assignment))
+  }
+
+  async #pull(
+    {
+      bus,
+      works,
+      instanceId,
+      clock,
+      lease,
+    }: Pick<Life, 'bus' | 'works'> & {
+      instanceId: string
+      clock: Clock
+      lease: Lease
+    },
+    begin: (assignment: Assignment) => SimWork,
+  ): Promise<never> {
+    for (;;) {
+      const slots = SLOTS - works.size
+      const askedAt = clock.monotonic()
+      const request = this.#question(instanceId, slots, clock)
+      const assignments = slots > 0 ? await this.#ask(bus, request) : undefined
+      if (!assignments) await pause(100 + this.#world.random.next() * 300)
+      for (const assignment of assignments ?? []) {
+        const key = keyOf(assignment)
+        if (works.has(key)) continue
+        lease.adopt(assignment.leaseSeconds)
+        lease.heard(askedAt)
+        const work = begin(assignment)
+        works.set(key, work)
+        void work.run().then(() => works.delete(key))
+      }
+    }
+  }
+
+  /** Signed, and each later than the one before whatever the clock does. */
+  #question(instanceId: string, slots: number, clock: Clock) {
+    this.#askedAt = Math.max(this.#askedAt + 1, Date.parse(clock.now()))
+    const at = new Date(this.#askedAt).toISOString()
+    const of = { executorId: this.id, instanceId, at, slots, pool: this.#pool }
+    const { publicKey } = identity
+    const program = {
+      publicKey,
+      version: 'simulated',
+      protocol: PROTOCOL,
+      signature: identity.sign(pullSignedText(of)),
+    }
+    return { executorId: this.id, instanceId, at, slots, waitMs: WAIT_MS, labels: {}, ...program }
+  }
+
+  async #ask(bus: Bus, request: object): Promise<Assignment[] | undefined> {
+    try {
+      const options = { timeoutMs: WAIT_MS + 3_000 }
+      return (await requestJson(bus, subjects.pull(this.#pool), pullReply, request, options)).assignments
+    } catch (error) {
+      if (error instanceof BusError) return undefined
+      throw error
+    }
+  }
+}
+
+export const pause = (ms: number) => new Promise<void>(resolve => setTimeout(resolve, ms))
