@@ -2,30 +2,34 @@ import { readdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Bench, Measurement } from './measurement.ts'
 
-/** `npm run bench -- <name> … [--json]`: a table, or with `--json` one object a line. Ends 1 when a bench fails. */
+const option = { json: { type: 'boolean', default: false }, scale: { type: 'string', default: '1' } } as const
+
+/**
+ * `npm run bench -- <name> … [--json] [--scale 0.1]`: a table, or with `--json` one object a line. A scale below 1 makes
+ * those benches smaller that can be: a trial, not a measurement. Ends 1 when a bench fails.
+ */
 export async function main(argv: string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args: argv,
-    options: { json: { type: 'boolean', default: false } },
-    allowPositionals: true,
-  })
+  const { values, positionals } = parseArgs({ args: argv, options: option, allowPositionals: true })
+  const scale = Number(values.scale)
   const known = benches()
   const unknown = positionals.filter(name => !known.includes(name))
-  if (positionals.length === 0 || unknown.length > 0) {
+  if (positionals.length === 0 || unknown.length > 0 || !(scale > 0 && scale <= 1)) {
     const trouble = unknown.map(name => `There is no bench ${name}.\n`).join('')
-    console.error(`${trouble}npm run bench -- <name> … [--json], where <name> is one of: ${known.join(', ')}`)
+    console.error(
+      `${trouble}npm run bench -- <name> … [--json] [--scale 0.1], where <name> is one of: ${known.join(', ')}`,
+    )
     process.exitCode = 2
     return
   }
   const show = values.json ? asJson : asRow
   if (!values.json) console.log(header)
-  for (const name of positionals) await runBench(name, show)
+  for (const name of positionals) await runBench(name, show, scale)
 }
 
-async function runBench(name: string, show: (measurement: Measurement) => void): Promise<void> {
+async function runBench(name: string, show: (measurement: Measurement) => void, scale: number): Promise<void> {
   try {
     const bench: Bench = await import(`./${name}.js`)
-    await bench.run(show)
+    await bench.run(show, scale)
   } catch (error) {
     console.error(`${name} failed:`, error)
     process.exitCode = 1

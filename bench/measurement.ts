@@ -13,7 +13,8 @@ export type Measurement = {
 
 /** What a bench reports through; a bench is a module in this folder that exports `run`. */
 export type Emit = (measurement: Measurement) => void
-export type Bench = { run(emit: Emit): Promise<void> }
+/** `scale`: above 0, and 1 unless a smaller trial was asked for. */
+export type Bench = { run(emit: Emit, scale: number): Promise<void> }
 
 /** Sums up the values of several runs of the same measurement. Throws when there is none. */
 export function measurement(name: string, unit: string, values: readonly number[], baseline?: number): Measurement {

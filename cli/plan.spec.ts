@@ -14,7 +14,6 @@ const steps = [
   { stepId: 'deep', does: 'skipped', why: 'condition' },
   { stepId: 'later', does: 'known-later', why: 'depends on install' },
   { stepId: 'if', does: 'may-run', why: 'depends on install', text: 'true' },
-  { stepId: 'go', does: 'once' },
   { stepId: 'bad', does: 'fails', why: 'there is no name' },
   { stepId: 'mail', phase: 'handler', does: 'waits', text: 'wait 5 s' },
 ]
@@ -59,7 +58,6 @@ t.test('a plan is written once for targets with the same steps', async t => {
       '  later: known later, it depends on install',
       '  if: perhaps, it depends on install',
       '      true',
-      '  go: once for the whole run',
       '  bad: cannot be done: there is no name',
       '  mail (after a failure)',
       '      wait 5 s',

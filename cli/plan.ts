@@ -71,8 +71,6 @@ function remark({ does, why = '' }: Step): string {
       return `: perhaps, it ${why}`
     case 'known-later':
       return `: known later, it ${why}`
-    case 'once':
-      return ': once for the whole run'
     case 'fails':
       return `: cannot be done: ${why}`
     default:

@@ -10,10 +10,10 @@ export const plannedOnTarget = z.object({
   stepId: stepRunId,
   phase: z.enum(['undo', 'handler']).optional().describe('Only after a failure'),
   does: z
-    .enum(['runs', 'may-run', 'waits', 'skipped', 'fails', 'known-later', 'once'])
+    .enum(['runs', 'may-run', 'waits', 'skipped', 'fails', 'known-later'])
     .describe(
       'may-run: if its condition, known later, is true; known-later: it depends on what earlier steps find out; ' +
-        'fails: it cannot be written down; once: it is done for the run, not on targets',
+        'fails: it cannot be written down',
     ),
   text: z.string().optional().describe('What would be done, values in place'),
   stdin: z.string().optional().describe('[secret] for what only the vault and the target see'),
@@ -25,11 +25,12 @@ export const plannedOnTarget = z.object({
 })
 export type PlannedOnTarget = z.output<typeof plannedOnTarget>
 
-/** What each step would do on one target, as far as that is known before anything is done. */
+/** What each step that is done on targets would do on one, as far as that is known before anything is done. */
 export async function planTarget(verdicts: Verdicts, input: PreviewInput): Promise<PlannedOnTarget[]> {
   const environment = environmentOf(input.target.tags)
   const steps: PlannedOnTarget[] = []
   for (const preview of previews(input)) {
+    if (preview.kind === 'gate') continue
     const { id, phase } = preview.unit
     const [worst] = await findingsAgainst(verdicts, preview, { environment, targets: input.run.targets })
     const verdict = worst ?? allowed
@@ -41,7 +42,7 @@ export async function planTarget(verdicts: Verdicts, input: PreviewInput): Promi
 
 const allowed = { decision: 'allow', rule: null, reason: 'No rule speaks against it.' } as const
 
-function told(preview: Preview): Omit<PlannedOnTarget, 'stepId'> {
+function told(preview: Exclude<Preview, { kind: 'gate' }>): Omit<PlannedOnTarget, 'stepId'> {
   switch (preview.kind) {
     case 'rendered': {
       const { step, ifWaitsFor } = preview
@@ -53,8 +54,6 @@ function told(preview: Preview): Omit<PlannedOnTarget, 'stepId'> {
       return { does: 'skipped', why: preview.why }
     case 'unknown':
       return { does: 'known-later', why: dependsOn(preview.waitsFor) }
-    case 'gate':
-      return { does: 'once' }
     case 'impossible':
       return { does: 'fails', why: preview.detail }
   }

@@ -222,7 +222,6 @@ t.test('a plan says what would be asked, and for whom', async t => {
     { stepId: 'feed', does: 'runs', text: 'cat', stdin: '[secret]', verdict: { decision: 'allow', rule: null } },
     { stepId: 'after', does: 'may-run', why: 'depends on feed', text: 'uptime' },
     { stepId: 'pause', does: 'waits', text: 'wait 5 s' },
-    { stepId: 'go', does: 'once' },
     { stepId: 'tell', phase: 'handler', does: 'known-later', why: 'depends on failure' },
   ])
   t.match(two.steps[0], { stepId: 'drop', does: 'runs', verdict: { decision: 'confirm', rule: 'drop-database' } })

@@ -12,6 +12,8 @@ export type MayRun = (
 
 /** Refuses what the rules refuse, and what they want confirmed unless a person has confirmed every such rule. */
 export function safetyPolicy(verdicts: Verdicts = createVerdicts()): MayRun {
+  // The parser is loaded now, not when the first command waits for it.
+  void verdicts.findings({ shell: 'posix', command: 'true' }, {})
   return async ({ action, variables }, { confirmed, ...setting }) => {
     const text = stepText(action, variables)
     const findings = text ? await verdicts.findings(text, setting) : []

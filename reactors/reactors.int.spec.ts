@@ -5,6 +5,8 @@ import { systemClock } from '../infra/clock.ts'
 import { connectEventStore } from '../infra/event-store/client.ts'
 import { systemIds } from '../infra/ids.ts'
 import { createPool, migrate, type Pool } from '../infra/postgres.ts'
+import { defaultRules } from '../infra/safety/default-rules.ts'
+import { rulesDigest } from '../infra/safety/rules.ts'
 import { type LiveOutput, liveOutput, subjects } from '../schemas/bus.ts'
 import { type AnyEvent, streams } from '../schemas/events.ts'
 import { startBroker, type TestBroker } from '../test/support/broker.ts'
@@ -108,6 +110,7 @@ t.test('from trigger to the end of the run', async t => {
     ...{ runId, epoch: 1, leaseSeconds: 15, steps: [uptime], attempts: {} },
     target: { name: /^web-/, address: '127.0.0.1', port: 22, hostKey: { policy: 'first-use' } },
     credential: { version: 1, kind: 'password', username: 'deploy' },
+    safety: { targets: 3, confirmed: [] },
   })
   t.ok(targetIds.includes(first?.target.targetId ?? ''))
   await Promise.all(assignments.map(assignment => executor.work(assignment)))
@@ -121,6 +124,24 @@ t.test('from trigger to the end of the run', async t => {
     ...['TargetRunClaimed', 'StepStarted', 'StepSucceeded', 'OutputSealed', 'TargetRunSucceeded'],
   ])
   t.match((await events(streams.targetRun(runId, 0)))[0]?.data, { executorId: executor.executorId, epoch: 1 })
+})
+
+t.test('an executor is told what was confirmed, if it was confirmed by the rules that hold now', async t => {
+  const { newExecutor, trigger, job, targets, credential } = await patient()
+  const executor = newExecutor()
+  const credentialId = await credential()
+  const targetIds = await targets(1, credentialId)
+  const finding = { stepId: 'uptime', rule: 'power', decision: 'confirm', reason: 'It goes down.' } as const
+  for (const [digest, confirmed] of [
+    [rulesDigest(defaultRules), ['power']],
+    ['ab'.repeat(32), []],
+  ] as const) {
+    const safety = { findings: [finding], rulesDigest: digest }
+    await trigger(await job(), targetIds, credentialId, { confirm: true }, { safety })
+    const [assignment] = await executor.pull()
+    t.same(assignment?.safety, { targets: 1, confirmed })
+    if (assignment) await executor.work(assignment)
+  }
 })
 
 t.test('an executor that asks before there is work is answered when it comes, or with none in time', async t => {

@@ -1,14 +1,14 @@
 import type { BenchSystem } from './system.ts'
 
 type Answer = { stream: string; position: string }
-type RunView = { status: string; counts: { succeeded: number } }
+export type RunView = { status: string; counts: { succeeded: number } }
 
 const ENDED = /succeeded|failed|cancelled|needs-attention/
 const POLL_MS = 50
 const LINES = 500
 
 /** The public API as a bench uses it. Throws on every answer that is not a success. */
-export function benchApi({ url, apiKey }: BenchSystem) {
+export function benchApi({ url, apiKey }: Pick<BenchSystem, 'url' | 'apiKey'>) {
   const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
   const call = async (path: string, init: RequestInit = {}): Promise<string> => {
     const response = await fetch(`${url}${path}`, { ...init, headers: { ...headers, ...init.headers } })
@@ -22,6 +22,16 @@ export function benchApi({ url, apiKey }: BenchSystem) {
     )
     return { ...answer, id: answer.stream.slice(answer.stream.indexOf('-') + 1) }
   }
+  const get = async <T>(path: string): Promise<T> => JSON.parse(await call(path))
+  /** Asks for the run until it is as wanted; read models may not know it at first. */
+  const until = async (runId: string, wanted: (run: RunView) => boolean, query = ''): Promise<RunView> => {
+    for (;;) {
+      const run = await get<RunView>(`/v1/runs/${runId}${query}`).catch(unlessUnknown)
+      if (run && wanted(run)) return run
+      await new Promise(resolve => setTimeout(resolve, POLL_MS))
+    }
+  }
+  const ended = (runId: string, query = '') => until(runId, ({ status }) => ENDED.test(status), query)
   return {
     command,
     /** Many commands of one kind in few requests. */
@@ -38,16 +48,19 @@ export function benchApi({ url, apiKey }: BenchSystem) {
         if (refused) throw new Error(refused)
       }
     },
+    get,
+    until,
+    ended,
     /** Triggers a run and waits for its end; milliseconds as the client sees them. */
     async run(jobId: string): Promise<{ milliseconds: number; succeeded: number; status: string }> {
       const began = performance.now()
       const { id, position } = await command('trigger-run', { jobId })
-      for (;;) {
-        const run: RunView = JSON.parse(await call(`/v1/runs/${id}?minPosition=${position}`))
-        const { status, counts } = run
-        if (ENDED.test(status)) return { milliseconds: performance.now() - began, succeeded: counts.succeeded, status }
-        await new Promise(resolve => setTimeout(resolve, POLL_MS))
-      }
+      const { status, counts } = await ended(id, `?minPosition=${position}`)
+      return { milliseconds: performance.now() - began, succeeded: counts.succeeded, status }
     },
   }
+}
+
+function unlessUnknown(error: unknown): undefined {
+  if (!String(error).includes('run-not-found')) throw error
 }

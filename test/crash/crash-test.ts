@@ -7,12 +7,12 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createClient } from '../../cli/client.ts'
 import { keyedCommandId } from '../../command-api/command-record.ts'
+import { type Deployment, deploy, executors } from '../support/deployment.ts'
 import { ProxyLine } from '../support/proxy.ts'
 import { startSshd } from '../support/sshd.ts'
 import { SystemClient } from '../support/system-client.ts'
 import { Client } from './client.ts'
 import { ClientLedger, type Known } from './client-ledger.ts'
-import { type Deployment, deploy, executors } from './deployment.ts'
 import { mountDisk } from './disks.ts'
 import { type Effect, readEffects } from './effects.ts'
 import { type Disk, type Fault, possibleFaults } from './faults.ts'
@@ -88,20 +88,17 @@ async function inFolder(t: Teardown, folder: string, options: CrashTestOptions):
   const disks = mountDisks(t, folder)
   const folderOf = (name: Disk) => path.join(folder, 'disks', name)
   const deployment = await deploy(t, {
-    ...{
-      folder,
-      logs: options.keep ?? path.join(folder, 'logs'),
-      leaseSeconds: LEASE_SECONDS,
-      executorFolder: folderOf,
-      eventStoreFolder: folderOf('event-store'),
-    },
+    ...{ folder, logs: options.keep ?? path.join(folder, 'logs'), lines: true },
+    env: { OPSCONDUCTOR_LEASE_SECONDS: String(LEASE_SECONDS) },
+    ...{ executorFolder: folderOf, eventStoreFolder: folderOf('event-store') },
   })
   const { targetIds, ssh } = await targets(t, deployment)
   const watch = new LogWatch(deployment.eventStoreUrl)
   t.teardown(() => watch.stop())
   const ledger = new ClientLedger(path.join(folder, 'commands'))
   const effectsFile = path.join(folder, 'effects')
-  const client = () => new Client({ ...deployment, ledger, random: random.fork() })
+  const { url, apiKey } = deployment
+  const client = () => new Client({ url, apiKey, ledger, random: random.fork() })
   say(`ready after ${seconds(begun)} s; ${kills} kills with seed ${seed}`)
 
   const runs: StartedRun[] = []

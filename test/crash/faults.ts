@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Dependency, type Deployment, type Executor, executors } from './deployment.ts'
+import { type Dependency, type Deployment, type Executor, executors } from '../support/deployment.ts'
 import { fillDisk } from './disks.ts'
 import type { Random } from './random.ts'
 

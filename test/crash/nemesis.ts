@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Deployment, ServiceName } from '../support/deployment.ts'
 import { isAlive } from '../support/process-tree.ts'
-import type { Deployment, ServiceName } from './deployment.ts'
 import { type Fault, type Scenery, strike } from './faults.ts'
 import { type Point, points, type Scene } from './points.ts'
 

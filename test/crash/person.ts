@@ -13,7 +13,11 @@ type Options = {
   signal: AbortSignal
 }
 
-const waiting = z.object({ items: z.array(z.object({ runId: z.string() })) })
+const waiting = z.object({
+  items: z.array(z.object({ runId: z.string(), counts: z.object({ needsAttention: z.int() }) })),
+})
+// A target run that waits for a person holds its target, and others with it, long before all of its run waits.
+const LIST = '/v1/runs?status=needs-attention,running,paused,cancelling&limit=100'
 const attention = z.object({
   items: z.array(z.object({ n: z.int(), targetName: z.string().nullable(), stepId: z.string().nullable() })),
 })
@@ -26,8 +30,9 @@ export async function lookAfter({ client, effectsFile, runs, random, signal }: O
   let resolved = 0
   while (!signal.aborted) {
     await delay(500, undefined, { signal }).catch(() => {})
-    const list = waiting.safeParse(await client.get('/v1/runs?status=needs-attention&limit=100'))
-    for (const { runId } of list.data?.items ?? []) {
+    const list = waiting.safeParse(await client.get(LIST))
+    for (const { runId, counts } of list.data?.items ?? []) {
+      if (counts.needsAttention === 0) continue
       const found = attention.safeParse(await client.get(`/v1/runs/${runId}/attention`))
       for (const { n, targetName, stepId } of found.data?.items ?? []) {
         const token = runs.find(run => run.runId === runId)?.token

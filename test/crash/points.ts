@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Recorded } from '../../schemas/events.ts'
 import { categoryOf } from '../../schemas/events.ts'
-import type { ProxyLine } from '../support/proxy.ts'
-import { type Deployment, type Executor, executors, type LineName, type ServiceName } from './deployment.ts'
+import { type Deployment, type Executor, executors, type LineName, type ServiceName } from '../support/deployment.ts'
+import type { Direction, ProxyLine } from '../support/proxy.ts'
 import { readEffects } from './effects.ts'
 import type { LogWatch } from './log-watch.ts'
 import type { Random } from './random.ts'
@@ -28,12 +28,17 @@ const DECISIONS: readonly EventType[] = [
 ]
 const COMMIT_OF_CHECKPOINT = 'move_checkpoint'
 
-/** Nothing of the answers on these lines arrives; then what fits is in the log, and the victim dies not knowing it. */
-function unanswered(name: string, victim: ServiceName, lines: LineName[], fits: (event: Recorded) => boolean): Point {
+/** What passes on these lines is held; then what fits is in the log, and the victim dies before anybody was told. */
+function untold(
+  name: string,
+  victim: ServiceName,
+  held: ReadonlyArray<[LineName, Direction]>,
+  fits: (event: Recorded) => boolean,
+): Point {
   return {
     name,
     async reach({ deployment, watch }, signal) {
-      for (const line of lines) deployment.line(line).rule('back', 'hold')
+      for (const [line, direction] of held) deployment.line(line).rule(direction, 'hold')
       return (await watch.next(fits, signal)) && victim
     },
   }
@@ -57,37 +62,40 @@ const asked = ({ stream, metadata }: Recorded) => metadata.actor.kind === 'api-k
 
 /** The moments at which a system like this one breaks its promises, each made to happen from outside. */
 export const points: readonly Point[] = [
-  unanswered('api: command appended, append not acknowledged', 'api', ['api event-store'], asked),
-  unanswered(
-    'workers: claim appended, append not acknowledged',
-    'workers',
-    ['workers event-store'],
-    isOf(['TargetRunClaimed']),
-  ),
-  unanswered(
-    'workers: start appended, append not acknowledged',
-    'workers',
-    ['workers event-store'],
-    isOf(['StepStarted']),
-  ),
-  unanswered('workers: outcome appended, append not acknowledged', 'workers', ['workers event-store'], isOf(OUTCOMES)),
-  unanswered(
+  untold('api: command appended, append not acknowledged', 'api', [['api event-store', 'back']], asked),
+  untold(
     'workers: decision appended, append not acknowledged',
     'workers',
-    ['workers event-store'],
+    [['workers event-store', 'back']],
     isOf(DECISIONS),
   ),
-  unanswered('vault: release appended, secret not sent', 'vault', ['vault event-store'], isOf(['CredentialReleased'])),
-  unanswered(
+  untold(
+    'workers: claim appended, executor not told',
+    'workers',
+    [['workers broker', 'there']],
+    isOf(['TargetRunClaimed']),
+  ),
+  untold('workers: start appended, executor not told', 'workers', [['workers broker', 'there']], isOf(['StepStarted'])),
+  untold('workers: outcome appended, executor not told', 'workers', [['workers broker', 'there']], isOf(OUTCOMES)),
+  untold(
+    'vault: release appended, secret not sent',
+    'vault',
+    [['vault event-store', 'back']],
+    isOf(['CredentialReleased']),
+  ),
+  untold(
     'event store: events durable, nobody told',
     'event-store',
-    ['api event-store', 'workers event-store'],
+    [
+      ['api event-store', 'back'],
+      ['workers event-store', 'back'],
+    ],
     () => true,
   ),
-  unanswered(
+  untold(
     'broker: claim appended, assignment on its way',
     'broker',
-    executors.map(each => `${each} broker` as const),
+    executors.map(each => [`${each} broker`, 'back']),
     isOf(['TargetRunClaimed']),
   ),
   unheard('executor: assigned, assignment not heard', ['TargetRunClaimed']),

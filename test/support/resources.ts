@@ -1,5 +1,5 @@
 import { createDispatcher } from '../../command-api/dispatch.ts'
-import type { CommandOf, FactsOf } from '../../command-api/domain/index.ts'
+import type { CommandOf, FactsOf, RunFacts } from '../../command-api/domain/index.ts'
 import { systemClock } from '../../infra/clock.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import { sha256Hex, systemIds } from '../../infra/ids.ts'
@@ -50,12 +50,19 @@ export function resourcesIn(store: EventStore) {
       await dispatcher.dispatch('job', { type: 'define-job', data }, { meta: meta(), facts: { digest: HASH } })
       return jobId
     },
-    async trigger(jobId: string, targetIds: string[], credentialId: string, more: Partial<Trigger> = {}) {
+    async trigger(
+      jobId: string,
+      targetIds: string[],
+      credentialId: string,
+      more: Partial<Trigger> = {},
+      known: Partial<RunFacts> = {},
+    ) {
       const runId = more.runId ?? systemIds.next()
       const facts = async (): Promise<FactsOf<'run'>> => ({
         job: (await dispatcher.load('job', streams.job(jobId))).state,
         targets: targetIds.map(targetId => ({ targetId, status: 'active' as const, credentialId })),
         credentials: new Map([[credentialId, 'active' as const]]),
+        ...known,
       })
       const data = { jobId, selection: { targetIds }, ...more, runId }
       await dispatcher.dispatch('run', { type: 'trigger-run', data }, { meta: meta(), facts })
