@@ -1,4 +1,5 @@
-import { deciders, fold, isTargetRunFinished } from '../../command-api/domain/index.ts'
+import { deciders, fold } from '../../command-api/domain/index.ts'
+import { isTargetRunFinished } from '../../command-api/domain/target-run-state.ts'
 import { rulesOf } from '../../command-api/domain/workflow/plan.ts'
 import type { StepRule } from '../../schemas/run.ts'
 import { ended, only, placeOf, type Say, type TargetCase } from './record.ts'
