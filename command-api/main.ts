@@ -13,7 +13,7 @@ import { registerCommandApi } from './app.ts'
 import { createCatalogue } from './dispatch/catalogue.ts'
 import { createDispatcher } from './dispatch.ts'
 import { createRefusals } from './refusals.ts'
-import { createStateCache } from './state-cache.ts'
+import { createStateCache } from './dispatch/state-cache.ts'
 import { createVaultClient } from './vault-client.ts'
 
 /** The write side with its connections, to be put on an HTTP server. */

@@ -2,7 +2,7 @@ import { type Catalogue, createCatalogue } from '../command-api/dispatch/catalog
 import { factsForRun } from '../command-api/dispatch/run-facts.ts'
 import { createDispatcher } from '../command-api/dispatch.ts'
 import { type CommandOf, type DeciderName, deciders, type RunFacts, type StateOf } from '../command-api/domain/index.ts'
-import type { Folded, StateCache } from '../command-api/state-cache.ts'
+import type { Folded, StateCache } from '../command-api/dispatch/state-cache.ts'
 import type { Clock } from '../infra/clock.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
 import type { Log } from '../infra/log.ts'

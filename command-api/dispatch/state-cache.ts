@@ -1,4 +1,4 @@
-import type { LogPosition } from '../schemas/events.ts'
+import type { LogPosition } from '../../schemas/events.ts'
 
 /** An event a command left behind. */
 export type EventRef = { id: string; type: string; revision: bigint; position: LogPosition }
