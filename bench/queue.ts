@@ -28,7 +28,7 @@ export async function run(emit: Emit, scale: number): Promise<void> {
       const job = { name: `half ${half}`, steps, selection: { labels: `half=${half}` } }
       jobs.push((await all.api.command('define-job', job)).id)
     }
-    const memory = watchMemory(all)
+    const memory = watchMemory(t, all)
     await workedOff(emit, all, jobs)
     await cancelled(emit, all, jobs)
     memory.report(emit, 'queue')
@@ -69,7 +69,7 @@ async function cancelled(emit: Emit, all: Fleet, jobs: readonly string[]): Promi
   const runs = await trigger(all, jobs)
   await all.api.until(runs[0] ?? '', ({ counts }) => counts.succeeded > 0)
   const began = performance.now()
-  await all.api.command('cancel-runs', { reason: 'bench' })
+  await all.api.post('cancel-runs', { reason: 'bench' })
   const ends = await ended(all, runs)
   if (ends.some(({ status }) => status !== 'cancelled')) throw new Error(ends.map(({ status }) => status).join(', '))
   emit(measurement('queue.cancel-all', 'ms', [performance.now() - began], CANCEL_MS))

@@ -16,10 +16,10 @@ export function benchApi({ url, apiKey }: Pick<BenchSystem, 'url' | 'apiKey'>) {
     if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`)
     return text
   }
+  const post = (name: string, data: object) =>
+    call(`/v1/commands/${name}`, { method: 'POST', body: JSON.stringify(data) })
   const command = async (name: string, data: object): Promise<Answer & { id: string }> => {
-    const answer: Answer = JSON.parse(
-      await call(`/v1/commands/${name}`, { method: 'POST', body: JSON.stringify(data) }),
-    )
+    const answer: Answer = JSON.parse(await post(name, data))
     return { ...answer, id: answer.stream.slice(answer.stream.indexOf('-') + 1) }
   }
   const get = async <T>(path: string): Promise<T> => JSON.parse(await call(path))
@@ -34,6 +34,8 @@ export function benchApi({ url, apiKey }: Pick<BenchSystem, 'url' | 'apiKey'>) {
   const ended = (runId: string, query = '') => until(runId, ({ status }) => ENDED.test(status), query)
   return {
     command,
+    /** For commands about many resources, whose answers name no stream. */
+    post,
     /** Many commands of one kind in few requests. */
     async bulk(name: string, all: object[]): Promise<void> {
       for (let from = 0; from < all.length; from += LINES) {

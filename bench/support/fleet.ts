@@ -2,8 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Deployment, deploy } from '../../test/support/deployment.ts'
-import type { Emit } from '../measurement.ts'
-import { measurement } from '../measurement.ts'
+import { type Emit, measurement } from '../measurement.ts'
 import { benchApi } from './api.ts'
 import { usageBelow } from './memory.ts'
 import type { Ending } from './system.ts'
@@ -33,7 +32,7 @@ export async function addTargets({ api }: Fleet, count: number): Promise<void> {
 const SAMPLE_MS = 500
 
 /** Watches the memory of every process; `report` says what each had at the start, at most, and at the end. */
-export function watchMemory({ services }: Deployment) {
+export function watchMemory(t: Ending, { services }: Pick<Deployment, 'services'>) {
   const seen = new Map<string, { start: number; peak: number; end: number }>()
   const look = () => {
     for (const [name, { pid }] of services) {
@@ -44,9 +43,11 @@ export function watchMemory({ services }: Deployment) {
   }
   look()
   const timer = setInterval(look, SAMPLE_MS)
+  t.teardown(() => clearInterval(timer))
   return {
+    /** What the largest process had at most. */
+    largest: () => Math.max(...[...seen.values()].map(({ peak }) => peak)),
     report(emit: Emit, prefix: string): void {
-      clearInterval(timer)
       look()
       for (const [name, { start, peak, end }] of seen) {
         emit(measurement(`${prefix}.memory.${name}.peak`, 'MB', [peak], start))
