@@ -5,8 +5,8 @@ import { AppendOutcomeUnknown, type EventStore, EventStoreUnavailable } from '..
 import { eventId, systemIds } from '../infra/ids.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import { startEventStore } from '../test/support/event-store.ts'
-import { createDispatcher, type Dispatcher } from './dispatch.ts'
 import { createStateCache } from './dispatch/state-cache.ts'
+import { createDispatcher, type Dispatcher } from './dispatch.ts'
 
 const node = await startEventStore(t)
 const store = connectEventStore(node.connectionString)

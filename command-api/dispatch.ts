@@ -11,10 +11,10 @@ import type { AnyEvent, LogPosition, Recorded } from '../schemas/events.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import { formatPosition } from '../schemas/position.ts'
 import { ProblemError } from '../schemas/problems.ts'
+import type { EventRef, Folded, StateCache } from './dispatch/state-cache.ts'
 import type { Decider, Message } from './domain/decider.ts'
 import { type CommandOf, type DeciderName, deciders, type FactsOf, type StateOf } from './domain/index.ts'
 import { withPatience } from './patience.ts'
-import type { EventRef, Folded, StateCache } from './dispatch/state-cache.ts'
 
 /** What a command came to. No events: everything was already as it asked for. Revision and position are numbers as text. */
 export type Answer = {

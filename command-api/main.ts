@@ -11,9 +11,9 @@ import { createVerdicts } from '../infra/safety/verdicts.ts'
 import { createActiveRuns } from './active-runs.ts'
 import { registerCommandApi } from './app.ts'
 import { createCatalogue } from './dispatch/catalogue.ts'
+import { createStateCache } from './dispatch/state-cache.ts'
 import { createDispatcher } from './dispatch.ts'
 import { createRefusals } from './refusals.ts'
-import { createStateCache } from './dispatch/state-cache.ts'
 import { createVaultClient } from './vault-client.ts'
 
 /** The write side with its connections, to be put on an HTTP server. */

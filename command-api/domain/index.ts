@@ -20,7 +20,7 @@ export {
 export type { SafetyFacts, SafetyFinding } from './run-safety.ts'
 export { isFinished, type KnownRun, type Run } from './run-state.ts'
 export { type Target, target } from './target.ts'
-export { isTargetRunFinished, nextAttempt, type Progress, remainingSteps, type TargetRun } from './target-run-state.ts'
+export { nextAttempt, type Progress, remainingSteps, type TargetRun } from './target-run-state.ts'
 
 /** Every decider by its name, which is what `dispatch` is asked by. */
 export const deciders = { target, credential, job, run, targetRun, executor } as const
