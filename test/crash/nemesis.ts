@@ -21,6 +21,8 @@ type NemesisOptions = {
 /** So long a moment is waited for, with everything held up that it needs. */
 const PATIENCE_MS = 5_000
 const READY_MS = 30_000
+/** So long it is waited for that before trying anyway. */
+const AT_WORK_MS = 10_000
 
 /**
  * Kills one process after the other, without warning: half of them at the named points in turn, the others at any
@@ -58,7 +60,7 @@ async function at(point: Point, scene: Scene): Promise<ServiceName | undefined> 
 
 /** Until what was harmed before works again: else the moment would hardly come. */
 async function atWork({ deployment, watch }: Scene): Promise<void> {
-  const late = AbortSignal.timeout(READY_MS)
+  const late = AbortSignal.timeout(AT_WORK_MS)
   const ready = Promise.all([...deployment.services.values()].map(service => service.untilReady()))
   await Promise.race([ready, once(late, 'abort')])
   await watch.next(event => event.type === 'StepStarted', late)
