@@ -43,7 +43,8 @@ export type Verdict = {
   diskFaults: boolean
   commands: Map<Known['outcome'], number>
   runs: Map<string, number>
-  resolved: number
+  /** How often what makes runs difficult happened in them. */
+  turns: Map<string, number>
   effects: number
   events: number
   seconds: number
@@ -64,6 +65,10 @@ const SETTLE_MS = (LEASE_SECONDS + 60) * 1_000
 const EVENT_STORE_MB = 1_024
 const SPOOL_MB = 64
 const ADDRESSES = ['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.6']
+const TURNS: ReadonlySet<string> = new Set([
+  ...['StepRetryScheduled', 'StepWaitStarted', 'CompensationStarted', 'RunPaused', 'StepOutcomeUnknown', 'StepChecked'],
+  ...['TargetRunNeedsAttention', 'StepResolved', 'LeaseExpired', 'TargetRunHandedBack', 'ReportRejectedStaleEpoch'],
+])
 const ENTRY = fileURLToPath(new URL('../../opsconductor.js', import.meta.url))
 
 type Teardown = { teardown(fn: () => unknown): unknown }
@@ -142,9 +147,9 @@ async function inFolder(t: Teardown, folder: string, options: CrashTestOptions):
   await settle(deployment)
   const settledAfter = seconds(lastKill)
   settled.abort()
-  const resolved = await person
+  await person
   const verdict = await judge(deployment, {
-    ...{ known: ledger.read(), effects: readEffects(effectsFile), runs, done, settledAfter, resolved },
+    ...{ known: ledger.read(), effects: readEffects(effectsFile), runs, done, settledAfter },
     ...{ rebuild: await rebuildProjections(deployment, folder), seconds: seconds(begun), diskFaults: disks.size > 0 },
     acks: ledger.acks,
   })
@@ -189,19 +194,19 @@ type Evidence = {
   rebuild: Pick<Verdict, 'rebuild' | 'rebuiltEqual'>
   settledAfter: number
   seconds: number
-  resolved: number
   diskFaults: boolean
 }
 
 async function judge(deployment: Deployment, evidence: Evidence): Promise<Verdict> {
-  const { known, effects, runs, done, rebuild, settledAfter, resolved, acks, diskFaults } = evidence
+  const { known, effects, runs, done, rebuild, settledAfter, acks, diskFaults } = evidence
   const log = await readLog(deployment.eventStoreUrl)
   const ended = endings(log)
   const principal = { actor: { kind: 'api-key' as const, id: deployment.apiKeyId } }
   return {
-    ...{ ...done, ...rebuild, resolved, settledAfter, diskFaults, seconds: evidence.seconds },
+    ...{ ...done, ...rebuild, settledAfter, diskFaults, seconds: evidence.seconds },
     commands: tally([...known.values()].map(each => each.outcome)),
     runs: tally([...ended.values()].map(type => type?.replace(/^Run/, '') ?? 'Stuck')),
+    turns: tally(log.flatMap(({ type }) => (TURNS.has(type) ? [type] : []))),
     ...{ effects: effects.length, events: log.length },
     recovery: recovery(done.kills, acks, effects),
     lost: brokenCommands(log, known, key => keyedCommandId(principal, key)),

@@ -18,8 +18,10 @@ type NemesisOptions = {
   onMiss(point: string): void
 }
 
-/** So long a moment is waited for, with everything held up that it needs. */
-const PATIENCE_MS = 5_000
+/** So long a moment is waited for, so much of it at a stretch with everything held up that it needs. */
+const PATIENCE_MS = 8_000
+const HELD_MS = 800
+const FLOWING_MS = 200
 const READY_MS = 30_000
 /** So long it is waited for that before trying anyway. */
 const AT_WORK_MS = 10_000
@@ -54,8 +56,14 @@ export async function nemesis(options: NemesisOptions): Promise<void> {
 
 async function at(point: Point, scene: Scene): Promise<ServiceName | undefined> {
   await atWork(scene)
-  const victim = await point.reach(scene, AbortSignal.timeout(PATIENCE_MS))
-  return victim && isUp(scene.deployment, victim) ? victim : undefined
+  const until = performance.now() + PATIENCE_MS
+  while (performance.now() < until) {
+    const victim = await point.reach(scene, AbortSignal.timeout(HELD_MS))
+    if (victim) return isUp(scene.deployment, victim) ? victim : undefined
+    release(scene, undefined)
+    await delay(FLOWING_MS)
+  }
+  return undefined
 }
 
 /** Until what was harmed before works again: else the moment would hardly come. */

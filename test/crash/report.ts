@@ -19,7 +19,7 @@ export function report(verdict: Verdict, seed: number): string[] {
     ...(verdict.diskFaults ? [] : [['  skipped', 'full disks: needs root and the right to mount'] as [string, string]]),
     ['commands', `${total(commands)}: ${told(commands)}`],
     ['runs', `${total(runs)}: ${told(runs)}`],
-    ['resolved by a person', String(verdict.resolved)],
+    ['in their course', told(verdict.turns)],
     ['steps that ran', String(effects)],
     ['events in the log', String(events)],
     ['process ready again', times(recovery.ready)],
