@@ -104,7 +104,8 @@ function groupsAtWork(commands: Pick<Commands, 'known'>, run: ActiveRun, serialB
 }
 
 async function lookUpGroups(commands: Pick<Commands, 'known'>, run: ActiveRun, serialBy: string): Promise<void> {
-  for (const n of [...run.begunAt.keys()]) {
+  // First those somebody works on: others may only wait for them at a barrier.
+  for (const n of new Set([...run.claims.keys(), ...run.begunAt.keys()])) {
     if (run.attention.has(n)) continue
     const target = await commands.known('target', streams.target(run.targetIds[n] ?? ''))
     const group = target.status === 'absent' ? undefined : target.tags[serialBy]

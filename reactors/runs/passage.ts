@@ -8,6 +8,8 @@ export class Passage {
   readonly #index = new Map<string, number>()
   readonly #plan: readonly PlannedStep[]
   readonly #progress: number[] = []
+  /** Places a target is over with although it is not with one before. */
+  readonly #over = new Map<number, Set<number>>()
   /** For each place of the plan, how many targets are over with everything on targets before it. */
   readonly #reached: number[]
 
@@ -26,13 +28,27 @@ export class Passage {
     return this.#plan.filter(step => step.gate)
   }
 
-  /** The target is over with this step. Steps outside the plan (undo, handlers) count for nothing. */
+  /**
+   * The target is over with this step, which may be told before that it is over with an earlier one: steps that are
+   * left out are. Steps outside the plan (undo, handlers) count for nothing.
+   */
   passed(n: number, stepId: string): void {
     const index = this.#index.get(stepId)
-    if (index !== undefined) this.#advance(n, index + 1)
+    if (index === undefined) return
+    const over = this.#over.get(n) ?? new Set()
+    over.add(index)
+    let to = this.#progress[n] ?? 0
+    while (to < this.#plan.length && (over.has(to) || this.#plan[to]?.gate)) {
+      over.delete(to)
+      to += 1
+    }
+    if (over.size > 0) this.#over.set(n, over)
+    else this.#over.delete(n)
+    this.#advance(n, to)
   }
 
   ended(n: number): void {
+    this.#over.delete(n)
     this.#advance(n, this.#plan.length)
   }
 

@@ -62,7 +62,11 @@ export class Timeline {
   resume(process: Process): void {
     if (process.state !== 'paused') return
     process.state = 'running'
-    for (const { owner, act } of process.missed.splice(0)) if (act) this.schedule(0, owner, act)
+    // In their old order, and before anything that was planned since.
+    for (const due of process.missed.splice(0)) {
+      due.at = this.#now
+      push(this.#heap, due)
+    }
   }
 
   kill(process: Process): void {

@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process'
+import path from 'node:path'
+import type { Mutation } from './list.ts'
+import { mutant } from './mutant.ts'
+
+/** How it was noticed; undefined when it was not. */
+export type Hunted = { mutation: Mutation; by: string | undefined }
+
+const SEED_LIMIT_MS = 600_000
+const laws = ['command-api/domain/target-run-laws.spec.js']
+
+/** Runs worlds, and the laws of the rules, against a program without one of its guards until one notices. */
+export async function hunt(mutation: Mutation, seeds: number): Promise<Hunted> {
+  const { folder, remove } = mutant(mutation)
+  try {
+    const first = await run(folder, ['build/test/simulation/first-broken.js', String(seeds)])
+    if (first.code !== 0) return { mutation, by: first.told || `the program ended with ${first.code}` }
+    for (const law of laws) {
+      const { code } = await run(folder, [path.join('build', law)])
+      if (code !== 0) return { mutation, by: law }
+    }
+    return { mutation, by: undefined }
+  } finally {
+    remove()
+  }
+}
+
+function run(folder: string, args: string[]): Promise<{ code: number | null; told: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] })
+    let told = ''
+    child.stdout.on('data', data => {
+      told = (told + data).slice(-2_000)
+    })
+    const timer = setTimeout(() => child.kill('SIGKILL'), SEED_LIMIT_MS)
+    child.on('error', reject)
+    child.on('close', code => {
+      clearTimeout(timer)
+      resolve({ code, told: told.trim().split('\n').at(-1) ?? '' })
+    })
+  })
+}
