@@ -66,7 +66,7 @@ export function endUnclaimed(data: DataOf<'end-unclaimed-target-run'>, state: Ta
   const rest = skipRest(found, data, skip)
   if (data.why === 'timed-out') return [...rest, targetRunFailed(found, data, { class: 'timed-out', detail })]
   if (data.why === 'gate-closed') return [...rest, targetRunFailed(found, data, { class: 'stopped', detail })]
-  return [...rest, { type: 'TargetRunCancelled', data: { ...place(data), targetId: data.targetId, detail } }]
+  return [...rest, { type: 'TargetRunCancelled', data: { ...place(data), targetId: found.targetId || data.targetId, detail } }]
 }
 
 /** Undefined when it has been cancelled already. Throws target-run-taken, target-run-finished, target-run-not-free. */

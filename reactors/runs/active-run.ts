@@ -156,6 +156,11 @@ export class ActiveRun {
     return given ? this.request.targets - this.#begun - this.#starting.size : 0
   }
 
+  /** Nobody holds any of it, and what began has ended or waits for a person. */
+  get settled(): boolean {
+    return this.claims.size + this.requeued.size + this.delayed.size === 0
+  }
+
   /** Nobody works on it, and without a person nothing of it goes on. */
   get idle(): boolean {
     if (this.claims.size + this.#reserved + this.requeued.size + this.delayed.size > 0) return false

@@ -134,7 +134,7 @@ export class ActiveRuns {
     if (sameJob?.delete(run)) for (const other of sameJob) this.refresh(other)
     if (sameJob?.size === 0) this.#ofJob.delete(run.request.jobId)
     for (const n of run.targetIds.keys()) if (!run.claims.has(n)) this.#unlock(run, n)
-    if (run.claims.size === 0) this.#runs.delete(run.runId)
+    if (run.settled) this.#runs.delete(run.runId)
   }
 
   /** A target run has its target from its first claim until it ends or, unless others wait with it, a person is asked. */
@@ -179,7 +179,7 @@ export class ActiveRuns {
     if (event.type === 'RunRequested') return this.#requested(event)
     // A claim on a run that has ended, or whose beginning lies before the place we started to read at: it must not
     // be forgotten, or its lease would never expire.
-    if (event.type === 'TargetRunClaimed') return this.#stray(event)
+    if (event.type === 'TargetRunClaimed' || event.type === 'StepResolved') return this.#stray(event)
     return undefined
   }
 
@@ -195,11 +195,12 @@ export class ActiveRuns {
     return run
   }
 
-  #stray(event: Extract<Recorded, { type: 'TargetRunClaimed' }>): ActiveRun {
+  #stray(event: Extract<Recorded, { type: 'TargetRunClaimed' | 'StepResolved' }>): ActiveRun {
     const { $correlationId: correlationId, at: requestedAt, actor: initiator } = event.metadata
-    const { runId, targetId } = event.data
+    const { runId } = event.data
+    const targetIds = event.type === 'TargetRunClaimed' ? [event.data.targetId] : []
     const request = {
-      ...{ runId, jobId: '', jobVersion: 0, jobName: '', selection: { targetIds: [targetId] }, targets: 0, initiator },
+      ...{ runId, jobId: '', jobVersion: 0, jobName: '', selection: { targetIds }, targets: 0, initiator },
       ...{ maxParallel: 0, correlationId, requestEventId: event.id, requestedAt },
     }
     const run = new ActiveRun(request, this.#position)

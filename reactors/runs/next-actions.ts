@@ -24,8 +24,9 @@ export type Action =
  */
 export function nextActions(run: ActiveRun, now: string): Action[] {
   switch (run.status) {
+    // Somebody's word on a step, or a claim nobody knew of, came when the run had ended: it goes no further.
     case 'ended':
-      return []
+      return endUnclaimed(run, 'cancelled')
     case 'queued':
       return mayStart(run) ? [{ type: 'start-run' }, ...goingOn(run, now)] : goingOn(run, now)
     case 'running':

@@ -2,19 +2,21 @@ import { deciders, fold, isFinished } from '../../command-api/domain/index.ts'
 import { acceptedFailures, batchEnds } from '../../reactors/runs/strategy.ts'
 import { begun, byTargetRun, type Case, ended, only, placeOf, type Say } from './record.ts'
 import type { Told } from './sim-log.ts'
-import type { World } from './world.ts'
+import { ROUGH_MS, type World } from './world.ts'
 
 /** What was promised about a run as a whole. */
 export function judgeRun(of: Case, world: World, report: Say): void {
   const say: Say = what => report(`${of.runId.slice(0, 8)}: ${what}`)
   const targets = byTargetRun(of, world)
   endsOnce(of, say)
-  if (isFinished(of.run)) countsAddUp(of, targets, say)
+  if (isFinished(of.run)) countsAddUp(of, targets, world, say)
   batches(of, targets, say)
   barriers(of, targets, world, say)
   failures(of, targets, world, say)
   pauses(of, targets, world, say)
   allSeen(of, targets, world, say)
+  approvals(of, say)
+  timeLimit(of, say)
 }
 
 type Targets = ReturnType<typeof byTargetRun>
@@ -26,12 +28,13 @@ function endsOnce({ events }: Case, say: Say): void {
 }
 
 /** The counts a run ended with are those of its target runs; none is lost, none is there twice. */
-function countsAddUp({ events, run }: Case, targets: Targets, say: Say): void {
+function countsAddUp({ events, run }: Case, targets: Targets, world: World, say: Say): void {
   const last = events.at(-1)
   if (!last || !('counts' in last.data) || !last.data.counts) return
-  const end = placeOf(last)
+  // What people and others wrote in the last moment the one who ended it may not have been told.
+  const known = (event: Told) => event.by === last.by || (world.hearing.heardAt(last.by, event) ?? NEVER) <= last.asked
   const statuses = targets.map(
-    ([, told]) => fold(deciders.targetRun, told.filter(event => placeOf(event) < end) as never[]).status,
+    ([, told]) => fold(deciders.targetRun, told.filter(e => placeOf(e) < placeOf(last) && known(e)) as never[]).status,
   )
   const count = (...wanted: string[]) => statuses.filter(status => wanted.includes(status)).length
   const { succeeded, failed, cancelled, needsAttention } = last.data.counts
@@ -121,6 +124,32 @@ function failures({ run, events }: Case, targets: Targets, world: World, say: Sa
       say(`${n} was begun although too many had failed`)
   }
 }
+
+/** As many different people as were asked for, in time. */
+function approvals({ events }: Case, say: Say): void {
+  for (const asked of only(events, 'ApprovalRequested')) {
+    const { stepId, quorum, expiresAt } = asked.data
+    const grants = only(events, 'ApprovalGranted').filter(({ data }) => data.stepId === stepId)
+    if (grants.some(({ metadata }) => metadata.at >= expiresAt)) say(`${stepId} was approved too late`)
+    const [reached] = only(events, 'ApprovalQuorumReached').filter(({ data }) => data.stepId === stepId)
+    const people = new Set(grants.filter(grant => !reached || placeOf(grant) < placeOf(reached)).map(g => g.data.by))
+    if (reached && people.size < quorum) say(`${people.size} people approved ${stepId}, ${quorum} are needed`)
+  }
+}
+
+/** Past its time a run is stopped, and what is under way is given a little while. */
+function timeLimit({ run, events }: Case, say: Say): void {
+  const seconds = run.requested.timeouts?.runSeconds
+  const [started] = only(events, 'RunStarted')
+  const last = events.at(-1)
+  if (seconds === undefined || !started || !last) return
+  const due = Math.max(started.landed + seconds * 1_000, ROUGH_MS)
+  const stopped = only(events, 'RunCancellationRequested').some(event => event.landed < due + STOPPED_MS)
+  if (last.landed > due + STOPPED_MS && !stopped) say('its time was over and it went on')
+}
+
+const NEVER = Number.POSITIVE_INFINITY
+const STOPPED_MS = 3_000
 
 /** While it was known to be paused nothing was given out. */
 function pauses({ events }: Case, targets: Targets, world: World, say: Say): void {

@@ -18,6 +18,7 @@ export function judgeTargetRun(of: TargetCase, world: World, say: Say): void {
   recovery(of, told)
   success(of, told)
   times(events, told)
+  leases(events, told)
   wantedStopped(of, world, told)
 }
 
@@ -42,6 +43,9 @@ function attempts(of: TargetCase, say: Say): void {
     if (seen.has(`${stepId} ${attempt}`)) say(`attempt ${attempt} of ${stepId} was started twice`)
     seen.set(`${stepId} ${attempt}`, epoch)
     if (only(before, 'TargetRunClaimed').at(-1)?.data.epoch !== epoch) say(`${stepId} was started by an old claim`)
+    const most = rules.find(({ id }) => id === stepId)?.retry?.attempts
+    const again = only(before, 'StepRetryScheduled').findLast(event => event.data.stepId === stepId)
+    if (again && (most === undefined || again.data.attempt >= most)) say(`${stepId} was tried more than ${most} times`)
     const earlier = only(before, 'StepStarted').findLast(event => event.data.stepId === stepId)
     if (!earlier) continue
     const since = before.slice(before.indexOf(earlier))
@@ -204,6 +208,15 @@ function times(events: readonly Told[], say: Say): void {
       const early = before?.type === 'StepRetryScheduled' && Date.parse(before.data.notBefore) - MAX_SKEW_MS
       if (early !== false && Date.parse(event.metadata.at) < early) say('it was tried again early')
     }
+  }
+}
+
+/** Only the claim that is current can be over. */
+function leases(events: readonly Told[], say: Say): void {
+  for (const [i, event] of events.entries()) {
+    if (event.type !== 'LeaseExpired') continue
+    const current = only(events.slice(0, i), 'TargetRunClaimed').at(-1)?.data.epoch
+    if (event.data.epoch !== current) say(`the lease of claim ${event.data.epoch} ended claim ${current}`)
   }
 }
 

@@ -4,12 +4,19 @@ import type { ReportMessage } from '../../schemas/bus.ts'
 const heldKey = ({ runId, n, epoch }: Held) => `${runId}.${n}.${epoch}`
 const grantKey = (of: Held & { stepId: string; attempt: number }) => `${heldKey(of)}.${of.stepId}.${of.attempt}`
 const FSYNC_MS = 1
+const SLOW_FSYNC_MS = 3_000
 
 /** What an executor's spool remembers, here in memory that outlives the simulated process. */
 export class MemorySpool {
   readonly #held = new Map<string, Held>()
   readonly #grants = new Map<string, Grant>()
   readonly #reports = new Map<string, ReportMessage>()
+  /** From 0 to 1; what is close to 1 takes long. */
+  readonly #chance: () => number
+
+  constructor(chance: () => number) {
+    this.#chance = chance
+  }
 
   held = (): Held[] => [...this.#held.values()]
   grants = (): Grant[] => [...this.#grants.values()]
@@ -25,7 +32,7 @@ export class MemorySpool {
 
   grant(grant: Grant): Promise<void> {
     this.#grants.set(grantKey(grant), grant)
-    return synced()
+    return this.#synced()
   }
 
   report(message: ReportMessage): Promise<void> {
@@ -35,11 +42,16 @@ export class MemorySpool {
       this.#grants.delete(grantKey({ ...data, stepId: data.stepId, attempt: data.attempt }))
     if (type === 'succeed-step' || type === 'fail-step' || type === 'report-step-lost')
       this.#grants.delete(grantKey(data))
-    return synced()
+    return this.#synced()
   }
 
   done(reportId: string): void {
     this.#reports.delete(reportId)
+  }
+
+  #synced(): Promise<void> {
+    const slow = this.#chance() > 0.97 ? this.#chance() * SLOW_FSYNC_MS : 0
+    return new Promise(resolve => setTimeout(resolve, FSYNC_MS + slow))
   }
 
   /** The disk is gone. */
@@ -52,5 +64,3 @@ export class MemorySpool {
     return this as unknown as ReportSpool
   }
 }
-
-const synced = () => new Promise<void>(resolve => setTimeout(resolve, FSYNC_MS))

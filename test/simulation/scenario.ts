@@ -11,6 +11,8 @@ export type Scenario = {
   executors: Array<{ id: string; pool: string }>
   /** Two dispatchers may believe at once that they are the active one. */
   twoDispatchers: boolean
+  /** What the reactors tell executors at once never arrives: they hear of it with their next heartbeat. */
+  losesControl: boolean
   /** How many things go wrong. */
   faults: number
 }
@@ -35,7 +37,8 @@ export function scenario(random: Random, seed: number): Scenario {
   const executors = Array.from({ length: int(random, 1, 3) }, (_, i) => ({ id: `east-${i}`, pool: 'default' }))
   if (jobs.some(job => job.pool === 'west')) executors.push({ id: 'west-0', pool: 'west' })
   const faults = chance(random, 0.1) ? 0 : int(random, 1, 12)
-  return { jobs, targets, runs, executors, twoDispatchers: chance(random, 0.25), faults }
+  const [twoDispatchers, losesControl] = [chance(random, 0.25), chance(random, 0.25)]
+  return { jobs, targets, runs, executors, twoDispatchers, losesControl, faults }
 }
 
 function jobVersion(random: Random, jobId: string): JobVersion {

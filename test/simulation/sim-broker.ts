@@ -38,6 +38,8 @@ export class SimBroker {
   /** Told of every message as it arrives at a process. */
   readonly #onArrival: OnArrival
   faults: BrokerFaults = { loses: 0, doubles: 0, slowMs: 0 }
+  /** What is only said once, to whoever happens to listen, never arrives. */
+  losesControl = false
 
   constructor(time: Timeline, random: Random, onArrival: OnArrival) {
     this.#time = time
@@ -85,6 +87,7 @@ export class SimBroker {
   }
 
   #publish(client: Client, subject: string, data: Uint8Array | string, headers: BusHeaders): void {
+    if (this.losesControl && subject.startsWith('opsc.control.')) return
     if (!client.cut) this.#carry(() => this.#deliver(subject, data, headers, undefined))
   }
 

@@ -41,7 +41,7 @@ export class SimExecutor {
   readonly id: string
   readonly #pool: string
   readonly #world: ExecutorWorld
-  readonly #spool = new MemorySpool()
+  readonly #spool: MemorySpool
   readonly #skewMs: number
   #askedAt = 0
   #lives = 0
@@ -51,6 +51,7 @@ export class SimExecutor {
     this.id = id
     this.#pool = pool
     this.#world = world
+    this.#spool = new MemorySpool(() => (world.rough() ? world.random.next() : 0))
     this.#skewMs = (world.random.next() - 0.5) * 2_000
   }
 

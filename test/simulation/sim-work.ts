@@ -70,13 +70,15 @@ export class SimWork {
 
   async #steps(): Promise<void> {
     const { verify, steps } = this.#assignment
-    const verdict = verify && (await this.#verify(verify))
-    if (verify && verdict === undefined) return
+    // One that knows nothing of checks must not get to do any harm.
+    const checks = verify && !(this.#parts.rough() && this.#parts.random.next() < 0.15)
+    const verdict = checks && (await this.#verify(verify))
+    if (checks && verdict === undefined) return
     const due = verdict === 'happened' ? steps.filter(step => step.id !== verify?.stepId) : steps
     for (const step of due) {
       if (this.#cancelled.signal.aborted) return await this.#notStarted()
       if (this.#draining) return await this.#handBack('asked to')
-      if (this.#parts.rough() && this.#parts.random.next() < 0.05) return await this.#unreachable()
+      if (!(await this.#connected())) return await this.#unreachable()
       const attempt = await this.#start(step)
       if (attempt === undefined) return
       const seq = this.#nextSeq()
@@ -86,6 +88,13 @@ export class SimWork {
       if (end !== 'succeeded' && !(step.continueOnError && (end === 'failed' || end === 'step-cancelled'))) return
       if (step !== due.at(-1) && !(await this.#wasRecorded())) return
     }
+  }
+
+  async #connected(): Promise<boolean> {
+    const { rough, random } = this.#parts
+    if (!rough()) return true
+    if (random.next() < 0.2) await this.#sleep(random.next() * SLOW_MS)
+    return random.next() >= 0.05
   }
 
   /** Asks the target, which knows what took effect; now and then it cannot tell. */

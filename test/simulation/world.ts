@@ -17,7 +17,7 @@ import { newProcess, type Process, Timeline } from './timeline.ts'
 const silent = pino({ level: 'silent' })
 export const LEASE_SECONDS = 6
 /** Things go wrong for so long; then nothing does any more, and everything has to come to its end in time. */
-const ROUGH_MS = 25_000
+export const ROUGH_MS = 25_000
 const MENDED_MS = 240_000
 const TIDY_MS = 1_000
 /** After the end: whatever is still under way must change nothing. */
@@ -57,6 +57,7 @@ export class World {
     this.#broker = new SimBroker(this.time, random.fork(), (process, subject, data) =>
       this.hearing.arrived(process, subject, data),
     )
+    this.#broker.losesControl = this.scenario.losesControl
     const parts = {
       ...{ time: this.time, ids: this.#ids, effects: this.effects, leaseSeconds: LEASE_SECONDS },
       connect: (process: Process) => this.#broker.connect(process),
@@ -168,7 +169,7 @@ export class World {
   #planFaults(): void {
     for (let i = 0; i < this.scenario.faults; i += 1)
       this.time.schedule(this.#random.next() * ROUGH_MS, undefined, () => this.#goWrong())
-    const meddling = Math.floor(this.#random.next() * 5)
+    const meddling = Math.floor(this.#random.next() * 8)
     for (let i = 0; i < meddling; i += 1)
       this.time.schedule(this.#random.next() * ROUGH_MS, undefined, () => this.people.meddle())
   }

@@ -205,10 +205,10 @@ export const mutations: readonly Mutation[] = [
     by: '',
   },
   {
-    name: 'a run ends while some of it is under way',
-    file: `${runs}/next-actions.js`,
-    text: 'if (run.claims.size > 0 || run.reserved > 0 ||',
-    by: 'if (',
+    name: 'a run ends while something of it is being claimed',
+    file: `${runs}/active-run.js`,
+    text: 'this.request.targets - this.#begun - this.#starting.size',
+    by: 'this.request.targets - this.#begun',
   },
   {
     name: 'a run that waits for an older one is started by what one target came to',
@@ -275,11 +275,5 @@ export const mutations: readonly Mutation[] = [
     file: 'reactors/engine.js',
     text: "this.#tellAll(run, 'hand-back');\n            this.#coordinator.look(run);",
     by: "this.#tellAll(run, 'hand-back');",
-  },
-  {
-    name: 'the same report sent twice is decided twice',
-    file: 'command-api/dispatch.js',
-    text: 'if (own)\n            return answer(kernel, work, own);',
-    by: '',
   },
 ]
