@@ -62,6 +62,10 @@ const failed = (runId: string, n: number): AnyEvent => ({
   type: 'TargetRunFailed',
   data: { runId, n, targetId: targetId(n), class: 'unreachable', detail: 'no route' },
 })
+const cancelled = (runId: string, n: number): AnyEvent => ({
+  type: 'TargetRunCancelled',
+  data: { runId, n, targetId: targetId(n), detail: 'too late' },
+})
 const started = (runId: string): AnyEvent => ({ type: 'RunStarted', data: { runId } })
 const cancelRequested = (runId: string): AnyEvent => ({ type: 'RunCancellationRequested', data: { runId } })
 const none = { succeeded: 0, failed: 0, cancelled: 0, needsAttention: 0 }
@@ -192,7 +196,7 @@ t.test('a cancelled run gives nothing out, waits for what is claimed, and counts
     [{ type: 'end-unclaimed-target-run', n: 2, why: 'cancelled' }],
     'what has a stream is told its end',
   )
-  when({ type: 'TargetRunCancelled', data: { runId: nightly, n: 2, targetId: targetId(2), detail: 'never begun' } })
+  when(cancelled(nightly, 2))
   t.same(due(nightly), [], 'one is claimed and one is about to be')
   if (reserved) runs.release(reserved)
   when(succeeded(nightly, 1))
@@ -222,11 +226,26 @@ t.test('a claim outlives its run until it ends, so that its lease can expire', a
   t.equal(runs.get(nightly)?.claims.size, 1)
   t.same(due(nightly), [])
   when(expired(nightly, 0))
+  t.same(due(nightly), [{ type: 'end-unclaimed-target-run', n: 0, why: 'cancelled' }], 'it goes no further')
+  when(cancelled(nightly, 0))
   t.equal(runs.get(nightly), undefined)
   when(claimed(urgent, 0))
   t.equal(runs.get(urgent)?.claims.size, 1, 'a claim on a run that began before the place we read from')
   t.same(work(), [])
   when(succeeded(urgent, 0))
+  t.equal(runs.size, 0)
+})
+
+t.test('what a person says of a run that has ended is not left hanging', async t => {
+  const { when, runs, due } = given(...requested(nightly, 1), cancelRequested(nightly), claimed(nightly, 0))
+  const unclear = { runId: nightly, n: 0, targetId: targetId(0), stepId: 'uptime', detail: 'unknown' }
+  when({ type: 'TargetRunNeedsAttention', data: unclear })
+  when({ type: 'RunCancelled', data: { runId: nightly, counts: { ...none, needsAttention: 1 } } })
+  t.equal(runs.size, 0)
+  const word = { stepId: 'uptime', attempt: 1, epoch: 1, as: 'retry', reason: 'it is still there' } as const
+  when({ type: 'StepResolved', data: { runId: nightly, n: 0, ...word } })
+  t.same(due(nightly), [{ type: 'end-unclaimed-target-run', n: 0, why: 'cancelled' }])
+  when(cancelled(nightly, 0))
   t.equal(runs.size, 0)
 })
 

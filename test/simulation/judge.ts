@@ -1,4 +1,5 @@
-import { deciders, fold, isFinished, isTargetRunFinished } from '../../command-api/domain/index.ts'
+import { deciders, fold, isFinished } from '../../command-api/domain/index.ts'
+import { isTargetRunFinished } from '../../command-api/domain/target-run-state.ts'
 import { judgeRun } from './judge-run.ts'
 import { judgeSharing } from './judge-sharing.ts'
 import { judgeTargetRun } from './judge-target-run.ts'
