@@ -41,7 +41,7 @@ t.test('migrations are applied once, by however many processes, and never in ano
   const { rows } = await db.query('select name from public.schema_migration order by name')
   t.same(
     rows.map(row => row.name),
-    ['001-run-output', '002-reactor-checkpoint'],
+    ['001-run-output', '002-reactor-checkpoint', '003-artifacts', '004-executor-presence'],
   )
   await t.rejects(migrate(db, log, [{ name: '001-run-output', sql: 'select 1' }]), MigrationChanged)
   const broken = [{ name: '900-broken', sql: 'create table half (id int); select nonsense' }]
