@@ -60,13 +60,18 @@ const endings = {
 
 /** Ends what nobody holds, for a reason that lies in the run. */
 export function endUnclaimed(data: DataOf<'end-unclaimed-target-run'>, state: TargetRun): TargetRunEvent[] {
-  const [skip, detail] = endings[data.why]
   const found = endable(data.targetId, state)
   if (!found) return []
+  // It was to stop because its time was over, and nobody held it any more when that was seen to.
+  const why = data.why === 'cancelled' && found.timedOut ? 'timed-out' : data.why
+  const [skip, detail] = endings[why]
   const rest = skipRest(found, data, skip)
-  if (data.why === 'timed-out') return [...rest, targetRunFailed(found, data, { class: 'timed-out', detail })]
-  if (data.why === 'gate-closed') return [...rest, targetRunFailed(found, data, { class: 'stopped', detail })]
-  return [...rest, { type: 'TargetRunCancelled', data: { ...place(data), targetId: found.targetId || data.targetId, detail } }]
+  if (why === 'timed-out') return [...rest, targetRunFailed(found, data, { class: 'timed-out', detail })]
+  if (why === 'gate-closed') return [...rest, targetRunFailed(found, data, { class: 'stopped', detail })]
+  return [
+    ...rest,
+    { type: 'TargetRunCancelled', data: { ...place(data), targetId: found.targetId || data.targetId, detail } },
+  ]
 }
 
 /** Undefined when it has been cancelled already. Throws target-run-taken, target-run-finished, target-run-not-free. */

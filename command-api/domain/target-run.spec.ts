@@ -338,3 +338,48 @@ t.test('gaps and late reports are history and change nothing', async t => {
   const before = [claimed(), expired(), claimed(2)]
   t.same(fold(targetRun, [...before, rejected]), fold(targetRun, before))
 })
+
+t.test('whoever decides on an older state than the newest changes nothing', async t => {
+  const after = [claimed(), started('fetch'), succeeded('fetch'), sealed('fetch'), handedBack]
+  const wants = (due: string[], skip: string[] = []) =>
+    ({
+      ...claim,
+      data: { ...claim.data, due, skip: skip.map(stepId => ({ stepId, why: 'condition' as const })) },
+    }) as const
+  spec(t)
+    .given(...after)
+    .when(wants(['fetch', 'check']))
+    .thenRejects('step-out-of-order')
+  spec(t)
+    .given(...after)
+    .when(wants(['switch']))
+    .thenRejects('step-out-of-order')
+  spec(t)
+    .given(...after)
+    .when(wants(['check'], ['fetch']))
+    .thenRejects('step-out-of-order')
+  spec(t)
+    .given(...after)
+    .when(wants(['switch'], ['check']))
+    .thenRecords(
+      { ...claimed(2), data: { ...claimed(2).data, due: ['switch'] } },
+      { type: 'StepSkipped', data: { ...where, stepId: 'check', epoch: 2, why: 'condition' } },
+    )
+  const skip = rules.map(({ id: stepId }) => ({ stepId, why: 'condition' as const }))
+  const settle = { type: 'settle-target-run', data: { ...where, targetId, steps: rules, skip } } as const
+  spec(t)
+    .given(...after)
+    .when(settle)
+    .thenRejects('step-out-of-order')
+})
+
+t.test('one that was to stop for its time and is free when that is seen has run out of time', async t => {
+  const wanted = { type: 'TargetRunCancellationRequested', data: { ...where, cause: 'timed-out' } } as const
+  spec(t)
+    .given(claimed(), wanted, handedBack)
+    .when(cancelUnclaimed)
+    .thenRecords(...rules.map(r => skipped(r.id, 'cancelled')), {
+      type: 'TargetRunFailed',
+      data: { ...where, targetId, class: 'timed-out', detail: 'its time was over' },
+    })
+})

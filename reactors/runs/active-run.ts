@@ -370,7 +370,8 @@ export class ActiveRun {
   }
 
   #peek(): number | undefined {
-    for (const n of this.requeued) return n
+    // What is to stop is not given out: it is told its end.
+    for (const n of this.requeued) if (!this.unwanted.has(n)) return n
     // Too many failures stop it before the log says so.
     return this.halted || this.tooManyFailed ? undefined : this.#nextFresh()
   }
