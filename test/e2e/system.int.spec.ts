@@ -206,10 +206,13 @@ t.test('the system, from outside', async t => {
     const once = path.join(folder, 'once')
     const targetId = await target()
     const plain = await api.run([command('echo on; sleep 300')], [targetId])
-    await api.follow(plain, () => sshd.killSessions())
-    const lost = await api.ended(plain)
-    t.match(lost, { run: { status: 'needs-attention' }, target: { status: 'needs-attention' } })
-    t.match(lost.target.steps, [{ status: 'unknown' }])
+    for await (const { event, data } of api.http.events(`/v1/runs/${plain}/events`)) {
+      if (event === 'output') sshd.killSessions()
+      else if (event === 'event' && JSON.parse(data).type === 'RunNeedsAttention') break
+    }
+    const lost = await api.http.get<Detail>(`/v1/runs/${plain}/target-runs/0`)
+    t.match(lost, { status: 'needs-attention', steps: [{ status: 'unknown' }] })
+    t.match(await api.http.get(`/v1/runs/${plain}`), { status: 'needs-attention' })
     const told = await history(api, { runId: plain }, ({ type }) => type === 'RunNeedsAttention')
     const lines = told.map(({ type }) => type).filter(type => /^(Step|TargetRun|Run)/.test(type))
     t.same(lines.slice(-3), ['StepOutcomeUnknown', 'TargetRunNeedsAttention', 'RunNeedsAttention'])
