@@ -256,7 +256,7 @@ t.test('the node stops in order, with subscribers attached and appends under way
 t.test('a node that cannot start says plainly why', async t => {
   const port = Number(address.split(':')[1])
   t.match(await refusal(runEventStoreNode({ dataDir: t.testdir(), port })), {
-    message: /EADDRINUSE|already in use|No address/,
+    message: /cannot listen on 127\.0\.0\.1:\d+: listen EADDRINUSE: address already in use/,
   })
   const notAFolder = `${t.testdir({ file: 'x' })}/file`
   t.match(await refusal(runEventStoreNode({ dataDir: notAFolder })), { code: 'EEXIST' })

@@ -1,4 +1,4 @@
-import { createServer } from 'node:net'
+import { promisify } from 'node:util'
 import { Server, type ServerCredentials } from '@grpc/grpc-js'
 import { DamagedStore } from '../store/errors.ts'
 import type { EventStore } from '../store/event-store.ts'
@@ -99,21 +99,25 @@ async function serveReading(call: ReadCall, store: EventStore, reader: Reader, l
   }
 }
 
-/** Listens and answers the port. Throws an error that says which address cannot be had and why. */
-export function listen(server: Server, credentials: ServerCredentials, host: string, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, credentials, (error, bound) => {
-      if (error) void whyNot(host, port).then(why => reject(new Error(`cannot listen on ${host}:${port}: ${why}`)))
-      else resolve(bound)
-    })
-  })
+// Two processes can be given the same free port and only one of them can then listen on it.
+const TRIES_FOR_A_FREE_PORT = 5
+
+/** Listens and answers the port; port 0 takes a free one. Throws an error that says which address cannot be had and why. */
+export async function listen(
+  server: Server,
+  credentials: ServerCredentials,
+  host: string,
+  port: number,
+): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await promisify(server.bindAsync.bind(server))(`${host}:${port}`, credentials)
+    } catch (error) {
+      if (port === 0 && tries < TRIES_FOR_A_FREE_PORT) continue
+      throw new Error(`cannot listen on ${host}:${port}: ${whyNot(error)}`)
+    }
+  }
 }
 
-// grpc-js does not pass on why an address could not be bound, so it is tried once more.
-function whyNot(host: string, port: number): Promise<string> {
-  return new Promise(resolve => {
-    const probe = createServer()
-    probe.once('error', error => resolve('code' in error ? String(error.code) : error.message))
-    probe.listen({ host, port }, () => probe.close(() => resolve('it was in use a moment ago')))
-  })
-}
+// "No address added out of total 1 resolved errors: [listen EADDRINUSE: address already in use 127.0.0.1:2113]"
+const whyNot = (error: unknown): string => /errors: \[(.+)\]$/.exec(String(error))?.[1] ?? String(error)
