@@ -1,7 +1,9 @@
 import type { LogPosition } from '../../schemas/events.ts'
 import type { RunEvent } from '../../schemas/run.ts'
+import { Batches } from './batches.ts'
 import { Passage } from './passage.ts'
-import { acceptedFailures, batchEnds } from './strategy.ts'
+import { SerialGroups } from './serial-groups.ts'
+import { acceptedFailures } from './strategy.ts'
 
 /** Who works on a target run now. `started`: a step was begun, so it is never handed to anyone else on its own. */
 export type Claim = { executorId: string; epoch: number; started: boolean; left?: number | undefined }
@@ -59,19 +61,14 @@ export class ActiveRun {
   waitsForOlder = false
   /** Other runs have to leave its targets first. */
   waitsForTargets = false
-  /** Of targets that are worked on one after another, the one whose turn it is. */
-  readonly #groups = new Map<string, number>()
+  readonly #groups = new SerialGroups()
   readonly #targets: TargetState[] = []
   readonly #epochs: number[] = []
   readonly #counts: Record<Ending, number> = { succeeded: 0, failed: 0, cancelled: 0 }
-  readonly #batchEnds: number[]
+  readonly #batches: Batches
   readonly #acceptedFailures: number
-  #batch = 0
-  /** Begun although their batch has not: somebody wanted them stopped before. */
-  readonly #ahead = new Set<number>()
   /** Reserved ones that have not begun. */
   readonly #starting = new Set<number>()
-  #endedInOrder = 0
   #fresh = 0
   #begun = 0
   #reserved = 0
@@ -81,7 +78,7 @@ export class ActiveRun {
     this.family = request.runId
     this.before = before
     this.passage = new Passage(request.plan ?? [])
-    this.#batchEnds = batchEnds(request.strategy?.batches, request.targets)
+    this.#batches = new Batches(request.strategy?.batches, request.targets)
     this.#acceptedFailures = acceptedFailures(request.strategy?.maxFailures, request.targets)
   }
 
@@ -111,7 +108,7 @@ export class ActiveRun {
 
   /** Target runs that may have begun by now: those of the batches up to the current one, or that did begin. */
   get scope(): number {
-    return this.halted ? this.#begun + this.#starting.size : this.#batchEnd + this.#ahead.size
+    return this.halted ? this.#begun + this.#starting.size : this.#batches.admitted
   }
 
   /** Too many failed, or a gate closed: what has not begun never will. */
@@ -140,14 +137,12 @@ export class ActiveRun {
 
   /** Which batch is being worked on, from 0. */
   get batchIndex(): number {
-    return this.#batch
+    return this.#batches.index
   }
 
   /** The target runs of the current batch that have not ended. */
   batch(): number[] {
-    const first = this.#batchEnds[this.#batch - 1] ?? 0
-    const numbers = Array.from({ length: (this.#batchEnds[this.#batch] ?? first) - first }, (_, i) => first + i)
-    return numbers.filter(n => !this.hasEnded(n))
+    return this.#batches.numbers().filter(n => !this.hasEnded(n))
   }
 
   /** Those that were never claimed and never will be. */
@@ -213,10 +208,9 @@ export class ActiveRun {
 
   /** False when another target of the group is being worked on. */
   enterGroup(n: number, group: string): boolean {
-    const now = this.#groups.get(group)
-    if (now !== undefined && now !== n) return false
+    if (!this.#groups.mayEnter(n, group)) return false
     // One that has ended meanwhile would never leave it.
-    if (!this.hasEnded(n) && !this.attention.has(n)) this.#groups.set(group, n)
+    if (!this.hasEnded(n) && !this.attention.has(n)) this.#groups.enter(n, group)
     return true
   }
 
@@ -255,7 +249,7 @@ export class ActiveRun {
     for (const [n, hold] of this.held) {
       if (hold === 'target') continue
       if ('group' in hold) {
-        if (!this.#groups.has(hold.group)) this.#free(n)
+        if (this.#groups.isEmpty(hold.group)) this.#free(n)
         continue
       }
       const may = open.get(hold.step) ?? this.mayBegin(hold.step)
@@ -324,7 +318,7 @@ export class ActiveRun {
     this.begunAt.delete(n)
     this.passage.ended(n)
     this.#leaveGroup(n)
-    this.#advanceBatch()
+    this.#batches.advance(each => this.hasEnded(each))
   }
 
   hasEnded(n: number): boolean {
@@ -346,27 +340,12 @@ export class ActiveRun {
     this.begunAt.set(n, '')
     this.#begun += 1
     this.#starting.delete(n)
-    if (n >= this.#batchEnd) this.#ahead.add(n)
+    this.#batches.began(n)
   }
 
   #leaveGroup(n: number): void {
-    for (const [group, now] of this.#groups) {
-      if (now !== n) continue
-      this.#groups.delete(group)
+    for (const group of this.#groups.leave(n))
       this.unhold(hold => typeof hold === 'object' && 'group' in hold && hold.group === group)
-    }
-  }
-
-  /** A batch is over when every target run of it has ended. */
-  #advanceBatch(): void {
-    while (this.hasEnded(this.#endedInOrder)) this.#endedInOrder += 1
-    while (this.#batch < this.#batchEnds.length - 1 && this.#endedInOrder >= (this.#batchEnds[this.#batch] ?? 0))
-      this.#batch += 1
-    for (const n of this.#ahead) if (n < this.#batchEnd) this.#ahead.delete(n)
-  }
-
-  get #batchEnd(): number {
-    return this.#batchEnds[this.#batch] ?? this.request.targets
   }
 
   #peek(): number | undefined {
@@ -377,7 +356,7 @@ export class ActiveRun {
   }
 
   #nextFresh(): number | undefined {
-    const end = Math.min(this.#targets.length, this.#batchEnd)
+    const end = Math.min(this.#targets.length, this.#batches.end)
     while (this.#fresh < end && this.#targets[this.#fresh] !== 'fresh') this.#fresh += 1
     return this.#fresh < end ? this.#fresh : undefined
   }

@@ -129,7 +129,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'batches are not waited for',
     file: `${runs}/active-run.js`,
-    text: 'Math.min(this.#targets.length, this.#batchEnd)',
+    text: 'Math.min(this.#targets.length, this.#batches.end)',
     by: 'this.#targets.length',
   },
   {
@@ -152,9 +152,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a barrier takes targets of other batches for its own',
-    file: `${runs}/active-run.js`,
-    text: 'this.#batchEnd + this.#ahead.size',
-    by: 'this.#batchEnd',
+    file: `${runs}/batches.js`,
+    text: 'this.end + this.#ahead.size',
+    by: 'this.end',
   },
   {
     name: 'paused runs go on',
@@ -170,9 +170,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'targets of one group are worked on at once',
-    file: `${runs}/active-run.js`,
-    text: 'if (now !== undefined && now !== n)',
-    by: 'if (false)',
+    file: `${runs}/serial-groups.js`,
+    text: 'return now === undefined || now === n',
+    by: 'return true',
   },
   {
     name: 'too many failures stop nothing',
