@@ -1,4 +1,4 @@
-import type { OutputDigest } from '../schemas/run.ts'
+import type { OutputDigest } from '../schemas/target-run.ts'
 import type { AttemptEnd } from './attempt.ts'
 import type { ReportBody } from './control-plane.ts'
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { instant } from '../schemas/kernel.ts'
-import { attempt, n, outputStream } from '../schemas/run.ts'
 import { stepRunId } from '../schemas/steps/base.ts'
+import { attempt, n, outputStream } from '../schemas/target-run.ts'
 
 /** Output as it is given out: `data` is base64, `byteOffset` counts over both streams of the attempt. */
 export const outputChunk = z.object({

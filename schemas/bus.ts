@@ -3,10 +3,10 @@ import { credentialKind, sealed, secretMaterial } from './credential.ts'
 import { programVersion, protocolNumber, publicKey } from './executor.ts'
 import { poolName } from './job.ts'
 import { base64, id, instant, name, sha256, tags } from './kernel.ts'
-import { attempt, epoch, executorId, hostKeyExpectation, n, outputStream, targetRunCommands } from './run.ts'
 import { stepRunId } from './steps/base.ts'
 import { renderedStep, shellVariables } from './steps/index.ts'
 import { address, port } from './target.ts'
+import { attempt, epoch, executorId, hostKeyExpectation, n, outputStream, targetRunCommands } from './target-run.ts'
 
 /** Subjects. Ids are checked before they become part of one (no dots, wildcards or blanks). */
 export const subjects = {

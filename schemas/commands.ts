@@ -4,8 +4,10 @@ import { streams } from './events.ts'
 import { executorCommands } from './executor.ts'
 import { jobCommands } from './job.ts'
 import { id, reason } from './kernel.ts'
-import { runCommands, runStatus, targetRunPublicCommands } from './run.ts'
+import { runCommands } from './run.ts'
+import { runStatus } from './run-rows.ts'
 import { targetCommands } from './target.ts'
+import { targetRunPublicCommands } from './target-run.ts'
 
 export type Category = 'target' | 'credential' | 'job' | 'run' | 'executor'
 

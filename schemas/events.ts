@@ -3,8 +3,9 @@ import { type CredentialEvent, credentialEvents, type ReleaseEvent, releaseEvent
 import { type ExecutorEvent, executorEvents } from './executor.ts'
 import { type JobEvent, jobEvents } from './job.ts'
 import type { EventMetadata, SchemaMap } from './kernel.ts'
-import { type RunEvent, runEvents, type TargetRunEvent, targetRunEvents } from './run.ts'
+import { type RunEvent, runEvents } from './run.ts'
 import { type TargetEvent, targetEvents } from './target.ts'
+import { type TargetRunEvent, targetRunEvents } from './target-run.ts'
 
 /** Event schemas by stream category: the part of a stream's name before its first dash. */
 export const eventsByCategory = {

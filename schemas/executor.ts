@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { poolName } from './job.ts'
 import { id, instant, line, type MessageOf, reason, sha256, tags } from './kernel.ts'
-import { epoch, executorId, n } from './run.ts'
+import { epoch, executorId, n } from './target-run.ts'
 
 export { executorId }
 

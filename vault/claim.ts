@@ -1,5 +1,5 @@
 import type { Recorded } from '../schemas/events.ts'
-import type { TargetRunEvent } from '../schemas/run.ts'
+import type { TargetRunEvent } from '../schemas/target-run.ts'
 
 export type Claim = Recorded<Extract<TargetRunEvent, { type: 'TargetRunClaimed' }>>
 

@@ -1,7 +1,7 @@
 import { DateTime } from 'luxon'
 import type { FailureClass } from '../../schemas/failure.ts'
-import type { StepRule } from '../../schemas/run.ts'
 import type { RetryPolicy } from '../../schemas/steps/base.ts'
+import type { StepRule } from '../../schemas/target-run.ts'
 import { spread } from './spread.ts'
 
 const DELAY_SECONDS = 5

@@ -1,5 +1,5 @@
 import type { FailureClass } from '../../schemas/failure.ts'
-import type { StepRule, TargetRunEvent } from '../../schemas/run.ts'
+import type { StepRule, TargetRunEvent } from '../../schemas/target-run.ts'
 import { isMain, type Progress, remainingSteps } from './target-run-state.ts'
 
 export type Where = { runId: string; n: number }

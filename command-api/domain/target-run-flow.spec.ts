@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import type { StepRule, TargetRunCommand, TargetRunEvent } from '../../schemas/run.ts'
+import type { StepRule, TargetRunCommand, TargetRunEvent } from '../../schemas/target-run.ts'
 import { specFor, specMeta } from '../../test/support/decider-spec.ts'
 import { DomainError, fold } from './decider.ts'
 import { targetRun } from './target-run.ts'

@@ -6,7 +6,7 @@ import {
   targetRunCommands,
   targetRunEvents,
   targetRunPublicCommands,
-} from '../../schemas/run.ts'
+} from '../../schemas/target-run.ts'
 import { specMeta } from '../../test/support/decider-spec.ts'
 import { DomainError } from './decider.ts'
 import { targetRun } from './target-run.ts'

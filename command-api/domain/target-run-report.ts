@@ -1,4 +1,4 @@
-import type { TargetRunCommand, TargetRunEvent } from '../../schemas/run.ts'
+import type { TargetRunCommand, TargetRunEvent } from '../../schemas/target-run.ts'
 import { DomainError } from './decider.ts'
 import { retryAt } from './retry.ts'
 import { endIfLast, failing, place, skipRest, targetRunFailed } from './target-run-end.ts'

@@ -1,6 +1,6 @@
 import type { OutputValue } from '../../schemas/expression.ts'
 import type { FailureClass } from '../../schemas/failure.ts'
-import type { StepRule, TargetRunEvent } from '../../schemas/run.ts'
+import type { StepRule, TargetRunEvent } from '../../schemas/target-run.ts'
 
 type DataOf<T extends TargetRunEvent['type']> = Extract<TargetRunEvent, { type: T }>['data']
 type Claimed = DataOf<'TargetRunClaimed'>

@@ -1,4 +1,4 @@
-import type { TargetRunCommand, TargetRunEvent } from '../../schemas/run.ts'
+import type { TargetRunCommand, TargetRunEvent } from '../../schemas/target-run.ts'
 import { DomainError } from './decider.ts'
 import { endIfLast, failing, place, skipRest, skips, targetRunFailed } from './target-run-end.ts'
 import { evolveTargetRun, type Progress, remainingSteps, type TargetRun, unclaimed } from './target-run-state.ts'

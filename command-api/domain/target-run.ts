@@ -1,7 +1,7 @@
 import { DateTime } from 'luxon'
 import { streams } from '../../schemas/events.ts'
 import type { Meta } from '../../schemas/kernel.ts'
-import type { TargetRunCommand, TargetRunEvent } from '../../schemas/run.ts'
+import type { TargetRunCommand, TargetRunEvent } from '../../schemas/target-run.ts'
 import { type Decider, DomainError } from './decider.ts'
 import { endIfLast, failing, place, skips } from './target-run-end.ts'
 import { isReport, outcomeUnknown, report } from './target-run-report.ts'

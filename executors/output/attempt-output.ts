@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../infra/clock.ts'
 import type { OutputChunk } from '../../schemas/bus.ts'
-import type { OutputDigest } from '../../schemas/run.ts'
+import type { OutputDigest } from '../../schemas/target-run.ts'
 import { type Frame, FrameAssembler, type Stream } from './frames.ts'
 import { Masker, type MaskSet } from './masker.ts'
 

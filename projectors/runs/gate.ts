@@ -1,5 +1,6 @@
 import type { Recorded } from '../../schemas/events.ts'
-import type { GateDecision, RunEvent } from '../../schemas/run.ts'
+import type { RunEvent } from '../../schemas/run.ts'
+import type { GateDecision } from '../../schemas/run-rows.ts'
 import type { GateState, RunState } from './tables.ts'
 
 type GateEvent = Extract<

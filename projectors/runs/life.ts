@@ -1,4 +1,5 @@
-import type { RunEvent, RunStatus } from '../../schemas/run.ts'
+import type { RunEvent } from '../../schemas/run.ts'
+import type { RunStatus } from '../../schemas/run-rows.ts'
 
 /** What decides in which status a run is. */
 export type RunLife = {

@@ -1,4 +1,5 @@
-import type { TargetRunEvent, TargetRunStatus } from '../../schemas/run.ts'
+import type { TargetRunStatus } from '../../schemas/run-rows.ts'
+import type { TargetRunEvent } from '../../schemas/target-run.ts'
 
 /** What an event by itself makes of a target run's status; undefined leaves it. One that nobody holds is queued again. */
 export function targetRunStatusAfter(event: TargetRunEvent): TargetRunStatus | undefined {

@@ -1,4 +1,5 @@
-import type { StepRunRow, TargetRunEvent } from '../../schemas/run.ts'
+import type { StepRunRow } from '../../schemas/run-rows.ts'
+import type { TargetRunEvent } from '../../schemas/target-run.ts'
 
 const milliseconds = (at: string) => new Date(at).toISOString()
 

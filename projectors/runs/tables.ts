@@ -1,4 +1,5 @@
-import type { GateRow, RunEvent, RunRow, StepRunRow, TargetRunRow } from '../../schemas/run.ts'
+import type { RunEvent } from '../../schemas/run.ts'
+import type { GateRow, RunRow, StepRunRow, TargetRunRow } from '../../schemas/run-rows.ts'
 import type { State } from '../diff.ts'
 import { defineTable } from '../table.ts'
 import type { RunLife } from './life.ts'

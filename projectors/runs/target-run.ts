@@ -1,4 +1,5 @@
-import type { TargetRunEvent, TargetRunStatus } from '../../schemas/run.ts'
+import type { TargetRunStatus } from '../../schemas/run-rows.ts'
+import type { TargetRunEvent } from '../../schemas/target-run.ts'
 import { endedStep, isTargetRunOver, targetRunStatusAfter } from './status.ts'
 import type { TargetRunState } from './tables.ts'
 

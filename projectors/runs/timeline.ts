@@ -1,5 +1,6 @@
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
-import type { RunEvent, TargetRunEvent } from '../../schemas/run.ts'
+import type { RunEvent } from '../../schemas/run.ts'
+import type { TargetRunEvent } from '../../schemas/target-run.ts'
 import type { State } from '../diff.ts'
 import type { RunEventRow } from './tables.ts'
 

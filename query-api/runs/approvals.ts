@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { HttpServer } from '../../infra/http/index.ts'
 import { actorSchema, id } from '../../schemas/kernel.ts'
-import { gateStatus } from '../../schemas/run.ts'
+import { gateStatus } from '../../schemas/run-rows.ts'
 import {
   after,
   bigintValue,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { HttpServer } from '../../infra/http/index.ts'
 import { id, instant } from '../../schemas/kernel.ts'
-import { runStatus } from '../../schemas/run.ts'
+import { runStatus } from '../../schemas/run-rows.ts'
 import {
   after,
   bigintValue,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { runRow } from '../../schemas/run.ts'
+import { runRow } from '../../schemas/run-rows.ts'
 import type { Query } from '../reader.ts'
 import { countsOf, type RunDbRow } from './views.ts'
 

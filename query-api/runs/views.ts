@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { gateRow, runRow } from '../../schemas/run.ts'
+import { gateRow, runRow } from '../../schemas/run-rows.ts'
 
 export type RunDbRow = Record<string, unknown> & {
   run_id: string

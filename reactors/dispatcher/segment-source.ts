@@ -4,7 +4,7 @@ import type { OutputValues } from '../../command-api/domain/workflow/scope.ts'
 import { nextSegment, type Segment, type SegmentInput } from '../../command-api/domain/workflow/segment.ts'
 import { streams } from '../../schemas/events.ts'
 import type { JobVersion } from '../../schemas/job.ts'
-import type { StepRule } from '../../schemas/run.ts'
+import type { StepRule } from '../../schemas/target-run.ts'
 import type { Commands } from '../commands.ts'
 import type { ActiveRun } from '../runs/active-run.ts'
 

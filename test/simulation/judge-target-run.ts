@@ -1,7 +1,7 @@
 import { deciders, fold } from '../../command-api/domain/index.ts'
 import { isTargetRunFinished } from '../../command-api/domain/target-run-state.ts'
 import { rulesOf } from '../../command-api/domain/workflow/plan.ts'
-import type { StepRule } from '../../schemas/run.ts'
+import type { StepRule } from '../../schemas/target-run.ts'
 import { ended, only, placeOf, type Say, type TargetCase } from './record.ts'
 import type { Told } from './sim-log.ts'
 import type { World } from './world.ts'

@@ -1,5 +1,6 @@
 import { streams } from '../../schemas/events.ts'
-import type { RunEvent, TargetRunEvent } from '../../schemas/run.ts'
+import type { RunEvent } from '../../schemas/run.ts'
+import type { TargetRunEvent } from '../../schemas/target-run.ts'
 import { digest, type History, ids } from './made-up-log.ts'
 
 const madeUpOutput = { bytes: 12, chunks: 1, sha256: digest('output'), truncated: false }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Client, createClient } from '../../cli/client.ts'
 import type { ServerEvent } from '../../cli/server-events.ts'
-import type { RunRow, StepRunRow, TargetRunRow } from '../../schemas/run.ts'
+import type { RunRow, StepRunRow, TargetRunRow } from '../../schemas/run-rows.ts'
 import type { StartedSystem } from './system.ts'
 
 type StepOptions = { timeoutSeconds?: number; idempotent?: boolean; continueOnError?: boolean }

@@ -1,6 +1,7 @@
 import type { JobVersion } from '../../../schemas/job.ts'
 import type { ParameterValues } from '../../../schemas/parameters.ts'
-import type { PlannedStep, StepRule } from '../../../schemas/run.ts'
+import type { PlannedStep } from '../../../schemas/run.ts'
+import type { StepRule } from '../../../schemas/target-run.ts'
 import { referencesIn } from './templates-of.ts'
 import { isGate, type Unit, unitsOf } from './units.ts'
 
