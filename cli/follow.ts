@@ -1,4 +1,5 @@
 import { TextDecoder } from 'node:util'
+import { isRunOver } from '../schemas/run.ts'
 import type { Client } from './client.ts'
 import { exitCode } from './errors.ts'
 import { note, plain } from './output.ts'
@@ -10,7 +11,6 @@ type TargetRunView = { n: number; targetName: string | null; targetId: string }
 type RunEventData = { type: string; data: Record<string, unknown> }
 type OutputData = { chunks: Array<{ n: number; stream: 'stdout' | 'stderr'; data: string }> }
 
-const ended = new Set(['succeeded', 'partially-succeeded', 'failed', 'cancelled', 'timed-out', 'rejected'])
 const marks: Record<string, string> = {
   TargetRunSucceeded: '✔',
   TargetRunFailed: '✘',
@@ -143,7 +143,7 @@ function summarise(run: RunView): number {
   if (cancelled) parts.push(`${cancelled} cancelled`)
   if (needsAttention) parts.push(`${needsAttention} need attention`)
   note(`run ${run.runId} of ${plain(run.jobName)}: ${run.status} (${parts.join(', ')} of ${run.targets})`)
-  if (!ended.has(run.status)) note('the run is still going on')
+  if (!isRunOver(run.status)) note('the run is still going on')
   return resultCode(run.status)
 }
 

@@ -6,6 +6,7 @@ import ssh2 from 'ssh2'
 import t, { type Test } from 'tap'
 import type { SecretMaterial } from '../schemas/credential.ts'
 import { command, startExecutor } from '../test/support/executor.ts'
+import { freePort } from '../test/support/free-port.ts'
 import { programOrSkip } from '../test/support/packages.ts'
 
 const newKey = () => ssh2.utils.generateKeyPairSync('ed25519')
@@ -22,7 +23,7 @@ t.test('what keeps a target from being worked on has its class', async t => {
 
   await t.test('a name that does not resolve, a refused port, nothing that speaks SSH', async t => {
     t.match(await fails({ target: { address: 'no-such-host.invalid' } }), { class: 'dns', detail: /does not resolve/ })
-    t.match(await fails({ target: { port: await closedPort() } }), { class: 'refused', detail: /refused/ })
+    t.match(await fails({ target: { port: await freePort() } }), { class: 'refused', detail: /refused/ })
     const port = await otherServer(t, 'HTTP/1.1 400 Bad Request\r\n\r\n'.repeat(3))
     t.match(await fails({ target: { port } }), { class: 'refused' })
     t.equal(plane.releases.length, 0, 'no secret was asked for')
@@ -169,14 +170,6 @@ t.test('a key with a passphrase', async t => {
 
 // A TCP server's address is always an AddressInfo once it listens.
 const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port
-
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const port = portOf(server)
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 
 async function otherServer(t: Test, greeting: string): Promise<number> {
   const server = createServer(socket => socket.on('error', () => undefined).end(greeting)).listen(0, '127.0.0.1')

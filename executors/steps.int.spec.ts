@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import type { Assignment } from '../schemas/bus.ts'
 import type { RenderedStep } from '../schemas/steps/index.ts'
 import { command, pids, startExecutor, step } from '../test/support/executor.ts'
+import { freePort } from '../test/support/free-port.ts'
 import { programOrSkip } from '../test/support/packages.ts'
 import { isAlive } from '../test/support/process-tree.ts'
 
@@ -64,7 +65,7 @@ t.test('steps that need no target', async t => {
     t.match(await fails({ url: `${origin}/moved` }), { detail: /is 302/ })
     t.match(await fails({ url, maxBytes: 10 }), { class: 'unexpected-answer', detail: /longer than 10 bytes/ })
     t.match(await fails({ url: 'http://10.0.0.1/' }), { class: 'policy-denied' })
-    t.match(await fails({ url: `http://127.0.0.1:${await closedPort()}/` }), { class: 'refused' })
+    t.match(await fails({ url: `http://127.0.0.1:${await freePort()}/` }), { class: 'refused' })
     t.match(await fails({ url: 'http://no-such-host.invalid/' }), { class: 'dns' })
   })
 
@@ -81,7 +82,7 @@ t.test('steps that need no target', async t => {
   })
 
   await t.test('waiting for a port and for an answer', async t => {
-    const port = await closedPort()
+    const port = await freePort()
     const probe = { kind: 'tcp', port }
     const of = run([step('wait.until', { probe, intervalSeconds: 0.1 })], { target: { address: '127.0.0.1', port: 1 } })
     await plane.until(() => plane.text(of).includes('refused'), 'a first no')
@@ -330,11 +331,3 @@ async function serve(t: Test, handler: Handler): Promise<string> {
 
 // A TCP server's address is always an AddressInfo once it listens.
 const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port
-
-async function closedPort(): Promise<number> {
-  const server = createTcp().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const port = portOf(server)
-  await new Promise(resolve => server.close(resolve))
-  return port
-}

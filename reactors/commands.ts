@@ -9,6 +9,7 @@ import type { Log } from '../infra/log.ts'
 import { createVerdicts } from '../infra/safety/verdicts.ts'
 import { categoryOf, type Recorded } from '../schemas/events.ts'
 import type { Actor, Meta, Origin } from '../schemas/kernel.ts'
+import { runEndedAs } from '../schemas/run.ts'
 import { ResourceCache } from './resource-cache.ts'
 
 /** Who sends a command, and what made it do so. */
@@ -98,7 +99,7 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
       if (isFollowed(category)) followed[category].apply(event)
       if (category === 'run' || category === 'targetrun')
         cache.told(event, category === 'run' ? deciders.run : deciders.targetRun)
-      if (endsStream.has(event.type)) cache.delete(event.stream)
+      if (targetRunEndings.has(event.type) || runEndedAs(event.type)) cache.delete(event.stream)
     },
     stop: async () => catalogue?.stop(),
   }
@@ -118,18 +119,7 @@ function metaOf({ commandId, correlationId, causationId, actor, origin }: By, cl
   }
 }
 
-const endsStream = new Set([
-  'TargetRunSucceeded',
-  'TargetRunFailed',
-  'TargetRunCancelled',
-
-  'RunSucceeded',
-  'RunPartiallySucceeded',
-  'RunFailed',
-  'RunCancelled',
-  'RunTimedOut',
-  'RunRejected',
-])
+const targetRunEndings = new Set(['TargetRunSucceeded', 'TargetRunFailed', 'TargetRunCancelled'])
 
 type Evolve = { evolve(state: never, event: never): unknown }
 

@@ -33,6 +33,13 @@ export type Strategy = z.output<typeof strategySchema>
 
 export const poolName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'lower-case letters, digits and -')
 
+/** What becomes of a run that is triggered while another of the same job has not ended. */
+export const overlap = z.enum(['allow', 'queue', 'skip', 'cancel-previous'])
+/** 0 goes first, 9 last; 5 when absent. Runs of the same priority take turns. */
+export const priority = z.int().min(0).max(9)
+/** `exclusive`, the default: no other run works on the target meanwhile. */
+export const access = z.enum(['exclusive', 'shared'])
+
 const uniqueIds = (steps: readonly Step[]) => new Set(steps.map(step => step.id)).size === steps.length
 
 const definition = {
@@ -44,14 +51,11 @@ const definition = {
   credentialId: id.optional(),
   maxParallel: z.int().min(1).max(10_000).optional(),
   strategy: strategySchema.optional(),
-  /** What becomes of a run that is triggered while another of the same job has not ended. */
-  overlap: z.enum(['allow', 'queue', 'skip', 'cancel-previous']).optional(),
-  /** 0 goes first, 9 last; 5 when absent. Runs of the same priority take turns. */
-  priority: z.int().min(0).max(9).optional(),
+  overlap: overlap.optional(),
+  priority: priority.optional(),
   /** Executors of this pool do the work; `default` when absent. */
   pool: poolName.optional(),
-  /** `exclusive`, the default: no other run works on the target meanwhile. */
-  access: z.enum(['exclusive', 'shared']).optional(),
+  access: access.optional(),
   timeouts: z
     .strictObject({
       connectSeconds: z.int().min(1).max(600).optional(),

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { failureClass } from './failure.ts'
-import { poolName, selection, strategySchema } from './job.ts'
+import { access, overlap, poolName, priority, selection, strategySchema } from './job.ts'
 import { actorSchema, id, instant, type MessageOf, name, reason, sha256 } from './kernel.ts'
 import { parameterValues } from './parameters.ts'
 import { stepId, stepRunId } from './steps/base.ts'
@@ -96,10 +96,10 @@ export const runEvents = {
     reason: reason.optional(),
     parameters: parameterValues.optional(),
     strategy: strategySchema.optional(),
-    overlap: z.enum(['allow', 'queue', 'skip', 'cancel-previous']).optional(),
-    priority: z.int().min(0).max(9).optional(),
+    overlap: overlap.optional(),
+    priority: priority.optional(),
     pool: poolName.optional(),
-    access: z.enum(['exclusive', 'shared']).optional(),
+    access: access.optional(),
     timeouts: z
       .object({
         connectSeconds: z.int().optional(),
@@ -166,6 +166,22 @@ export const runEvents = {
   /** All that is left waits for a person; a step that is resolved lets the run go on. */
   RunNeedsAttention: z.object({ runId: id, counts }),
 }
+
+/** The events that end a run, with the status each leaves it in. */
+export const runEndings = {
+  RunSucceeded: 'succeeded',
+  RunPartiallySucceeded: 'partially-succeeded',
+  RunFailed: 'failed',
+  RunCancelled: 'cancelled',
+  RunTimedOut: 'timed-out',
+  RunRejected: 'rejected',
+} as const satisfies Partial<Record<keyof typeof runEvents, string>>
+export type RunEnding = (typeof runEndings)[keyof typeof runEndings]
+const endings: Readonly<Record<string, RunEnding>> = runEndings
+/** The status with which an event ends its run; undefined when it does not. */
+export const runEndedAs = (eventType: string): RunEnding | undefined => endings[eventType]
+const endingStatuses: ReadonlySet<string> = new Set(Object.values(runEndings))
+export const isRunOver = (status: string): boolean => endingStatuses.has(status)
 
 export type RunCommand = MessageOf<typeof runCommands & typeof runInternalCommands>
 export type RunEvent = MessageOf<typeof runEvents>

@@ -1,4 +1,4 @@
-import type { RunEvent } from '../../schemas/run.ts'
+import { isRunOver, type RunEvent, runEndedAs } from '../../schemas/run.ts'
 import type { RunStatus } from '../../schemas/run-rows.ts'
 
 /** What decides in which status a run is. */
@@ -26,54 +26,8 @@ export const unborn: RunLife = {
   granted: 0,
 }
 
-const terminal: ReadonlySet<string> = new Set<RunStatus>([
-  'succeeded',
-  'partially-succeeded',
-  'failed',
-  'cancelled',
-  'timed-out',
-  'rejected',
-])
-export const isTerminal = (status: RunStatus): boolean => terminal.has(status)
-
-/** The status with which an event ends its run. */
-export function endedAs(event: RunEvent): RunStatus | undefined {
-  switch (event.type) {
-    case 'RunSucceeded':
-      return 'succeeded'
-    case 'RunPartiallySucceeded':
-      return 'partially-succeeded'
-    case 'RunFailed':
-      return 'failed'
-    case 'RunCancelled':
-      return 'cancelled'
-    case 'RunTimedOut':
-      return 'timed-out'
-    case 'RunRejected':
-      return 'rejected'
-    case 'RunRequested':
-    case 'TargetsResolved':
-    case 'RunStarted':
-    case 'RunPaused':
-    case 'RunResumed':
-    case 'RunStopped':
-    case 'ApprovalRequested':
-    case 'ApprovalGranted':
-    case 'ApprovalQuorumReached':
-    case 'ApprovalDenied':
-    case 'ApprovalExpired':
-    case 'RunStepSkipped':
-    case 'RunStepFailed':
-    case 'SubRunTriggered':
-    case 'SubRunEnded':
-    case 'RunCancellationRequested':
-    case 'RunNeedsAttention':
-      return undefined
-  }
-}
-
 export function evolveLife(before: RunLife, event: RunEvent): RunLife {
-  const status = endedAs(event)
+  const status = runEndedAs(event.type)
   if (status) return { ...before, status, attention: false, awaiting: null, granted: 0 }
   return withStatus({ ...before, ...changed(event, before) })
 }
@@ -120,7 +74,7 @@ function changed(event: RunEvent, { awaiting }: RunLife): Partial<RunLife> {
 }
 
 function withStatus(life: RunLife): RunLife {
-  return isTerminal(life.status) ? life : { ...life, status: openStatus(life) }
+  return isRunOver(life.status) ? life : { ...life, status: openStatus(life) }
 }
 
 function openStatus({ started, paused, cancelling, attention, awaiting }: RunLife): RunStatus {

@@ -1,6 +1,6 @@
 import type { Statement } from '../../infra/postgres.ts'
 import type { Recorded } from '../../schemas/events.ts'
-import type { RunEvent } from '../../schemas/run.ts'
+import { isRunOver, type RunEvent, runEndedAs } from '../../schemas/run.ts'
 import type { StepRunRow } from '../../schemas/run-rows.ts'
 import type { TargetRunEvent } from '../../schemas/target-run.ts'
 import type { Fact, Read } from '../projection.ts'
@@ -10,7 +10,7 @@ import type { Resources } from '../resources/resources.ts'
 import { insertRows, selectRows, upsertRows } from '../table.ts'
 import { loadWanted, WorkingRows } from '../working-rows.ts'
 import { evolveGate, isGateEvent, opensGate } from './gate.ts'
-import { attended, endedAs, evolveLife, isTerminal } from './life.ts'
+import { attended, evolveLife } from './life.ts'
 import { queuedTargetRun, requestedRun, requestOf } from './requested.ts'
 import { counterOf } from './status.ts'
 import { evolveStep, isStepEvent, stepKey } from './step.ts'
@@ -97,7 +97,7 @@ export class Runs {
       if (opensGate(event)) this.#gates.created({ runId, stepId })
       else this.#gates.want({ runId, stepId })
     }
-    if (endedAs(event)) this.#ending.set(runId, { runId })
+    if (runEndedAs(event.type)) this.#ending.set(runId, { runId })
   }
 
   /** The target runs and gates that end with their run, however long ago they came to be. */
@@ -134,7 +134,7 @@ export class Runs {
       const { stepId } = event.data
       this.#gates.put(evolveGate(this.#gates.get({ runId, stepId }), event, next))
     }
-    if (endedAs(event)) this.#finish(event, next)
+    if (runEndedAs(event.type)) this.#finish(event, next)
     this.#runs.put(next)
   }
 
@@ -182,7 +182,7 @@ export class Runs {
   #counted(state: RunState, before: TargetRunState, after: TargetRunState): RunState {
     const from = counterOf(before.status)
     const to = counterOf(after.status)
-    if (from === to || isTerminal(state.status)) return state
+    if (from === to || isRunOver(state.status)) return state
     return { ...state, [from]: state[from] - 1, [to]: state[to] + 1 }
   }
 

@@ -1,5 +1,6 @@
 import { type Bus, subscribeJson } from '../../infra/bus.ts'
 import { type LiveOutput, liveOutput, subjects } from '../../schemas/bus.ts'
+import { runEndings } from '../../schemas/run.ts'
 import { positionOf } from '../audit-row.ts'
 import { type ChunkRow, chunkColumns, chunkView } from '../output-chunk.ts'
 import type { Reader } from '../reader.ts'
@@ -15,15 +16,6 @@ const CHUNKS_AT_ONCE = 64
 const MAX_WAITING_CHUNKS = 2_000
 /** Hints get lost when the broker is away: then it is this long until they are missed. */
 const LOOK_AGAIN_MS = 1_000
-const ended = new Set([
-  'RunSucceeded',
-  'RunPartiallySucceeded',
-  'RunFailed',
-  'RunCancelled',
-  'RunTimedOut',
-  'RunRejected',
-])
-
 /**
  * Sends a run as it happens: its events as they are projected, its output as it is stored. Subscribes first and reads
  * what there is afterwards; live chunks that follow the last one sent are passed on at once, and whenever one is
@@ -82,7 +74,7 @@ export class RunStream {
     const over = await this.#reader.query(
       `select 1 from read_model.run_event
        where run_id = $1 and type = any($2) and (commit, prepare) <= ($3::bigint, $4::bigint) limit 1`,
-      [this.#runId, [...ended], commit, prepare],
+      [this.#runId, Object.keys(runEndings), commit, prepare],
     )
     if (over.length > 0) await this.#sendStored()
     return over.length > 0
@@ -152,7 +144,7 @@ export class RunStream {
          order by commit, prepare limit ${EVENTS_AT_ONCE}`,
         [this.#runId, commit, prepare],
       )
-      const isOver = rows.some(row => ended.has(row.type))
+      const isOver = rows.some(row => row.type in runEndings)
       // Whatever was printed comes before the word that the run has ended.
       if (isOver) await this.#sendStored()
       if (!(await this.#client.send(rows.map(row => this.#event(row)))) || isOver) return isOver

@@ -1,5 +1,6 @@
 import type { LogPosition, Recorded } from '../../schemas/events.ts'
 import { comparePositions } from '../../schemas/position.ts'
+import { runEndedAs } from '../../schemas/run.ts'
 import { ActiveRun, type Hold } from './active-run.ts'
 import { fold } from './folds.ts'
 import { RunQueue } from './run-queue.ts'
@@ -63,7 +64,7 @@ export class ActiveRuns {
       fold(run, event)
       this.#lock(run, event)
       if (run.status === 'ended') {
-        this.#tellParent(run, endings[event.type])
+        this.#tellParent(run, runEndedAs(event.type))
         this.#ended(run)
       }
       this.refresh(run)
@@ -208,16 +209,6 @@ export class ActiveRuns {
     this.#runs.set(runId, run)
     return run
   }
-}
-
-/** What the end of a run is called by the run that triggered it. */
-const endings: Readonly<Record<string, string>> = {
-  RunSucceeded: 'succeeded',
-  RunPartiallySucceeded: 'partially-succeeded',
-  RunFailed: 'failed',
-  RunCancelled: 'cancelled',
-  RunTimedOut: 'timed-out',
-  RunRejected: 'rejected',
 }
 
 const waits = (run: ActiveRun): boolean =>

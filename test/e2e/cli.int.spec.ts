@@ -4,6 +4,7 @@ import path from 'node:path'
 import t, { type Test } from 'tap'
 import { parse } from 'yaml'
 import { opsconductor, type Said, startCli } from '../support/cli.ts'
+import { freePort } from '../support/free-port.ts'
 import { programOrSkip } from '../support/packages.ts'
 import { until } from '../support/process.ts'
 import { descendants, isAlive } from '../support/process-tree.ts'
@@ -12,15 +13,6 @@ import { dataFolder, startSystem } from '../support/system.ts'
 import { clientOf } from '../support/system-client.ts'
 
 const dataDir = dataFolder(t)
-
-async function freePort(): Promise<string> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return String(address.port)
-}
 
 /** Resolves with what it printed and every process that was below it at any line of its output. */
 async function watched({ child, ended }: ReturnType<typeof startCli>): Promise<Said & { pids: number[] }> {
@@ -32,7 +24,7 @@ async function watched({ child, ended }: ReturnType<typeof startCli>): Promise<S
 }
 
 t.test('the demo shows what is true, and leaves nothing running', async t => {
-  const env = { OPSCONDUCTOR_DATA_DIR: dataDir, OPSCONDUCTOR_PORT: await freePort() }
+  const env = { OPSCONDUCTOR_DATA_DIR: dataDir, OPSCONDUCTOR_PORT: String(await freePort()) }
   const { code, out, err, pids } = await watched(startCli(['demo'], { env }))
   t.equal(code, 0, err)
   t.notMatch(out, /✘/)

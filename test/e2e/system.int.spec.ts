@@ -1,8 +1,7 @@
-import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import path from 'node:path'
 import t, { type Test } from 'tap'
+import { freePort } from '../support/free-port.ts'
 import { programOrSkip } from '../support/packages.ts'
 import { until } from '../support/process.ts'
 import { isAlive } from '../support/process-tree.ts'
@@ -22,16 +21,6 @@ async function world(t: Test): Promise<World> {
     return api.target(`web-${targets}`, { port: sshd.port, credentialId })
   }
   return { api, sshd, credentialId, target, folder: t.testdir() }
-}
-
-/** A port nobody listens on. */
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
 
 type Told = { type: string; position: string; reasonCode: string | null; outcome: string; resource: { id: string } }
@@ -117,7 +106,7 @@ t.test('the system, from outside', async t => {
     const wrongKey = await api.credential(stranger.privateKey, sshd.username)
     const cases: Array<[string, Promise<string>]> = [
       ['dns', place('no-name', { address: 'no-such-host.invalid' })],
-      ['refused', place('refused', { port: await closedPort() })],
+      ['refused', place('refused', { port: await freePort() })],
       // Nothing routes a connection to the broadcast address.
       ['unreachable', place('unreachable', { address: '255.255.255.255' })],
       ['host-key-mismatch', place('another', { hostKey: stranger.hostKey })],

@@ -1,10 +1,10 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from './free-port.ts'
 import { programOf } from './packages.ts'
 import { childProcesses, descendants } from './process-tree.ts'
 
@@ -187,15 +187,6 @@ function makeKey(file: string, type: string): string {
   rmSync(`${file}.pub`, { force: true })
   execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-C', 'spec', '-f', file])
   return readFileSync(`${file}.pub`, 'utf8').split(' ').slice(0, 2).join(' ')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
 
 // Sessions are processes of their own session: they outlive the server unless they are ended by pid.
