@@ -14,8 +14,9 @@ const RUNS = 3
 type Ours = Timed & { megabytes: number }
 
 /**
- * `hostname` on many loopback addresses through the whole system, every event recorded, beside `clush -f 64` and
- * `xargs -P64 ssh` on the same servers in turn. Cold: no connection is open. Warm: the connections of the run before.
+ * `hostname` on many loopback addresses through the whole system, every event recorded, beside `clush -f 64`,
+ * `xargs -P64 ssh` and `ansible -f 50` on the same servers in turn. Cold: no connection is open. Warm: the connections
+ * of the run before.
  */
 export async function run(emit: Emit): Promise<void> {
   needClients()
@@ -53,6 +54,10 @@ async function fanout(emit: Emit, size: number, t: ReturnType<typeof ending>): P
     peers.closePersistent(hosts)
   }
   report(emit, size, cold, warm)
+  const slower = { raw: peers.ansible(hosts, 'raw'), command: peers.ansible(hosts, 'command') }
+  const seconds = cold.ours.map(r => r.milliseconds / 1000)
+  for (const [module, { milliseconds }] of Object.entries(slower))
+    emit(measurement(`fanout.${size}.cold-beside-ansible-${module}`, 's', seconds, milliseconds / 1000))
 }
 
 /** A fresh system per round, so that its first run finds no open connection. */

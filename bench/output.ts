@@ -30,7 +30,7 @@ export async function run(emit: Emit, scale: number): Promise<void> {
   const t = ending()
   try {
     const sshd = await startSshd(t)
-    const all = await fleet(t)
+    const all = await fleet(t, { OPSCONDUCTOR_STEP_OUTPUT_MB: '1024' })
     const folder = mkdtempSync(path.join(tmpdir(), 'opsc-bench-'))
     t.teardown(() => rmSync(folder, { recursive: true, force: true }))
     const clock = path.join(folder, 'clock')

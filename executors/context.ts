@@ -28,6 +28,3 @@ export type ExecutorContext = {
   /** Output of one attempt beyond this is read and not kept. */
   outputCapBytes: number
 }
-
-/** 64 MiB: enough for any log a person reads, far below what a runaway command prints. */
-export const OUTPUT_CAP_BYTES = 64 * 1024 * 1024

@@ -10,7 +10,6 @@ import { systemIds } from '../infra/ids.ts'
 import type { RunningRole } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
 import { Artifacts } from './artifacts.ts'
-import { OUTPUT_CAP_BYTES } from './context.ts'
 import { ControlPlane } from './control-plane.ts'
 import { Lease } from './lease.ts'
 import { Membership } from './membership.ts'
@@ -56,7 +55,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
     egress: egressPolicy(config.egressAllow),
     mayRun: safetyPolicy(),
     lease: new Lease(systemClock, config.leaseSeconds),
-    outputCapBytes: OUTPUT_CAP_BYTES,
+    outputCapBytes: config.stepOutputBytes,
     poolName: config.pool,
     slots: config.executorSlots,
     labels: config.executorLabels,

@@ -93,6 +93,7 @@ const settings = z.object({
   OPSCONDUCTOR_EXECUTOR_LABELS: labels,
   OPSCONDUCTOR_EXECUTOR_DIR: z.string().optional(),
   OPSCONDUCTOR_SPOOL_MB: number(256, 1, 1_000_000),
+  OPSCONDUCTOR_STEP_OUTPUT_MB: number(64, 1, 1_000_000),
   OPSCONDUCTOR_EGRESS_ALLOW: list.refine(areEgressRules, 'host names, addresses and CIDR ranges, parted by commas'),
   OPSCONDUCTOR_ARTIFACT_QUOTA_MB: number(10_240, 1, 100_000_000),
   OPSCONDUCTOR_ARTIFACT_DAYS: number(90, 1, 36_500),
@@ -182,6 +183,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
     executorDir: resolve(s.OPSCONDUCTOR_EXECUTOR_DIR ?? `${s.OPSCONDUCTOR_DATA_DIR}/executor`),
     /** Output that could not be delivered yet; more of it is lost, and told as a gap. */
     spoolBytes: s.OPSCONDUCTOR_SPOOL_MB * 1024 * 1024,
+    /** Kept of what one attempt of a step prints; the rest is read and thrown away, and told of. */
+    stepOutputBytes: s.OPSCONDUCTOR_STEP_OUTPUT_MB * 1024 * 1024,
     /** Where steps may send HTTP requests beside public addresses: host names, addresses, CIDR ranges. */
     egressAllow: s.OPSCONDUCTOR_EGRESS_ALLOW,
     /** Of all artifacts together. */
