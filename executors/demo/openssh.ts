@@ -6,6 +6,7 @@ import path from 'node:path'
 import type { DemoKeys, DemoServer } from '../demo-server.ts'
 import { Limit } from '../limit.ts'
 import { connectSsh } from '../ssh/connection.ts'
+import { SshFailure } from '../ssh/failure.ts'
 import { pause } from '../wait.ts'
 
 const READY_MS = 5_000
@@ -61,7 +62,8 @@ async function letsIn(child: ChildProcess, address: string, port: number, keys: 
       connection.end()
       return
     } catch (error) {
-      if (child.exitCode !== null || performance.now() > until) throw error
+      const turnedAway = error instanceof SshFailure && error.class === 'auth-failed'
+      if (turnedAway || child.exitCode !== null || performance.now() > until) throw error
       await pause(20)
     }
   }

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, readdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import path from 'node:path'
 
 /** Debian packages that some specs need, and how to see that one is there. */
@@ -10,6 +11,8 @@ const packages = {
   sudo: { program: 'sudo' },
   'docker-compose': { program: 'docker-compose' },
   postgresql: { program: 'initdb' },
+  /** Gives a user without a login shell one, for a program that is run with it. */
+  'libnss-wrapper': { program: 'libnss_wrapper.so' },
 } as const
 
 export type DebianPackage = keyof typeof packages
@@ -17,10 +20,15 @@ export type DebianPackage = keyof typeof packages
 const NEVER_ASK = { DEBIAN_FRONTEND: 'noninteractive', NEEDRESTART_MODE: 'l' }
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
-/** Path of the package's program, or undefined where the package is not installed. */
+/** Path of the package's program or library, or undefined where the package is not installed. */
 export function programOf(name: DebianPackage): string | undefined {
+  const { program } = packages[name]
+  if (name === 'libnss-wrapper')
+    return libraryFolders()
+      .map(folder => path.join(folder, program))
+      .find(existsSync)
   const folders = name === 'postgresql' ? postgresFolders() : searchPath()
-  return folders.map(folder => path.join(folder, packages[name].program)).find(executable)
+  return folders.map(folder => path.join(folder, program)).find(executable)
 }
 
 type Skippable = { plan(n: number, comment?: string): void }
@@ -30,10 +38,11 @@ type Skippable = { plan(n: number, comment?: string): void }
  * returned. In CI as root, where it could have been installed, a missing one is an error instead.
  */
 export function programOrSkip(t: Skippable, name: DebianPackage): string | undefined {
-  const program = programOf(name)
-  if (program !== undefined) return program
-  if (process.env.CI === 'true' && isRoot()) throw new Error(`the Debian package ${name} is needed in CI`)
-  t.plan(0, `needs the Debian package ${name}`)
+  const needed: DebianPackage[] = name === 'openssh-server' && !hasLoginShell() ? [name, 'libnss-wrapper'] : [name]
+  const missing = needed.find(each => programOf(each) === undefined)
+  if (missing === undefined) return programOf(name)
+  if (process.env.CI === 'true' && isRoot()) throw new Error(`the Debian package ${missing} is needed in CI`)
+  t.plan(0, `needs the Debian package ${missing}`)
   return undefined
 }
 
@@ -60,6 +69,9 @@ function aptGet(...args: string[]): string | undefined {
   return status === 0 ? undefined : (error?.message ?? stderr.trim().slice(-500))
 }
 
+/** False for accounts that nobody is meant to log in to, such as `nobody`. */
+export const hasLoginShell = (): boolean => !/\/(?:nologin|false)$/.test(userInfo().shell ?? '')
+
 function isRoot(): boolean {
   return process.getuid?.() === 0
 }
@@ -77,6 +89,10 @@ function postgresFolders(): string[] {
     return searchPath()
   }
 }
+
+// One folder for each kind of machine.
+const libraryFolders = (): string[] =>
+  existsSync('/usr/lib') ? readdirSync('/usr/lib').map(folder => path.join('/usr/lib', folder)) : []
 
 function executable(file: string): boolean {
   try {

@@ -1,15 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Pids of the direct children of a process, from /proc. */
-export const childProcesses = (pid: number): number[] => parents().get(pid) ?? []
-
-/** Pids of all processes below a process, nearest first. */
+/** Pids of all processes below a process, nearest first, from /proc. */
 export function descendants(pid: number): number[] {
   const table = parents()
   const found = [...(table.get(pid) ?? [])]
   for (const each of found) found.push(...(table.get(each) ?? []))
   return found
 }
+
+/** What the program a process runs is called; undefined when there is no such process. */
+export const programName = (pid: number): string | undefined => statOf(pid)?.name
 
 /** True while a process with this pid runs; one that has ended and only waits to be reaped does not. */
 export function isAlive(pid: number): boolean {
@@ -27,11 +27,11 @@ function parents(): Map<number, number[]> {
 }
 
 // proc(5): the name is in brackets and may itself hold blanks and brackets; state and parent follow the last one.
-function statOf(pid: number): { state: string; parent: number } | undefined {
+function statOf(pid: number): { name: string; state: string; parent: number } | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const [state = '', parent = '0'] = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return { state, parent: Number(parent) }
+    return { name: text.slice(text.indexOf('(') + 1, text.lastIndexOf(')')), state, parent: Number(parent) }
   } catch {
     return undefined
   }

@@ -5,8 +5,9 @@ import { tmpdir, userInfo } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from './free-port.ts'
+import { loginShellEnv } from './login-shell.ts'
 import { programOf } from './packages.ts'
-import { childProcesses, descendants } from './process-tree.ts'
+import { descendants, programName } from './process-tree.ts'
 
 export type SshdOptions = {
   /** Loopback addresses to listen on, all at one port. Default 127.0.0.1; sixteen share a server process. */
@@ -72,7 +73,9 @@ export async function startSshd(t: Test, options: SshdOptions = {}): Promise<Ssh
     await Promise.all(servers.map(endTree))
     servers = []
   }
-  const sessions = () => servers.flatMap(server => childProcesses(server.pid ?? 0))
+  // A session may be two processes of the server; what it was asked to run is none of them.
+  const isServer = (pid: number) => programName(pid)?.startsWith('sshd')
+  const sessions = () => servers.flatMap(server => descendants(server.pid ?? 0)).filter(isServer)
   t.teardown(async () => {
     await stop()
     rmSync(folder, { recursive: true, force: true })
@@ -164,7 +167,8 @@ async function launch(config: string, log: string, sockets: number, within: stri
   const flags = ['-D', '-E', log, '-f', config, ...withoutPenalties(sshd, config)]
   const before = read(log).length
   const [program = sshd, ...rest] = [...within, sshd, ...flags]
-  const child = spawn(program, rest, { stdio: 'ignore' })
+  const env = { ...process.env, ...loginShellEnv(path.dirname(config)) }
+  const child = spawn(program, rest, { stdio: 'ignore', env })
   const gaveUp = Date.now() + 10_000
   for (;;) {
     const said = read(log).slice(before)
