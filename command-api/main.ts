@@ -62,7 +62,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
 /** The command API alone, as a role of its own. */
 export async function start(config: Config, log: Log): Promise<RunningRole> {
   const side = await openCommandSide(config, log)
-  const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock.now))
+  const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
   const http = await createHttpServer({ log, authenticate, ready: side.ready, rateLimit: config.rateLimit })
   side.register(http)
   registerDocs(http)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { said } from '../test/support/cli.ts'
 import { apiKeyCheck, apiKeyId, createApiKey, hasApiKeys, listApiKeys, removeApiKey } from './api-keys.ts'
+import { systemClock } from './clock.ts'
 import { adminKey } from './operator/admin-key.ts'
 
 const now = '2030-01-01T00:00:00.000Z'
@@ -17,15 +18,16 @@ t.test('a key is shown once and stored as a hash only', async t => {
   t.match(key, /^opsc_[0-9a-f]{12}_/)
   t.notMatch(readFileSync(file, 'utf8'), key.slice(18))
   t.equal(statSync(file).mode & 0o777, 0o600)
-  const check = apiKeyCheck(file, () => now)
+  const check = apiKeyCheck(file, { now: () => now, monotonic: () => 0 })
   t.match(check(key), { id: apiKeyId(key), label: 'first administrator' })
   t.equal(check(`${key.slice(0, -1)}${key.endsWith('A') ? 'B' : 'A'}`), undefined)
   t.equal(check('opsc_'), undefined)
 })
 
-t.test('a removed or expired key is refused at the next request', async t => {
+t.test('a new key is known at once, an expired one refused at once, a removed one soon', async t => {
   let time = now
-  const check = apiKeyCheck(file, () => time)
+  let monotonic = 0
+  const check = apiKeyCheck(file, { now: () => time, monotonic: () => monotonic })
   const brief = createApiKey(file, 'demo', { now, ttlSeconds: 60 })
   t.ok(check(brief))
   time = '2030-01-01T00:01:00.000Z'
@@ -35,6 +37,9 @@ t.test('a removed or expired key is refused at the next request', async t => {
   t.match(listApiKeys(file).at(-1), { id: apiKeyId(other), label: 'other' })
   t.notMatch(JSON.stringify(listApiKeys(file)), /sha256/)
   t.ok(removeApiKey(file, apiKeyId(other) ?? ''))
+  monotonic = 99
+  t.ok(check(other), 'not looked at again yet')
+  monotonic = 100
   t.notOk(check(other), 'removed')
   t.notOk(removeApiKey(file, 'nobody'))
 })
@@ -48,7 +53,8 @@ t.test('whoever owns the key file makes, lists and removes keys', async t => {
     else process.env.OPSCONDUCTOR_API_KEYS_FILE = before
   })
   const run = (...argv: string[]) => said(() => adminKey(argv))
-  const check = apiKeyCheck(own, () => new Date().toISOString())
+  let looks = 0
+  const check = apiKeyCheck(own, { ...systemClock, monotonic: () => (looks += 100) })
   const plain = await run('create')
   t.match(plain, { code: 0, out: /^opsc_[\w-]+\n$/, err: '' })
   t.match(check(plain.out.trim()), { label: 'administrator' })

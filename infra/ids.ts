@@ -1,8 +1,8 @@
 import { createHash, randomFillSync } from 'node:crypto'
-import { v5, v7 } from 'uuid'
+import { parse, v5, v7 } from 'uuid'
 
 /** Namespace of everything derived from a command id. */
-const NAMESPACE = '5d0f6c7e-3b1a-5c8e-9a64-0f2d7b8c1e35'
+const NAMESPACE = parse('5d0f6c7e-3b1a-5c8e-9a64-0f2d7b8c1e35')
 
 export type Ids = { next(): string }
 

@@ -36,7 +36,7 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
 /** The query API alone, as a role of its own. */
 export async function start(config: Config, log: Log): Promise<RunningRole> {
   const side = await openQuerySide(config, log)
-  const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock.now))
+  const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
   const http = await createHttpServer({ log, authenticate, ready: side.ready, rateLimit: config.rateLimit })
   side.register(http)
   const url = await listen(http, config)

@@ -12,7 +12,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const commands = await openCommandSide(config, log)
   const queries = await openQuerySide(config, log)
   const ready = async () => [...commands.ready(), ...(await queries.ready())]
-  const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock.now))
+  const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
   const http = await createHttpServer({ log, authenticate, ready, rateLimit: config.rateLimit })
   commands.register(http)
   queries.register(http)
