@@ -4,7 +4,7 @@ import path from 'node:path'
 import { startSshd } from '../test/support/sshd.ts'
 import { type Emit, measurement } from './measurement.ts'
 import { benchApi } from './support/api.ts'
-import { totalCpuSeconds, totalMegabytes, usageBelow } from './support/memory.ts'
+import { totalCpuSeconds, totalMegabytes, type Usage, usageBelow } from './support/memory.ts'
 import { needClients, sshClients, type Timed } from './support/ssh-clients.ts'
 import { type BenchSystem, benchSystem, ending } from './support/system.ts'
 
@@ -78,22 +78,31 @@ async function ours(system: BenchSystem, hosts: string[], sshd: Awaited<ReturnTy
   )
   const steps = [{ id: 'hostname', uses: 'ssh.command', with: { command: 'hostname' } }]
   const job = await api.command('define-job', { name: 'hostname', steps, selection: { labels: 'fleet' } })
-  const once = async (): Promise<Ours> => {
-    const before = totalCpuSeconds(usageBelow(system.pid))
+  const once = async (label: string): Promise<Ours> => {
+    const before = usageBelow(system.pid)
     const { milliseconds, succeeded, status } = await api.run(job.id)
     if (succeeded !== hosts.length) throw new Error(`${succeeded} of ${hosts.length} succeeded: ${status}`)
     const usage = usageBelow(system.pid)
-    for (const { name, cpuSeconds, megabytes } of usage) {
-      console.error(`  ${name.padEnd(20)} ${cpuSeconds.toFixed(1)} CPU s, ${megabytes.toFixed(0)} MB`)
-    }
+    console.error(`  ${label}: ${spent(before, usage)}`)
     return {
       milliseconds,
       ok: succeeded,
-      cpuSeconds: totalCpuSeconds(usage) - before,
+      cpuSeconds: totalCpuSeconds(usage) - totalCpuSeconds(before),
       megabytes: totalMegabytes(usage),
     }
   }
-  return { first: await once(), again: await once() }
+  return { first: await once('cold'), again: await once('warm') }
+}
+
+/** CPU seconds of each kind of process, most first. */
+function spent(before: Usage[], after: Usage[]): string {
+  const byName = new Map<string, number>()
+  for (const { name, pid, cpuSeconds } of after) {
+    const earlier = before.find(each => each.pid === pid)?.cpuSeconds ?? 0
+    byName.set(name, (byName.get(name) ?? 0) + cpuSeconds - earlier)
+  }
+  const most = [...byName].sort(([, a], [, b]) => b - a).filter(([, seconds]) => seconds >= 0.1)
+  return most.map(([name, seconds]) => `${name} ${seconds.toFixed(1)} s`).join(', ')
 }
 
 type Rounds = { ours: Ours[]; clush: Timed[]; xargs?: Timed[] }

@@ -20,8 +20,11 @@ export type LiveOptions = {
 }
 
 const RETRY_MS = 500
-/** A transaction for each event as it comes costs many times what one for all of them does: they are let gather. */
-const GATHER_MS = 20
+/**
+ * A transaction for each event as it comes costs many times what one for all of them does: they are let gather, the
+ * longer the more of them come.
+ */
+const GATHER_MS = { least: 20, each: 10, most: 100 }
 /** So many at once gain nothing by waiting for more. */
 const MANY = 64
 
@@ -53,9 +56,12 @@ async function fromCheckpoint({ applier, store, log, signal, onCommitted }: Live
     for (const parked of committed.parked) log.error({ parked }, 'a stream is parked: an event cannot be applied')
     onCommitted(committed)
     // After a batch and not before: what comes when nothing else does is applied at once.
-    if (batch.events.length < MANY) await gather(GATHER_MS - (performance.now() - began), signal)
+    if (batch.events.length < MANY) await gather(gatherMs(batch.events.length) - (performance.now() - began), signal)
   }
 }
+
+const gatherMs = (events: number): number =>
+  Math.min(GATHER_MS.most, Math.max(GATHER_MS.least, GATHER_MS.each * events))
 
 async function gather(ms: number, signal: AbortSignal): Promise<void> {
   if (ms >= 1) await delay(ms, undefined, { signal }).catch(() => undefined)

@@ -1,6 +1,7 @@
 import { type Bus, connectBus, publishJson } from '../infra/bus.ts'
 import type { Config } from '../infra/config.ts'
 import { connectEventStore } from '../infra/event-store/client.ts'
+import { SharedLog } from '../infra/event-store/shared-log.ts'
 import type { Check, RunningRole } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
 import { createPool, migrate, type Pool, whileLeading } from '../infra/postgres.ts'
@@ -16,7 +17,7 @@ import { ensureReadModel, LIVE, readModelVersion } from './schema.ts'
 import { stateProjection } from './state.ts'
 
 /** Follows the log and keeps the read models; of several replicas one is active per projection. */
-export async function start(config: Config, log: Log): Promise<RunningRole> {
+export async function start(config: Config, log: Log, shared = new SharedLog()): Promise<RunningRole> {
   const eventStoreUrl = given(config.eventStoreUrl, 'OPSCONDUCTOR_EVENTSTORE_URL')
   const postgresUrl = given(config.postgresUrl, 'OPSCONDUCTOR_POSTGRES_URL')
   const natsUrl = given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL')
@@ -24,7 +25,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   await migrate(pool, log)
   await ensureCurrent(pool, { eventStoreUrl, postgresUrl, log })
   const bus = await connectBus({ url: natsUrl, name: 'projectors', log })
-  const store = connectEventStore(eventStoreUrl)
+  const store = shared.join(connectEventStore(eventStoreUrl))
   const stop = new AbortController()
   const halted = new Map<string, string>()
   const lead = (projection: Projection) =>

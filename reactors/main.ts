@@ -4,6 +4,7 @@ import { systemClock } from '../infra/clock.ts'
 import type { Config, Secret } from '../infra/config.ts'
 import { connectEventStore } from '../infra/event-store/client.ts'
 import type { EventStore } from '../infra/event-store/port.ts'
+import { SharedLog } from '../infra/event-store/shared-log.ts'
 import { systemIds } from '../infra/ids.ts'
 import type { RunningRole } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
@@ -25,8 +26,8 @@ type Parts = { config: Config; log: Log; store: EventStore; bus: Bus; pool: Pool
  * The process managers: give out work, take in reports and output, start, end and cancel runs, take back what nobody
  * works on. Starts without Postgres; until it is there output is refused, and everything else goes on.
  */
-export async function start(config: Config, log: Log): Promise<RunningRole> {
-  const store = connectEventStore(given(config.eventStoreUrl, 'OPSCONDUCTOR_EVENTSTORE_URL'))
+export async function start(config: Config, log: Log, shared = new SharedLog()): Promise<RunningRole> {
+  const store = shared.join(connectEventStore(given(config.eventStoreUrl, 'OPSCONDUCTOR_EVENTSTORE_URL')))
   const postgresUrl = given(config.postgresUrl, 'OPSCONDUCTOR_POSTGRES_URL')
   const pool = createPool(postgresUrl, log, { max: 4, name: NAME })
   const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: NAME, log })

@@ -3,23 +3,12 @@ import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import type { LogPosition, Recorded } from '../../schemas/events.ts'
 import { startEventStore } from '../../test/support/event-store.ts'
+import { sampleCommandId as commandId, sampleEvent as disabled } from '../../test/support/sample-events.ts'
 import { eventId } from '../ids.ts'
 import { connectEventStore } from './client.ts'
-import type { EventStore, NewEvent } from './port.ts'
+import type { EventStore } from './port.ts'
 
-const commandId = (n: number) => `0192d3c4-5e6f-7a8b-9c0d-${n.toString(16).padStart(12, '0')}`
 const jobId = commandId(1)
-
-function disabled(n: number, reason = `reason ${n}`): NewEvent {
-  const meta = { commandId: commandId(n), $correlationId: commandId(n), $causationId: commandId(n) }
-  const metadata = {
-    ...meta,
-    actor: { kind: 'system' as const, id: 'spec' },
-    origin: { channel: 'system' as const },
-    at: '2030-01-01T00:00:00.000Z',
-  }
-  return { type: 'JobDisabled', data: { jobId, reason }, id: eventId(commandId(n), 0), metadata }
-}
 
 async function open(t: Test): Promise<{ store: EventStore; node: Awaited<ReturnType<typeof startEventStore>> }> {
   const node = await startEventStore(t)
