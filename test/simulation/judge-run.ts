@@ -1,6 +1,6 @@
 import { deciders, fold, isFinished } from '../../command-api/domain/index.ts'
 import { acceptedFailures, batchEnds } from '../../reactors/runs/strategy.ts'
-import { begun, byTargetRun, type Case, ended, only, placeOf, type Say } from './record.ts'
+import { begun, byTargetRun, type Case, ended, only, placeOf, runEnds, type Say } from './record.ts'
 import type { Told } from './sim-log.ts'
 import { ROUGH_MS, type World } from './world.ts'
 
@@ -20,7 +20,6 @@ export function judgeRun(of: Case, world: World, report: Say): void {
 }
 
 type Targets = ReturnType<typeof byTargetRun>
-const runEnds = /^Run(Succeeded|PartiallySucceeded|Failed|Cancelled|TimedOut|Rejected)$/
 
 function endsOnce({ events }: Case, say: Say): void {
   const end = events.findIndex(event => runEnds.test(event.type))

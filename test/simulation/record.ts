@@ -32,3 +32,4 @@ export const placeOf = ({ position }: Told): bigint => position.commit
 
 export const ended: ReadonlySet<string> = new Set(['TargetRunSucceeded', 'TargetRunFailed', 'TargetRunCancelled'])
 export const begun: ReadonlySet<string> = new Set(['TargetRunClaimed', 'StepWaitStarted'])
+export const runEnds = /^Run(Succeeded|PartiallySucceeded|Failed|Cancelled|TimedOut|Rejected)$/

@@ -34,7 +34,7 @@ export function scenario(random: Random, seed: number): Scenario {
     targetIds: random.some(targets, int(random, 1, targets.length)).map(({ targetId }) => targetId),
     atMs: chance(random, 0.5) ? 0 : random.next() * RUNS_WITHIN_MS,
   }))
-  const executors = Array.from({ length: int(random, 1, 3) }, (_, i) => ({ id: `east-${i}`, pool: 'default' }))
+  const executors = Array.from({ length: random.pick([1, 2, 2, 3]) }, (_, i) => ({ id: `east-${i}`, pool: 'default' }))
   if (jobs.some(job => job.pool === 'west')) executors.push({ id: 'west-0', pool: 'west' })
   const faults = chance(random, 0.1) ? 0 : int(random, 1, 12)
   const [twoDispatchers, losesControl] = [chance(random, 0.25), chance(random, 0.25)]

@@ -26,6 +26,7 @@ const realRandom = Math.random
 export class Timeline {
   readonly #heap: Due[] = []
   #order = 0
+  #spelled = { ms: -1, text: '' }
   #now = 0
   #current: Process | undefined
 
@@ -39,7 +40,9 @@ export class Timeline {
   }
 
   wallClock(of: Process | undefined = undefined): string {
-    return new Date(START + this.#now + (of?.skewMs ?? 0)).toISOString()
+    const ms = Math.floor(START + this.#now + (of?.skewMs ?? 0))
+    if (ms !== this.#spelled.ms) this.#spelled = { ms, text: new Date(ms).toISOString() }
+    return this.#spelled.text
   }
 
   /** Something happens in a process, or in the world outside of all of them. */

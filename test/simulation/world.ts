@@ -1,5 +1,4 @@
 import { pino } from 'pino'
-import { deciders, fold, isFinished } from '../../command-api/domain/index.ts'
 import { derivedId, type Ids, sha256Hex } from '../../infra/ids.ts'
 import { Engine } from '../../reactors/engine.ts'
 import { PROTOCOL } from '../../schemas/bus.ts'
@@ -8,6 +7,7 @@ import { Random } from '../crash/random.ts'
 import { Effects } from './effects.ts'
 import { Hearing } from './hearing.ts'
 import { People } from './people.ts'
+import { runEnds } from './record.ts'
 import { credentialId, type Scenario, scenario } from './scenario.ts'
 import { SimBroker } from './sim-broker.ts'
 import { identity, SimExecutor } from './sim-executor.ts'
@@ -21,7 +21,7 @@ export const ROUGH_MS = 25_000
 const MENDED_MS = 240_000
 const TIDY_MS = 1_000
 /** After the end: whatever is still under way must change nothing. */
-const AFTERWARDS_MS = 2.5 * LEASE_SECONDS * 1_000
+const AFTERWARDS_MS = 4_000
 const SAVE_MS = 1_000
 
 type Acting = { process: Process; engine: Engine }
@@ -74,9 +74,9 @@ export class World {
 
   /** Everything from the first trigger to the end. */
   async live(): Promise<void> {
-    await this.time.run(ROUGH_MS)
-    this.#mend()
     const over = () => this.#runsOver()
+    for (let passed = 0; passed < ROUGH_MS && !over(); passed += TIDY_MS) await this.time.run(TIDY_MS)
+    this.#mend()
     for (let passed = 0; passed < MENDED_MS && !over(); passed += TIDY_MS) {
       this.people.tidyUp()
       await this.time.run(TIDY_MS)
@@ -252,9 +252,7 @@ export class World {
   }
 
   #runsOver(): boolean {
-    return this.scenario.runs.every(({ runId }) =>
-      isFinished(fold(deciders.run, this.log.stream(streams.run(runId)) as never[])),
-    )
+    return this.scenario.runs.every(({ runId }) => runEnds.test(this.log.stream(streams.run(runId)).at(-1)?.type ?? ''))
   }
 }
 
