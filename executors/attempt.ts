@@ -7,6 +7,7 @@ import { type AttemptId, AttemptOutput } from './output/attempt-output.ts'
 import { type MaskSet, maskSet } from './output/masker.ts'
 import { CAPTURE_BYTES, outputsOf } from './output/step-outputs.ts'
 import { attemptKeyOf } from './spool/output-spool.ts'
+import { SshFailure } from './ssh/failure.ts'
 import type { ProcessOutput } from './ssh/remote-process.ts'
 import { runnerOf } from './steps/registry.ts'
 import type { StepEnd, StepTools } from './steps/runner.ts'
@@ -14,6 +15,8 @@ import { Stop } from './stop.ts'
 import type { TargetLink } from './target-link.ts'
 
 const CONNECT_SECONDS = 10
+
+export const leaseOver = 'the lease ran out before the command was handed over'
 
 type Termination = 'not-started' | 'terminated' | 'unconfirmed'
 
@@ -102,13 +105,18 @@ export class Attempt {
   }
 
   #tools(): StepTools {
-    const { artifacts, egress, clock } = this.#context
+    const { artifacts, egress, clock, lease } = this.#context
     const { target, connectSeconds = CONNECT_SECONDS } = this.#assignment
     return {
       ...{ artifacts, egress, clock, target, connectMs: connectSeconds * 1_000 },
       step: this.#step,
       link: this.#link,
       signal: this.#stop.signal,
+      mayBegin: () => {
+        const leftMs = lease.remainingMs()
+        if (leftMs === 0) throw new SshFailure('lost-before-start', leaseOver)
+        return leftMs
+      },
       begin: () => this.#stop.begin(),
       alive: () => this.#stop.alive(),
       output: (masks = this.#link.masks) => {

@@ -18,7 +18,10 @@ export class Lease {
     this.#heardAt = Number.NEGATIVE_INFINITY
   }
 
-  /** The control plane answered what was sent at this moment of the monotonic clock. */
+  /**
+   * The control plane answered a heartbeat that was sent at this moment of the monotonic clock. No other answer counts:
+   * it may have been given long before it came, and ends nobody's silence there.
+   */
   heard(sentAt: number): void {
     this.#heardAt = Math.max(this.#heardAt, sentAt)
   }

@@ -1,6 +1,6 @@
 import type { Assignment, ReportReply } from '../schemas/bus.ts'
 import type { RenderedStep } from '../schemas/steps/index.ts'
-import { Attempt, type AttemptResult } from './attempt.ts'
+import { Attempt, type AttemptResult, leaseOver } from './attempt.ts'
 import type { ExecutorContext } from './context.ts'
 import type { ReportBody } from './control-plane.ts'
 import { outcomeReport } from './outcome.ts'
@@ -161,8 +161,7 @@ export class TargetRunWork {
     }
     // The process may have stood still between the permission and now.
     if (this.#context.lease.remainingMs() > 0) return undefined
-    const detail = 'the lease ran out before the command was handed over'
-    return { end: { kind: 'failed', class: 'lost-before-start', detail }, output: nothing }
+    return { end: { kind: 'failed', class: 'lost-before-start', detail: leaseOver }, output: nothing }
   }
 
   async #conclude({ step, attempt, seq }: Started, { end, output }: AttemptResult): Promise<void> {

@@ -23,6 +23,7 @@ export type WorkerOptions = ExecutorContext & {
 
 const WAIT_MS = 10_000
 const ANSWER_MS = WAIT_MS + 5_000
+const UNHEARD_MS = 50
 /** Slots that become free together are asked for together. */
 const GATHER_MS = 5
 
@@ -38,7 +39,6 @@ export class Worker {
     this.#stopping.signal.addEventListener('abort', () => resolve(undefined), { once: true })
   })
   #loops: Promise<unknown> = Promise.resolve()
-  #pulledAt = Number.NEGATIVE_INFINITY
   #pool: string
   #askedAt = 0
   #onFree: () => void = () => undefined
@@ -98,6 +98,11 @@ export class Worker {
   async #pull(): Promise<void> {
     const { signal } = this.#stopping
     for (let failures = 0; !signal.aborted; ) {
+      // Only heartbeats are what the control plane goes by; before one is answered nothing could be begun.
+      if (!this.isHeard()) {
+        await pause(UNHEARD_MS, signal)
+        continue
+      }
       const free = this.#options.slots - this.#work.size
       if (free <= 0) {
         await this.#free()
@@ -112,13 +117,12 @@ export class Worker {
   }
 
   async #ask(slots: number): Promise<Assignment[] | undefined> {
-    const { bus, membership, clock, log } = this.#options
+    const { bus, membership, log } = this.#options
     const answer = requestJson(bus, subjects.pull(this.#pool), pullReply, this.#question(slots), {
       timeoutMs: ANSWER_MS,
     })
     try {
       const reply = await Promise.race([answer, this.#stopped])
-      this.#pulledAt = clock.monotonic()
       if (reply) membership.accepted()
       if (reply) return reply.assignments
       // What still comes is given back as if it had just been drained.
@@ -156,7 +160,6 @@ export class Worker {
     const key = keyOf(work.held)
     if (this.#work.has(key)) return undefined
     lease.adopt(assignment.leaseSeconds)
-    lease.heard(this.#pulledAt)
     this.#work.set(key, work)
     void this.#carryOut(key, work)
     return work

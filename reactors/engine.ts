@@ -166,6 +166,7 @@ export class Engine {
     this.#live = true
     log.info({ activeRuns: this.#runs.size }, 'caught up with the log')
     this.#watchdog.start()
+    this.#coordinator.start()
     this.#unwatchBus = bus.onStatus(status => this.#watchdog.deaf(status !== 'connected'))
     const parts = {
       ...{ fleet: this.#fleet, commands: this.#commands, log },

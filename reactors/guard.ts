@@ -12,13 +12,15 @@ type Parts = {
   log: Log
   enrol: Served['enrol']
   pull(request: PullRequest, message: BusMessage): void
-  heartbeat(beat: Heartbeat): Promise<HeartbeatReply>
+  /** Undefined when it must not count as heard. */
+  heartbeat(beat: Heartbeat): Promise<HeartbeatReply | undefined>
   report(message: ReportMessage): Promise<ReportReply>
   output: Served['output']
 }
 
 /** How long an executor that is drained waits for its answer: it is to notice soon that it may work again. */
 const DRAINED_WAIT_MS = 2_000
+const ending = { code: 'lease-ending', detail: 'a claim of this executor is being given to others' }
 const revoked = { code: 'executor-revoked', detail: 'this executor is revoked' }
 
 /** What executors ask and say, as far as it comes from one that may: the others get an answer, and nothing happens. */
@@ -37,6 +39,7 @@ export function guarded({ fleet, commands, log, ...parts }: Parts): Served {
       if (standing.status === 'revoked') return refuse(message, revoked)
       if (standing.status === 'enrolled' || standing.status === 'draining') fleet.heard(beat)
       const reply = await parts.heartbeat(beat)
+      if (!reply) return refuse(message, ending)
       return standing.status === 'absent' ? reply : { ...reply, pool: standing.pool }
     },
     async report(message) {

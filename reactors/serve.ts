@@ -35,7 +35,7 @@ export type Served = {
   output(batch: OutputBatch, message: BusMessage): Promise<OutputReply | undefined>
 }
 
-/** One queue group: where two processes believe to be the active one, each message still goes to one of them. */
+/** One queue group: where two processes believe to be the active one, each message but heartbeats still goes to one. */
 const QUEUE = 'reactors'
 const PULLS_AT_ONCE = 16
 const HEARTBEATS_AT_ONCE = 16
@@ -53,7 +53,8 @@ export function serve(bus: Bus, served: Served): Subscription[] {
   return [
     on(subjects.enrol, enrolRequest, served.enrol),
     on(subjects.pullAll, pullRequest, served.pull, { concurrency: PULLS_AT_ONCE }),
-    on(subjects.heartbeatAll, heartbeat, own(served.heartbeat), { concurrency: HEARTBEATS_AT_ONCE }),
+    // To each of them: whoever believes to be the active one must not take for silence what another process heard.
+    subscribeJson(bus, subjects.heartbeatAll, heartbeat, own(served.heartbeat), { concurrency: HEARTBEATS_AT_ONCE }),
     on(subjects.reportAll, reportMessage, own(served.report), { concurrency: REPORTS_AT_ONCE }),
     // A batch is up to 1 MiB: what waits beyond these is dropped and sent again.
     on(subjects.outputAll, outputBatch, own(served.output), {

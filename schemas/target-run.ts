@@ -124,7 +124,8 @@ export const targetRunCommands = {
   'report-output-gap': z.strictObject({ ...stepRun, seq: z.int().min(1), from: z.int(), to: z.int(), detail }),
   /** Keeps in the history that a report came for a claim that was over. */
   'record-stale-report': z.strictObject({ ...targetRun, epoch, report: z.string().max(60), seq: z.int() }),
-  'expire-lease': z.strictObject({ ...targetRun, epoch }),
+  /** `started`: whether a step of the claim is known to run. */
+  'expire-lease': z.strictObject({ ...targetRun, epoch, started: z.boolean().optional() }),
   /** The target run is free and has not ended. */
   'end-unclaimed-target-run': z.strictObject({
     ...targetRun,

@@ -80,8 +80,9 @@ function attention(counts: Counts, state: KnownRun): RunEvent[] {
 }
 
 /**
- * How a run ends follows from how its target runs ended. A cancellation that came too late to stop anything does not
- * make a run cancelled. A cancelled run does not wait for people: what they did not decide stays in its counts.
+ * How a run ends follows from how its target runs ended, and from the steps that are done once for all of it. A
+ * cancellation that came too late to stop anything does not make a run cancelled. A cancelled run does not wait for
+ * people: what they did not decide stays in its counts.
  */
 function finish(counts: Counts, state: KnownRun): RunEvent {
   const data = { runId: state.requested.runId, counts }
@@ -90,11 +91,10 @@ function finish(counts: Counts, state: KnownRun): RunEvent {
     throw new DomainError('conflict', `the counts do not add up to ${state.requested.targets} targets`)
   if (needsAttention > 0 && !state.cancelRequested)
     throw new DomainError('conflict', `${needsAttention} target runs wait for a person`)
-  if (state.rejected && succeeded < state.requested.targets)
-    return { type: 'RunRejected', data: { ...data, ...state.rejected } }
-  const cutShort = failed + cancelled + needsAttention > 0
-  if (state.timedOut && cutShort) return { type: 'RunTimedOut', data }
-  if (cancelled + needsAttention > 0 && state.cancelRequested) return { type: 'RunCancelled', data }
-  if (failed + cancelled === 0) return { type: 'RunSucceeded', data }
+  if (state.rejected) return { type: 'RunRejected', data: { ...data, ...state.rejected } }
+  const left = (state.requested.plan ?? []).some(({ id, gate }) => gate && state.gates[id]?.status !== 'passed')
+  if (failed + cancelled + needsAttention === 0 && !left) return { type: 'RunSucceeded', data }
+  if (state.timedOut) return { type: 'RunTimedOut', data }
+  if (state.cancelRequested && (cancelled + needsAttention > 0 || left)) return { type: 'RunCancelled', data }
   return succeeded > 0 ? { type: 'RunPartiallySucceeded', data } : { type: 'RunFailed', data }
 }

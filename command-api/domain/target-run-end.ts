@@ -56,6 +56,17 @@ export function failing(state: Progress, where: Where, why: Failure, failedStep?
   return [...rest, { type: 'CompensationStarted', data: { ...place(where), steps, class: failure, detail } }]
 }
 
+/**
+ * Nothing more can be done there, as it seems. But where it is to be found out first whether a step took effect, that
+ * is still not known, and a person has to say.
+ */
+export function failingUnlessUnclear(state: Progress, where: Where, why: Failure): TargetRunEvent[] {
+  if (!state.verify) return failing(state, where, why)
+  const { stepId } = state.verify
+  const detail = `whether the step ${stepId} took effect could not be found out: ${why.detail}`.slice(0, 500)
+  return [{ type: 'TargetRunNeedsAttention', data: { ...place(where), targetId: state.targetId, stepId, detail } }]
+}
+
 /** The target cannot be reached any more: what was to be done after the failure is not done. */
 function abandonRecovery(state: Progress, where: Where): TargetRunEvent[] {
   const left = remainingSteps(state).map(step => step.id)

@@ -1,7 +1,7 @@
 import type { TargetRunCommand, TargetRunEvent } from '../../schemas/target-run.ts'
 import { DomainError } from './decider.ts'
 import { retryAt } from './retry.ts'
-import { endIfLast, failing, place, skipRest, targetRunFailed } from './target-run-end.ts'
+import { endIfLast, failing, failingUnlessUnclear, place, skipRest, targetRunFailed } from './target-run-end.ts'
 import {
   dueSteps,
   isTargetRunFinished,
@@ -141,7 +141,7 @@ function failBeforeAnyEffect(data: DataOf<'fail-target-run'>, state: Held, at: s
   const attempt = nextAttempt(state, stepId)
   const tried = { ...place(data), stepId, attempt, epoch }
   const notBefore = retryAt(ruleOf(state, stepId), { ...tried, class: failure }, at)
-  if (notBefore === undefined) return failing(state, data, data)
+  if (notBefore === undefined) return failingUnlessUnclear(state, data, data)
   return [{ type: 'StepRetryScheduled', data: { ...tried, started: false, class: failure, detail, notBefore } }]
 }
 

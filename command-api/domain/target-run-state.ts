@@ -229,6 +229,7 @@ const lastFailed = ({ ended }: Progress): string | undefined =>
 
 const attention = (state: Progress, stepId: string | undefined): TargetRun => ({
   ...state,
+  verify: undefined,
   status: 'needs-attention',
   stepId,
   attempt: stepId === undefined ? 0 : nextAttempt(state, stepId) - 1,

@@ -1,6 +1,6 @@
 import type { TargetRunCommand, TargetRunEvent } from '../../schemas/target-run.ts'
 import { DomainError } from './decider.ts'
-import { endIfLast, failing, place, skipRest, skips, targetRunFailed } from './target-run-end.ts'
+import { endIfLast, failingUnlessUnclear, place, skipRest, skips, targetRunFailed } from './target-run-end.ts'
 import { evolveTargetRun, type Progress, remainingSteps, type TargetRun, unclaimed } from './target-run-state.ts'
 
 type DataOf<T extends TargetRunCommand['type']> = Extract<TargetRunCommand, { type: T }>['data']
@@ -48,7 +48,7 @@ export function endWait(data: DataOf<'end-wait'>, state: TargetRun, at: string):
 
 /** What is due cannot even be written down. */
 export function failUnclaimed(data: DataOf<'fail-unclaimed-target-run'>, state: TargetRun): TargetRunEvent[] {
-  return failing(freeTargetRun(data, state), data, data)
+  return failingUnlessUnclear(freeTargetRun(data, state), data, data)
 }
 
 const endings = {

@@ -247,6 +247,9 @@ t.test('an expired lease frees what was not started', async t => {
     .given(...checked, started('switch'))
     .when(expire())
     .thenRecords(expired(), unknown('switch', 'lease-expired', silent), attention('switch'))
+  const early = { type: 'expire-lease', data: { ...where, epoch: 1, started: false } } as const
+  spec(t).given(claimed()).when(early).thenRecords(expired())
+  spec(t).given(claimed(), started('fetch')).when(early).thenRejects('step-already-started')
   spec(t).given(claimed(), expired()).when(expire()).thenNothing()
   spec(t).given(claimed(), expired(), claimed(2)).when(expire()).thenNothing()
   spec(t).given(claimed()).when(expire(2)).thenRejects('stale-epoch')

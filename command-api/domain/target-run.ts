@@ -122,10 +122,13 @@ function mustBeDue({ steps, due, skip = [] }: DataOf<'claim-target-run'>, state:
     throw new DomainError('step-out-of-order', `due are ${remaining}, not ${wanted}`)
 }
 
-function expireLease({ runId, n, epoch }: DataOf<'expire-lease'>, state: KnownTargetRun): TargetRunEvent[] {
+function expireLease({ runId, n, epoch, started }: DataOf<'expire-lease'>, state: KnownTargetRun): TargetRunEvent[] {
   if (epoch > state.epoch) throw new DomainError('stale-epoch', `there was no epoch ${epoch}; it is ${state.epoch}`)
   const held = state.status === 'claimed' || state.status === 'running'
   if (!held || epoch < state.epoch) return []
+  // Who holds a claim that has begun nothing is given less time: that it has begun something is a sign of life.
+  if (state.status === 'running' && started === false)
+    throw new DomainError('step-already-started', `the step ${state.stepId} was started meanwhile`)
   const executorId = state.claim?.executorId ?? ''
   const expired: TargetRunEvent = { type: 'LeaseExpired', data: { runId, n, epoch, executorId } }
   if (state.status !== 'running') return [expired]

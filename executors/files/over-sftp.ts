@@ -18,7 +18,7 @@ const STOP_MS = 5_000
  * far it came. Rejects with what the work rejects, SshLost once all tries are used up, and SshFailure.
  */
 export async function overSftp<T>(
-  { link, signal, begin }: Pick<StepTools, 'link' | 'signal' | 'begin'>,
+  { link, signal, mayBegin, begin }: Pick<StepTools, 'link' | 'signal' | 'mayBegin' | 'begin'>,
   work: (remote: Remote) => Promise<T>,
 ): Promise<T> {
   let lost: SshLost | undefined
@@ -27,6 +27,8 @@ export async function overSftp<T>(
       const lease = await link.ready(signal)
       begin()
       const session = new SftpSession(await lease.sftp())
+      // After that it goes on with what it has begun.
+      if (tries === 1) mayBegin()
       try {
         return await work({ connection: lease.connection, session })
       } finally {

@@ -19,6 +19,8 @@ export async function probe({ command, variables, link, signal, forMs }: Probe):
     return await runOnTarget(token => remoteCommand({ command, variables, stdin: '', sudo: undefined }, token), {
       link,
       signal: AbortSignal.any([signal, limit.signal]),
+      // What only asks does no harm, however late.
+      mayBegin: () => Number.POSITIVE_INFINITY,
       begin: () => undefined,
       output: () => ({ push: () => undefined, isBacklogged: () => false, onRelief: () => undefined }),
     })

@@ -9,7 +9,7 @@ import { aborted, within } from '../wait.ts'
 import { Unwritable } from './command.ts'
 import type { RemoteCommand } from './wrapper.ts'
 
-type Tools = Pick<StepTools, 'link' | 'signal' | 'begin' | 'output'>
+type Tools = Pick<StepTools, 'link' | 'signal' | 'mayBegin' | 'begin' | 'output'>
 type Handed = { process: RemoteProcess; connection: SshConnection; command: RemoteCommand }
 
 const CHANNEL_TRIES = 5
@@ -38,12 +38,13 @@ export function notRun(error: unknown): StepEnd {
   return { kind: 'stopped', termination: 'not-started', detail }
 }
 
-async function handOver(command: RemoteCommand, { link, signal, output }: Tools): Promise<Handed> {
+async function handOver(command: RemoteCommand, { link, signal, mayBegin, output }: Tools): Promise<Handed> {
   for (let tries = 1; ; tries += 1) {
     const lease = await link.ready(signal)
     try {
       const { connection } = lease
       const attach = (channel: ClientChannel) => new RemoteProcess(channel, command, output(connection.masks))
+      mayBegin()
       const process = await within(HAND_OVER_MS, lease.exec(command.command, attach))
       if (!process) throw new SshLost('the server did not answer the request to run the command')
       return { process, connection, command }

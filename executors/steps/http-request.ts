@@ -2,6 +2,7 @@ import { EgressFailure, type EgressResponse, sendGuarded } from '../../infra/egr
 import type { OutputValue } from '../../schemas/expression.ts'
 import type { Action } from '../../schemas/steps/index.ts'
 import { atPointer } from '../output/json-pointer.ts'
+import { SshFailure } from '../ssh/failure.ts'
 import type { Runner, StepEnd } from './runner.ts'
 
 type HttpRequest = Extract<Action, { uses: 'http.request' }>
@@ -10,18 +11,20 @@ type Expect = HttpRequest['with']['expect']
 /** Sends a request from here. What comes back is the step's output. */
 export const httpRequest: Runner<HttpRequest> = {
   connects: false,
-  run: async ({ with: wanted }, { egress, signal, begin, connectMs, output }) => {
+  run: async ({ with: wanted }, { egress, signal, mayBegin, begin, connectMs, output }) => {
     begin()
     const { method, url, headers = {}, body, followRedirects, maxBytes, expect } = wanted
-    const request = { method, url, headers, followRedirects, maxBytes, signal, connectMs }
+    const request = { method, url, headers, followRedirects, maxBytes, signal }
     try {
-      const answer = await sendGuarded(egress, { ...request, ...(body !== undefined && { body }) })
+      const within = Math.min(connectMs, mayBegin())
+      const answer = await sendGuarded(egress, { ...request, connectMs: within, ...(body !== undefined && { body }) })
       output().push('stdout', answer.body)
       const wrong = unexpected(answer, expect)
       if (wrong !== undefined) return { kind: 'failed', class: 'unexpected-answer', detail: wrong }
       return { kind: 'succeeded', exitCode: 0, outputs: { status: answer.status } }
     } catch (error) {
       if (error instanceof EgressFailure) return failed(error, method)
+      if (error instanceof SshFailure) return { kind: 'failed', class: error.class, detail: error.message }
       throw error
     }
   },

@@ -31,6 +31,11 @@ export type StepTools = {
   connectMs: number
   /** Given when the step is to be stopped, whoever wants it: the runner stops what it began, then says how that went. */
   signal: AbortSignal
+  /**
+   * To be called right before something is handed over, after all that takes its time: a connection that is slow to
+   * come must not outlive the lease. Answers for how many milliseconds; throws SshFailure `lost-before-start`.
+   */
+  mayBegin(): number
   /** The step's own time begins: what came before, such as a login, has limits of its own. */
   begin(): void
   /** Progress that nobody sees as output: the step is not taken for stuck. */

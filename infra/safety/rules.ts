@@ -57,11 +57,17 @@ export type Rule = z.infer<typeof ruleSchema>
 export type RuleSet = z.infer<typeof ruleSetSchema>
 export type Setting = { environment?: string | undefined; targets?: number | undefined }
 
+const digests = new WeakMap<RuleSet, string>()
+
 /** SHA-256 over the set in one spelling: keys sorted, nothing left out. */
 export function rulesDigest(rules: RuleSet): string {
-  return createHash('sha256')
+  const known = digests.get(rules)
+  if (known !== undefined) return known
+  const digest = createHash('sha256')
     .update(JSON.stringify(sorted(rules)))
     .digest('hex')
+  digests.set(rules, digest)
+  return digest
 }
 
 function sorted(value: unknown): unknown {

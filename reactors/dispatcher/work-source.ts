@@ -93,7 +93,10 @@ function problemOf(step: RenderedStep): Impossible | undefined {
 
 const restored = new WeakMap<ActiveRun, Promise<void>>()
 
-/** What was begun before this process knew of the run is in its group already: the log does not say in which. */
+/**
+ * Of what was begun before this process knew of the run it is the turn of those that were worked on last: the log does
+ * not say who is in which group, but nobody else of a group is worked on before its turn is over.
+ */
 function groupsAtWork(commands: Pick<Commands, 'known'>, run: ActiveRun, serialBy: string): Promise<void> {
   const known = restored.get(run)
   if (known) return known
@@ -104,8 +107,7 @@ function groupsAtWork(commands: Pick<Commands, 'known'>, run: ActiveRun, serialB
 }
 
 async function lookUpGroups(commands: Pick<Commands, 'known'>, run: ActiveRun, serialBy: string): Promise<void> {
-  // First those somebody works on: others may only wait for them at a barrier.
-  for (const n of new Set([...run.claims.keys(), ...run.begunAt.keys()])) {
+  for (const n of [...run.begunAt.keys()].reverse()) {
     if (run.attention.has(n)) continue
     const target = await commands.known('target', streams.target(run.targetIds[n] ?? ''))
     const group = target.status === 'absent' ? undefined : target.tags[serialBy]

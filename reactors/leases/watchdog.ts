@@ -28,7 +28,8 @@ const STALL_MS = 2_000
 export class Watchdog {
   readonly #options: Options
   readonly #table: LeaseTable
-  readonly #expiring = new Set<Claim>()
+  /** Claims whose end was asked for, which may be in the log whatever the answer: nothing is taken back. */
+  readonly #ending = new WeakMap<Claim, 'asking' | 'unknown' | 'done'>()
   #timer: NodeJS.Timeout | undefined
   #lastTick = 0
   #deaf = false
@@ -54,24 +55,28 @@ export class Watchdog {
     this.#table.forgive(this.#now())
   }
 
-  async heartbeat({ executorId, instanceId, active }: Heartbeat): Promise<HeartbeatReply> {
+  /** Undefined: an executor whose claim is being ended must not take it for held because it was heard. */
+  async heartbeat({ executorId, instanceId, active }: Heartbeat): Promise<HeartbeatReply | undefined> {
     const now = this.#now()
     this.#table.heard(executorId, instanceId, now)
     const cancel: Active[] = []
     const handBack: Active[] = []
     const cancelSteps: NonNullable<HeartbeatReply['cancelSteps']> = []
     const doubtful: Active[] = []
+    let ending = false
     for (const each of active) {
       const run = this.#options.runs.get(each.runId)
       const claim = run?.claims.get(each.n)
       if (run && claim && claim.epoch === each.epoch && claim.executorId === executorId) {
         this.#table.listed(claim, now)
+        ending ||= this.#ending.has(claim)
         if (isBeingCancelled(run, each.n)) cancel.push(each)
         else if (run.paused) handBack.push(each)
         const stepId = run.unwantedSteps.get(each.n)
         if (stepId !== undefined) cancelSteps.push({ ...each, stepId })
       } else doubtful.push(each)
     }
+    if (ending) return undefined
     const over = await Promise.all(doubtful.map(each => this.#isOver(executorId, each)))
     return { cancel, forget: doubtful.filter((_, i) => over[i]), handBack, cancelSteps }
   }
@@ -88,7 +93,8 @@ export class Watchdog {
     this.#table.prune(now)
     for (const run of this.#options.runs.all()) {
       for (const [n, claim] of run.claims) {
-        if (this.#isLost(claim, now) && !this.#expiring.has(claim)) void this.#expire(run, n, claim)
+        const ending = this.#ending.get(claim)
+        if (ending === 'unknown' || (!ending && this.#isLost(claim, now))) void this.#expire(run, n, claim)
       }
     }
   }
@@ -110,17 +116,18 @@ export class Watchdog {
 
   async #expire(run: ActiveRun, n: number, claim: Claim): Promise<void> {
     const { runId, correlationId, requestEventId: causationId } = run.request
-    const { epoch, executorId } = claim
+    const { epoch, executorId, started } = claim
     const by = { actor: 'watchdog', commandId: derivedId('expire-lease', runId, n, epoch), correlationId, causationId }
-    this.#expiring.add(claim)
+    this.#ending.set(claim, 'asking')
     try {
-      await this.#options.commands.send('targetRun', { type: 'expire-lease', data: { runId, n, epoch } }, by)
+      await this.#options.commands.send('targetRun', { type: 'expire-lease', data: { runId, n, epoch, started } }, by)
+      this.#ending.set(claim, 'done')
       this.#options.log.warn({ runId, n, epoch, executorId }, 'lease expired')
     } catch (err) {
-      const level = err instanceof DomainError ? 'debug' : 'warn'
-      this.#options.log[level]({ err, runId, n, epoch }, 'the lease could not be ended, trying again')
-    } finally {
-      this.#expiring.delete(claim)
+      const refused = err instanceof DomainError
+      if (refused) this.#ending.delete(claim)
+      else this.#ending.set(claim, 'unknown')
+      this.#options.log[refused ? 'debug' : 'warn']({ err, runId, n, epoch }, 'the lease could not be ended')
     }
   }
 

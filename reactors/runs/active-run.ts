@@ -46,7 +46,9 @@ export class ActiveRun {
   readonly unwantedSteps = new Map<number, string>()
   /** Target runs somebody wants stopped. */
   readonly unwanted = new Set<number>()
-  /** When each target run that has begun did so. */
+  /** How runs that steps of this one triggered have ended, which may be told before they were triggered is. */
+  readonly #subRunEnds = new Map<string, string>()
+  /** When each target run that has begun did so; the one that was worked on last comes last. */
   readonly begunAt = new Map<number, string>()
   readonly passage: Passage
   status: 'queued' | 'running' | 'cancelling' | 'ended' = 'queued'
@@ -102,6 +104,11 @@ export class ActiveRun {
     return this.#counts.failed
   }
 
+  /** On some target it has succeeded or may yet. */
+  get canSucceed(): boolean {
+    return this.#counts.failed + this.#counts.cancelled < this.request.targets
+  }
+
   get tooManyFailed(): boolean {
     return this.#counts.failed > this.#acceptedFailures
   }
@@ -148,7 +155,7 @@ export class ActiveRun {
   /** Those that were never claimed and never will be. */
   get neverBegun(): number {
     const given = this.status === 'cancelling' || this.halted
-    return given ? this.request.targets - this.#begun - this.#starting.size : 0
+    return given ? this.request.targets - this.#begun : 0
   }
 
   /** Nobody holds any of it, and what began has ended or waits for a person. */
@@ -206,6 +213,17 @@ export class ActiveRun {
     return !this.passage.isBarrier(stepId) || this.passage.allBefore(stepId, this.scope)
   }
 
+  subRunEnded(stepId: string, subRunId: string, status: string): void {
+    this.#subRunEnds.set(subRunId, status)
+    const gate = this.gates.get(stepId)
+    if (gate?.subRunId === subRunId) gate.subRunEnded = status
+  }
+
+  subRunTriggered(stepId: string, subRunId: string): void {
+    const subRunEnded = this.#subRunEnds.get(subRunId)
+    this.gates.set(stepId, { status: 'open', subRunId, ...(subRunEnded !== undefined && { subRunEnded }) })
+  }
+
   /** False when another target of the group is being worked on. */
   enterGroup(n: number, group: string): boolean {
     if (!this.#groups.mayEnter(n, group)) return false
@@ -235,6 +253,7 @@ export class ActiveRun {
   delay(n: number, delay: Delay): void {
     if (this.hasEnded(n)) return
     this.#begin(n)
+    if (delay.wait !== undefined) this.#workedOnLast(n)
     this.#set(n, 'delayed')
     this.delayed.set(n, delay)
   }
@@ -244,6 +263,8 @@ export class ActiveRun {
    * stays until the log says that it is over.
    */
   wake(now: string): void {
+    // What has not begun never will: nobody waits for its turn to end.
+    if (this.halted) for (const n of this.#groups.insiders()) if (this.#targets[n] === 'fresh') this.#leaveGroup(n)
     for (const [n, { until, wait }] of this.delayed) if (wait === undefined && until <= now) this.#free(n)
     const open = new Map<string, boolean>()
     for (const [n, hold] of this.held) {
@@ -267,6 +288,7 @@ export class ActiveRun {
   claimed(n: number, claim: Claim): void {
     if (this.lastEpoch(n) >= claim.epoch) return
     this.#begin(n)
+    this.#workedOnLast(n)
     this.#set(n, 'claimed')
     this.#epochs[n] = claim.epoch
     this.claims.set(n, claim)
@@ -341,6 +363,13 @@ export class ActiveRun {
     this.#begun += 1
     this.#starting.delete(n)
     this.#batches.began(n)
+  }
+
+  #workedOnLast(n: number): void {
+    const at = this.begunAt.get(n)
+    if (at === undefined) return
+    this.begunAt.delete(n)
+    this.begunAt.set(n, at)
   }
 
   #leaveGroup(n: number): void {

@@ -121,13 +121,29 @@ export class ActiveRuns {
     else this.#queue.remove(run)
   }
 
+  /** What holds the run up, by the runs that would have to let go first; nothing of it goes on before one is over. */
+  waitsOf(run: ActiveRun): ActiveRun[][] {
+    if (run.waitsForOlder) return [this.olderOf(run)]
+    const held = [...run.held].filter(([, hold]) => hold === 'target').map(([n]) => [n])
+    const targets = run.waitsForTargets ? [...held, run.batch()] : held
+    const below = [...run.gates.values()].filter(({ status, subRunId }) => status === 'open' && subRunId !== undefined)
+    return [
+      ...targets.map(numbers => this.#locks.holders(run, numbers)),
+      ...below.map(({ subRunId = '' }) => this.#known(subRunId)),
+    ]
+  }
+
+  #known(runId: string): ActiveRun[] {
+    const run = this.#runs.get(runId)
+    return run && run.status !== 'ended' ? [run] : []
+  }
+
   /** A run that another one triggered has ended; answers that one. */
   #tellParent({ request: { parent, runId } }: ActiveRun, status: string | undefined): void {
     const above = parent && this.#runs.get(parent.runId)
-    const gate = above?.gates.get(parent?.stepId ?? '')
-    if (gate?.subRunId !== runId || status === undefined) return
-    gate.subRunEnded = status
-    if (above) this.refresh(above)
+    if (!above || status === undefined) return
+    above.subRunEnded(parent.stepId, runId, status)
+    this.refresh(above)
   }
 
   #ended(run: ActiveRun): void {

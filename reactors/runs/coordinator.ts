@@ -4,6 +4,7 @@ import type { Log } from '../../infra/log.ts'
 import type { Commands } from '../commands.ts'
 import type { ActiveRun } from './active-run.ts'
 import type { ActiveRuns } from './active-runs.ts'
+import { deadlocked, givesWay } from './deadlocks.ts'
 import { type Action, nextActions, nextLook } from './next-actions.ts'
 import { toCommand } from './to-command.ts'
 
@@ -17,6 +18,8 @@ type Options = {
 }
 
 const RETRY_MS = 500
+/** How often is looked for runs that wait for each other: it ends by itself in no other way. */
+const DEADLOCK_MS = 2_000
 const MIN_LOOK_MS = 5
 /** Longer waits are looked at in between: timers of more than 24 days do not exist. */
 const MAX_LOOK_MS = 3_600_000
@@ -31,10 +34,15 @@ export class RunCoordinator {
   readonly #busy = new Set<ActiveRun>()
   readonly #again = new Set<ActiveRun>()
   readonly #timers = new Set<NodeJS.Timeout>()
+  #deadlocks: NodeJS.Timeout | undefined
   #stopped = false
 
   constructor(options: Options) {
     this.#options = options
+  }
+
+  start(): void {
+    this.#deadlocks = setInterval(() => this.#breakDeadlock(), DEADLOCK_MS)
   }
 
   /** The run may have changed. */
@@ -50,6 +58,7 @@ export class RunCoordinator {
 
   stop(): void {
     this.#stopped = true
+    clearInterval(this.#deadlocks)
     for (const timer of this.#timers) clearTimeout(timer)
     for (const { timer } of this.#looks.values()) clearTimeout(timer)
   }
@@ -80,6 +89,11 @@ export class RunCoordinator {
     const changed = this.#again.delete(run)
     if (done.includes(false)) this.#later(run)
     else if (changed) this.look(run)
+  }
+
+  #breakDeadlock(): void {
+    const run = givesWay(deadlocked(this.#options.runs))
+    if (run) void this.#take(run, { type: 'give-way' })
   }
 
   /** False when it may help to try again without any change of the run. */

@@ -45,7 +45,7 @@ const folds: Folds = {
   ApprovalExpired: closed,
   RunStepSkipped: (run, { stepId }) => run.gates.set(stepId, { status: 'passed' }),
   RunStepFailed: closed,
-  SubRunTriggered: (run, { stepId, subRunId }) => run.gates.set(stepId, { status: 'open', subRunId }),
+  SubRunTriggered: (run, { stepId, subRunId }) => run.subRunTriggered(stepId, subRunId),
   SubRunEnded: (run, { stepId, status }) =>
     run.gates.set(stepId, { status: status === 'succeeded' ? 'passed' : 'closed' }),
   TargetRunClaimed: (run, { n, executorId, epoch, due }, at) => {

@@ -16,6 +16,7 @@ export type Action =
   | { type: 'cancel-older'; runId: string }
   | { type: 'close-sub-run'; stepId: string; subRunId: string; status: string }
   | { type: 'cancel-sub-run'; runId: string }
+  | { type: 'give-way' }
 
 /**
  * What is due for a run, from its state and the time alone: asked again after every change, and after a failure
@@ -90,11 +91,18 @@ const cancelSubRuns = (run: ActiveRun): Action[] =>
   )
 
 function finished(run: ActiveRun): Action[] {
-  if (run.claims.size > 0 || run.reserved > 0 || openSubRuns(run).length > 0) return []
+  if (run.claims.size > 0 || run.reserved > 0 || openSubRuns(run).length > 0 || gatesLeft(run)) return []
   const attention = run.status === 'cancelling' ? run.attention.size : 0
   const over = run.ended + run.neverBegun + attention === run.request.targets
   return over ? [{ type: 'finish-run', counts: run.counts() }] : []
 }
+
+/** Steps of the whole run come yet, although the targets are done: a run succeeds only with them. */
+const gatesLeft = (run: ActiveRun): boolean =>
+  run.status !== 'cancelling' &&
+  !run.halted &&
+  run.canSucceed &&
+  run.passage.gates.some(({ id }) => run.gates.get(id)?.status !== 'passed')
 
 /** Everything else has ended: only people can let it go on. Said once for the same counts. */
 function attention(run: ActiveRun): Action[] {
@@ -129,7 +137,7 @@ function unwanted(run: ActiveRun): Action[] {
 
 /** Gates that every target of the scope has come to, once the gates before them are passed. */
 function canOpen(run: ActiveRun): Action[] {
-  if (run.paused || run.waitsForOlder) return []
+  if (run.paused || run.waitsForOlder || !run.canSucceed) return []
   const due: Action[] = []
   for (const { id } of run.passage.gates) {
     const gate = run.gates.get(id)

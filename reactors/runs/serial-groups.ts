@@ -12,6 +12,10 @@ export class SerialGroups {
     this.#inside.set(group, n)
   }
 
+  insiders(): number[] {
+    return [...this.#inside.values()]
+  }
+
   isEmpty(group: string): boolean {
     return !this.#inside.has(group)
   }

@@ -1,6 +1,6 @@
 import type { ActiveRun } from './active-run.ts'
 
-type Owner = { family: string; alone: boolean }
+type Owner = { run: ActiveRun; alone: boolean }
 type Lock = { owners: Map<string, Owner>; waiting: Set<ActiveRun> }
 
 const key = (run: ActiveRun, n: number) => `${run.runId}.${n}`
@@ -15,7 +15,7 @@ export class TargetLocks {
 
   /** All of them or none. False when somebody else has one; the run is told by `release` when it may try again. */
   take(run: ActiveRun, numbers: readonly number[]): boolean {
-    const me: Owner = { family: run.family, alone: run.request.access !== 'shared' }
+    const me = ownerOf(run)
     for (const n of numbers) {
       const lock = this.#locks.get(run.targetIds[n] ?? '')
       if (!lock || !isInUse(lock, me)) continue
@@ -24,6 +24,13 @@ export class TargetLocks {
     }
     for (const n of numbers) this.#of(run, n).owners.set(key(run, n), me)
     return true
+  }
+
+  /** The runs that have one of these targets, which this one cannot have meanwhile. */
+  holders(run: ActiveRun, numbers: readonly number[]): ActiveRun[] {
+    const me = ownerOf(run)
+    const owners = numbers.flatMap(n => [...(this.#locks.get(run.targetIds[n] ?? '')?.owners.values() ?? [])])
+    return owners.filter(other => excludes(other, me)).map(other => other.run)
   }
 
   /** Answers the runs that wait for the target and may try now. */
@@ -51,5 +58,8 @@ export class TargetLocks {
   }
 }
 
-const isInUse = ({ owners }: Lock, me: Owner): boolean =>
-  [...owners.values()].some(other => other.family !== me.family && (other.alone || me.alone))
+const ownerOf = (run: ActiveRun): Owner => ({ run, alone: run.request.access !== 'shared' })
+
+const isInUse = ({ owners }: Lock, me: Owner): boolean => [...owners.values()].some(other => excludes(other, me))
+
+const excludes = (other: Owner, me: Owner): boolean => other.run.family !== me.run.family && (other.alone || me.alone)

@@ -57,6 +57,10 @@ export async function toCommand(
       const reason = `the run ${runId} that triggered it is being cancelled`
       return ofRun({ type: 'cancel-run', data: { runId: action.runId, reason } }, action.runId)
     }
+    case 'give-way': {
+      const reason = 'it and other runs wait for each other: it was triggered last'
+      return ofRun({ type: 'cancel-run', data: { runId, reason } })
+    }
     case 'end-wait': {
       const { n, stepId } = action
       return ofTarget({ type: 'end-wait', data: { runId, n, stepId } }, n, stepId)

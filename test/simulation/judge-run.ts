@@ -1,6 +1,8 @@
 import { deciders, fold, isFinished } from '../../command-api/domain/index.ts'
 import { acceptedFailures, batchEnds } from '../../reactors/runs/strategy.ts'
-import { begun, byTargetRun, type Case, ended, only, placeOf, runEnds, type Say } from './record.ts'
+import { streams } from '../../schemas/events.ts'
+import { runEndedAs } from '../../schemas/run.ts'
+import { begun, byTargetRun, type Case, ended, only, placeOf, type Say } from './record.ts'
 import type { Told } from './sim-log.ts'
 import { ROUGH_MS, type World } from './world.ts'
 
@@ -17,12 +19,14 @@ export function judgeRun(of: Case, world: World, report: Say): void {
   allSeen(of, targets, world, say)
   approvals(of, say)
   timeLimit(of, say)
+  subRuns(of, world, say)
+  gates(of, say)
 }
 
 type Targets = ReturnType<typeof byTargetRun>
 
 function endsOnce({ events }: Case, say: Say): void {
-  const end = events.findIndex(event => runEnds.test(event.type))
+  const end = events.findIndex(event => runEndedAs(event.type) !== undefined)
   if (end >= 0 && end < events.length - 1) say(`after its end came ${events.slice(end + 1).map(event => event.type)}`)
 }
 
@@ -73,7 +77,7 @@ function barriers(of: Case, targets: Targets, world: World, say: Say): void {
     for (const start of only(told, 'StepStarted')) {
       const at = plan.findIndex(({ id }) => id === start.data.stepId)
       if (!plan[at]?.barrier) continue
-      const before = plan.slice(0, at).filter(({ gate }) => !gate)
+      const before = plan.slice(firstOf(run), at).filter(({ gate }) => !gate)
       for (const [m, others] of targets.slice(0, scope)) {
         // Of a run that was stopped only those count that had begun by then.
         if (stopped && others.every(event => placeOf(event) > placeOf(start))) continue
@@ -82,6 +86,15 @@ function barriers(of: Case, targets: Targets, world: World, say: Say): void {
       }
     }
   }
+}
+
+/** The place in the plan where a rerun begins. */
+function firstOf({ requested: { fromStep, plan = [] } }: Case['run']): number {
+  if (fromStep === undefined) return 0
+  return Math.max(
+    0,
+    plan.findIndex(({ id }) => id === fromStep || id.startsWith(`${fromStep}.`)),
+  )
 }
 
 type Other = { of: Case; m: number; others: readonly Told[]; world: World }
@@ -134,6 +147,30 @@ function approvals({ events }: Case, say: Say): void {
     const people = new Set(grants.filter(grant => !reached || placeOf(grant) < placeOf(reached)).map(g => g.data.by))
     if (reached && people.size < quorum) say(`${people.size} people approved ${stepId}, ${quorum} are needed`)
   }
+}
+
+/** A run succeeds only with the steps that are done once for all of it. */
+function gates({ run }: Case, say: Say): void {
+  if (run.status !== 'succeeded') return
+  for (const { id, gate } of run.requested.plan ?? [])
+    if (gate && run.gates[id]?.status !== 'passed') say(`it succeeded although ${id} is ${run.gates[id]?.status}`)
+}
+
+/** A run that a step triggered is one, and how it ended is what the step came to. */
+function subRuns({ runId, events }: Case, world: World, say: Say): void {
+  for (const { data } of only(events, 'SubRunTriggered')) {
+    const below = world.log.stream(streams.run(data.subRunId))
+    const [asked] = only(below, 'RunRequested')
+    if (asked?.data.parent?.runId !== runId || asked.data.parent.stepId !== data.stepId)
+      say(`${data.stepId} triggered a run that does not know of it`)
+    const [closed, ...more] = only(events, 'SubRunEnded').filter(event => event.data.stepId === data.stepId)
+    if (more.length > 0) say(`${data.stepId} ended twice`)
+    const end = below.find(event => runEndedAs(event.type) !== undefined)
+    if (closed && (!end || placeOf(end) > placeOf(closed) || runEndedAs(end.type) !== closed.data.status))
+      say(`${data.stepId} is ${closed.data.status}, the run it triggered ${end?.type}`)
+  }
+  const triggered = only(events, 'SubRunTriggered').map(({ data }) => data.stepId)
+  if (new Set(triggered).size < triggered.length) say(`it triggered one run twice: ${triggered}`)
 }
 
 /** Past its time a run is stopped, and what is under way is given a little while. */

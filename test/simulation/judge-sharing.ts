@@ -1,4 +1,6 @@
+import { deciders, fold } from '../../command-api/domain/index.ts'
 import { streams } from '../../schemas/events.ts'
+import { runEndedAs } from '../../schemas/run.ts'
 import { begun, byTargetRun, type Case, ended, placeOf, type Say } from './record.ts'
 import type { Told } from './sim-log.ts'
 import type { World } from './world.ts'
@@ -16,25 +18,32 @@ export function judgeSharing(cases: readonly Case[], world: World, say: Say): vo
   }
 }
 
-type Span = { runId: string; n: number; from: bigint; to: bigint; alone: boolean }
+type Span = { runId: string; family: string; n: number; from: bigint; to: bigint; alone: boolean }
 const NEVER = 2n ** 62n
+
+/** The run nobody's step triggered, which led to this one. */
+function familyOf(of: Case, world: World): string {
+  const above = of.run.requested.parent?.runId
+  const run = above && fold(deciders.run, world.log.stream(streams.run(above)) as never[])
+  return run && run.status !== 'absent' ? familyOf({ ...of, runId: above, run }, world) : of.runId
+}
 
 /** From the first step a target run begins until it ends or waits for a person. */
 function spansOf(of: Case, world: World, stepByStep = false): Array<Span & { targetId: string }> {
   const { runId, run } = of
+  const over = stepByStep ? notRunning : letGo
+  const mine = { runId, family: familyOf(of, world), alone: run.requested.access !== 'shared' }
   return byTargetRun(of, world).flatMap(([n, events]) => {
     const spans: Array<Span & { targetId: string }> = []
     let from: bigint | undefined
     const targetId = run.targetIds[n] ?? ''
     for (const event of events) {
       if (event.type === 'StepStarted') from ??= placeOf(event)
-      const over = stepByStep ? notRunning : letGo
       if (from === undefined || !over.has(event.type)) continue
-      spans.push({ runId, n, targetId, from, to: placeOf(event), alone: run.requested.access !== 'shared' })
+      spans.push({ ...mine, n, targetId, from, to: placeOf(event) })
       from = undefined
     }
-    if (from !== undefined)
-      spans.push({ runId, n, targetId, from, to: NEVER, alone: run.requested.access !== 'shared' })
+    if (from !== undefined) spans.push({ ...mine, n, targetId, from, to: NEVER })
     return spans
   })
 }
@@ -46,7 +55,7 @@ function exclusive(cases: readonly Case[], world: World, say: Say): void {
   const spans = cases.flatMap(each => spansOf(each, world))
   for (const [i, a] of spans.entries())
     for (const b of spans.slice(i + 1))
-      if (a.targetId === b.targetId && a.runId !== b.runId && (a.alone || b.alone) && overlaps(a, b))
+      if (a.targetId === b.targetId && a.family !== b.family && (a.alone || b.alone) && overlaps(a, b))
         say(`${a.runId.slice(0, 8)}.${a.n} and ${b.runId.slice(0, 8)}.${b.n} worked on one target at once`)
 }
 
@@ -92,9 +101,7 @@ function overlap(cases: readonly Case[], world: World, say: Say): void {
     for (const older of cases) {
       const [before] = older.events
       if (older.version !== younger.version || !before || !asked || placeOf(before) >= placeOf(asked)) continue
-      const end = world.log
-        .stream(streams.run(older.runId))
-        .find(event => /^Run(Succ|Part|Fail|Cancelled|Timed|Rej)/.test(event.type))
+      const end = world.log.stream(streams.run(older.runId)).find(event => runEndedAs(event.type) !== undefined)
       for (const begin of begins)
         if (!end || placeOf(end) > placeOf(begin)) say(`${younger.runId.slice(0, 8)} did not wait for an older run`)
     }

@@ -2,7 +2,8 @@ import { deciders, fold } from '../../command-api/domain/index.ts'
 import { isTargetRunFinished } from '../../command-api/domain/target-run-state.ts'
 import { rulesOf } from '../../command-api/domain/workflow/plan.ts'
 import type { StepRule } from '../../schemas/target-run.ts'
-import { ended, only, placeOf, type Say, type TargetCase } from './record.ts'
+import { judgeClaims } from './judge-claims.ts'
+import { ended, only, type Say, type TargetCase } from './record.ts'
 import type { Told } from './sim-log.ts'
 import type { World } from './world.ts'
 
@@ -10,16 +11,14 @@ import type { World } from './world.ts'
 export function judgeTargetRun(of: TargetCase, world: World, say: Say): void {
   const { runId, n, events } = of
   const told: Say = what => say(`${runId.slice(0, 8)}.${n}: ${what}`)
+  judgeClaims(of, world, told)
   terminalIsTerminal(events, told)
   attempts(of, told)
-  effects(of, world, told)
-  startsWereAllowed(of, world, told)
   order(of, told)
   recovery(of, told)
   success(of, told)
   times(events, told)
-  leases(events, told)
-  wantedStopped(of, world, told)
+  fromStep(of, told)
 }
 
 function terminalIsTerminal(events: readonly Told[], say: Say): void {
@@ -74,48 +73,6 @@ function mayFollow(since: readonly Told[], stepId: string, rule: StepRule | unde
 
 const over = (events: readonly Told[], stepId: string): boolean =>
   only(events, 'StepSucceeded', 'StepFailed', 'StepSkipped', 'StepCancelled').some(e => e.data.stepId === stepId)
-
-/** What happened on the target was permitted first, once for each permission, and a success really took effect. */
-function effects({ runId, n, events }: TargetCase, world: World, say: Say): void {
-  const mine = world.effects.all.filter(effect => effect.runId === runId && effect.n === n)
-  const done = new Set<string>()
-  for (const { stepId, attempt, at } of mine) {
-    const key = `${stepId} ${attempt}`
-    if (done.has(key)) say(`attempt ${attempt} of ${stepId} took effect twice`)
-    done.add(key)
-    const permitted = only(events, 'StepStarted').find(e => e.data.stepId === stepId && e.data.attempt === attempt)
-    if (!permitted || permitted.landed > at)
-      say(`attempt ${attempt} of ${stepId} took effect before its start was written`)
-    const lost = only(events, 'LeaseExpired').find(e => e.data.epoch === permitted?.data.epoch)
-    if (lost && lost.landed < at) say(`attempt ${attempt} of ${stepId} took effect after its lease was given up`)
-  }
-  for (const { data } of only(events, 'StepSucceeded'))
-    if (!done.has(`${data.stepId} ${data.attempt}`)) say(`${data.stepId} counts as done and never was`)
-}
-
-/** Whoever decided a start had not been told that the run, or this target of it, was to stop. */
-function startsWereAllowed({ runId, run, events }: TargetCase, world: World, say: Say): void {
-  const ofRun = world.log.stream(`run-${runId}`)
-  const stops = [...only(ofRun, 'RunCancellationRequested'), ...only(events, 'TargetRunCancellationRequested')]
-  for (const start of only(events, 'StepStarted')) {
-    const arrived = world.hearing.arrivedAt(start.by, start.metadata.commandId)
-    for (const stop of stops) {
-      const heard = world.hearing.heardAt(start.by, stop)
-      if (heard !== undefined && arrived !== undefined && heard < arrived)
-        say(`${start.data.stepId} was started after ${start.by} knew of ${stop.type} (${run.status})`)
-    }
-    for (const gate of gatesBefore(start.data.stepId, run.requested.plan ?? [])) {
-      const passed = only(ofRun, 'ApprovalQuorumReached').find(event => event.data.stepId === gate)
-      if (!passed || placeOf(passed) > placeOf(start))
-        say(`${start.data.stepId} was started before ${gate} was approved`)
-    }
-  }
-}
-
-function gatesBefore(stepId: string, plan: ReadonlyArray<{ id: string; gate?: true | undefined }>): string[] {
-  const at = plan.findIndex(({ id }) => id === stepId)
-  return plan.slice(0, Math.max(0, at)).flatMap(({ id, gate }) => (gate ? [id] : []))
-}
 
 /** Steps of the plan come in its order, and nothing is left out in between. */
 function order({ events, run }: TargetCase, say: Say): void {
@@ -211,26 +168,14 @@ function times(events: readonly Told[], say: Say): void {
   }
 }
 
-/** Only the claim that is current can be over. */
-function leases(events: readonly Told[], say: Say): void {
-  for (const [i, event] of events.entries()) {
-    if (event.type !== 'LeaseExpired') continue
-    const current = only(events.slice(0, i), 'TargetRunClaimed').at(-1)?.data.epoch
-    if (event.data.epoch !== current) say(`the lease of claim ${event.data.epoch} ended claim ${current}`)
-  }
-}
-
-/** Somebody wanted it stopped: nothing is given out of it any more, once that was known. */
-function wantedStopped({ events }: TargetCase, world: World, say: Say): void {
-  const [wanted] = only(events, 'TargetRunCancellationRequested')
-  if (!wanted) return
-  for (const claim of only(events, 'TargetRunClaimed')) {
-    const heard = world.hearing.heardAt(claim.by, wanted)
-    if (heard !== undefined && heard + UNDER_WAY_MS < claim.asked) say('it was given out although it was to stop')
-  }
+/** A rerun begins where it was asked to. */
+function fromStep({ events, run }: TargetCase, say: Say): void {
+  const { fromStep: first, plan = [] } = run.requested
+  if (first === undefined) return
+  const at = plan.findIndex(({ id }) => id === first || id.startsWith(`${first}.`))
+  const before = new Set(plan.slice(0, Math.max(0, at)).map(({ id }) => id))
+  for (const { data } of only(events, 'StepStarted'))
+    if (before.has(data.stepId)) say(`${data.stepId} was done although the run begins at ${first}`)
 }
 
 const MAX_SKEW_MS = 400
-
-/** What was decided may take so long on its way to the log. */
-const UNDER_WAY_MS = 3_000

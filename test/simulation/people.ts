@@ -1,5 +1,14 @@
 import { createDispatcher, type Dispatcher } from '../../command-api/dispatch.ts'
-import { type CommandOf, deciders, fold, isFinished, type Run, type TargetRun } from '../../command-api/domain/index.ts'
+import {
+  type CommandOf,
+  deciders,
+  fold,
+  isFinished,
+  type Job,
+  type Run,
+  type RunFacts,
+  type TargetRun,
+} from '../../command-api/domain/index.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
 import type { Ids } from '../../infra/ids.ts'
 import { streams } from '../../schemas/events.ts'
@@ -11,6 +20,12 @@ import type { SimLog } from './sim-log.ts'
 import type { Process, Timeline } from './timeline.ts'
 
 type Known = Exclude<Run, { status: 'absent' }>
+
+const factsOf = (job: Job, targetIds: readonly string[]): RunFacts => ({
+  job,
+  targets: targetIds.map(targetId => ({ targetId, status: 'active' })),
+  credentials: new Map([[credentialId, 'active']]),
+})
 type Parts = { time: Timeline; random: Random; ids: Ids; log: SimLog; store: EventStore; process: Process }
 
 /** Those who trigger, cancel, pause, approve and resolve, through the same rules as everybody. */
@@ -32,9 +47,7 @@ export class People {
     for (let asked = false; !asked; ) {
       asked = await this.#try(async () => {
         const { state: job } = await this.#dispatcher.load('job', streams.job(jobId))
-        const targets = targetIds.map(targetId => ({ targetId, status: 'active' as const }))
-        const facts = { job, targets, credentials: new Map([[credentialId, 'active' as const]]) }
-        await this.#dispatcher.dispatch('run', command, { meta, facts })
+        await this.#dispatcher.dispatch('run', command, { meta, facts: factsOf(job, targetIds) })
       })
     }
   }
@@ -53,15 +66,38 @@ export class People {
     else if (kind < 0.5) this.#targetRun({ type: 'cancel-target-run', data: { runId, n } }, run)
     else if (kind < 0.7 && target.status === 'running')
       this.#targetRun({ type: 'cancel-step', data: { runId, n, stepId: target.stepId } }, run)
-    else if (kind < 0.9) this.#resolve(runId, n, run, target)
-    else this.#decide(runId, run)
+    else if (kind < 0.85) this.#resolve(runId, n, run, target)
+    else if (kind < 0.95) this.#decide(runId, run)
+    else void this.#rerun(runId, run)
+  }
+
+  /** Once more, from any of its steps on or from the first. */
+  async #rerun(of: string, { requested, targetIds }: Known): Promise<void> {
+    const { ids, random } = this.#parts
+    const meta = this.#meta('anna')
+    await this.#try(async () => {
+      const { state: job } = await this.#dispatcher.load('job', streams.job(requested.jobId))
+      const steps = job.status === 'absent' ? [] : (job.versions.at(-1)?.steps ?? [])
+      const fromStep = random.next() < 0.8 ? random.pick(steps).id : undefined
+      const data = { runId: ids.next(), of, ...(fromStep !== undefined && { fromStep }) }
+      const facts = { ...factsOf(job, targetIds), earlier: { requested, targetIds } }
+      await this.#dispatcher.dispatch('run', { type: 'rerun', data }, { meta, facts })
+    })
+  }
+
+  /** From now on nothing it says counts. */
+  revoke(executorId: string): void {
+    const meta = this.#meta('anna')
+    const command = { type: 'revoke-executor', data: { executorId, reason: 'it is not ours any more' } } as const
+    void this.#try(() => this.#dispatcher.dispatch('executor', command, { meta, facts: undefined }))
   }
 
   /** Sees to everything that waits for a person. */
   tidyUp(): void {
     const { log } = this.#parts
-    for (const [runId, run] of this.runs()) {
-      if (isFinished(run)) continue
+    for (const runId of log.goingOn) {
+      const run = fold(deciders.run, log.stream(streams.run(runId)) as never[])
+      if (run.status === 'absent') continue
       if (run.paused) this.#run({ type: 'resume-run', data: { runId } })
       this.#decide(runId, run)
       for (const n of run.targetIds.keys())
@@ -71,8 +107,7 @@ export class People {
 
   runs(): Array<[string, Known]> {
     const { log } = this.#parts
-    const ids = new Set(log.all.flatMap(event => (event.type === 'RunRequested' ? [event.data.runId] : [])))
-    return [...ids].flatMap(runId => {
+    return [...log.runs].flatMap(runId => {
       const run = fold(deciders.run, log.stream(streams.run(runId)) as never[])
       return run.status === 'absent' ? [] : [[runId, run] satisfies [string, Known]]
     })

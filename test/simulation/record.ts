@@ -12,11 +12,12 @@ type Of<T extends Told['type']> = Extract<Told, { type: T }>
 
 export function casesOf(world: World): Case[] {
   const found: Case[] = []
-  for (const { runId, jobId } of world.scenario.runs) {
+  for (const runId of world.log.runs) {
     const events = world.log.stream(streams.run(runId))
     const run = fold(deciders.run, events as never[])
-    const version = world.scenario.jobs.find(job => job.jobId === jobId)
-    if (run.status !== 'absent' && version) found.push({ runId, run, version, events })
+    if (run.status === 'absent') continue
+    const version = world.scenario.jobs.find(({ jobId }) => jobId === run.requested.jobId)
+    if (version) found.push({ runId, run, version, events })
   }
   return found
 }
@@ -32,4 +33,3 @@ export const placeOf = ({ position }: Told): bigint => position.commit
 
 export const ended: ReadonlySet<string> = new Set(['TargetRunSucceeded', 'TargetRunFailed', 'TargetRunCancelled'])
 export const begun: ReadonlySet<string> = new Set(['TargetRunClaimed', 'StepWaitStarted'])
-export const runEnds = /^Run(Succeeded|PartiallySucceeded|Failed|Cancelled|TimedOut|Rejected)$/

@@ -15,6 +15,8 @@ export type Scenario = {
   losesControl: boolean
   /** How many things go wrong. */
   faults: number
+  /** Whatever is written may be what something goes wrong right after. */
+  strikes: boolean
 }
 
 const RUNS_WITHIN_MS = 10_000
@@ -27,7 +29,11 @@ export function scenario(random: Random, seed: number): Scenario {
   const targets = Array.from({ length: int(random, 1, 6) }, (_, i) => ({
     ...{ targetId: derivedId('target', i), name: `web-${i}`, rack: random.pick(['a', 'b']) },
   }))
-  const jobs = Array.from({ length: int(random, 1, 3) }, (_, i) => jobVersion(random, derivedId('job', i)))
+  const jobs: JobVersion[] = []
+  for (let i = int(random, 1, 3); i > 0; i -= 1) {
+    const some = random.some(targets, int(random, 1, 2)).map(({ targetId }) => targetId)
+    jobs.push({ ...jobVersion(random, derivedId('job', jobs.length), jobs), selection: { targetIds: some } })
+  }
   const runs = Array.from({ length: int(random, 1, 4) }, (_, i) => ({
     runId: derivedId('run', seed, i),
     jobId: random.pick(jobs).jobId,
@@ -38,14 +44,14 @@ export function scenario(random: Random, seed: number): Scenario {
   if (jobs.some(job => job.pool === 'west')) executors.push({ id: 'west-0', pool: 'west' })
   const faults = chance(random, 0.1) ? 0 : int(random, 1, 12)
   const [twoDispatchers, losesControl] = [chance(random, 0.25), chance(random, 0.25)]
-  return { jobs, targets, runs, executors, twoDispatchers, losesControl, faults }
+  return { jobs, targets, runs, executors, twoDispatchers, losesControl, faults, strikes: chance(random, 0.5) }
 }
 
-function jobVersion(random: Random, jobId: string): JobVersion {
+function jobVersion(random: Random, jobId: string, others: readonly JobVersion[]): JobVersion {
   const optional = <T>(of: number, value: () => T) => (chance(random, of) ? value() : undefined)
   const pace = random.pick(['free', 'free', 'linear'] as const)
   const steps: Step[] = []
-  for (let i = int(random, 1, 4); i > 0; i -= 1) steps.push(step(random, steps))
+  for (let i = int(random, 1, 4); i > 0; i -= 1) steps.push(step(random, steps, others))
   return {
     ...{ jobId, version: 1, digest: 'ab'.repeat(32), credentialId, steps },
     strategy: strategy(random, pace),
@@ -67,20 +73,24 @@ function strategy(random: Random, pace: 'free' | 'linear'): Strategy {
     pace,
     batches: chance(random, 0.3) ? random.pick([[1], [1, 2], [2], ['50%'], [1, '50%']]) : undefined,
     maxFailures: chance(random, 0.3) ? random.pick([0, 1, '30%']) : undefined,
-    serialBy: chance(random, 0.15) ? 'rack' : undefined,
+    serialBy: chance(random, 0.2) ? 'rack' : undefined,
     order: chance(random, 0.2) ? random.pick(['reversed', 'shuffled']) : undefined,
   }
 }
 
 const shell = (id: string, command: string) => ({ id, uses: 'ssh.command', with: { command } })
 
-function step(random: Random, before: readonly Step[]): Step {
+function step(random: Random, before: readonly Step[], others: readonly JobVersion[]): Step {
   const id = `s${before.length}`
   const kind = random.next()
   if (kind < 0.1) return stepSchema.parse({ id, uses: 'wait.time', with: { seconds: 0.5 + random.next() * 4 } })
   if (kind < 0.2) {
     const ask = { prompt: 'go on?', quorum: int(random, 1, 2), expiresSeconds: int(random, 10, 40) }
     return stepSchema.parse({ id, uses: 'approval', with: ask })
+  }
+  if (kind < 0.28 && others.length > 0) {
+    const run = { jobId: random.pick(others).jobId, sameTargets: chance(random, 0.7) }
+    return stepSchema.parse({ id, uses: 'job.run', with: run })
   }
   return stepSchema.parse({ ...onTargets(random, id, before), ...options(random, id) })
 }

@@ -5,7 +5,7 @@ import { Lease } from '../../executors/lease.ts'
 import { recover } from '../../executors/recovery.ts'
 import { type Bus, BusError, requestJson, subscribeJson } from '../../infra/bus.ts'
 import type { Clock } from '../../infra/clock.ts'
-import { newIdentity, pullSignedText } from '../../infra/identity.ts'
+import { type Identity, newIdentity, pullSignedText } from '../../infra/identity.ts'
 import type { Ids } from '../../infra/ids.ts'
 import { type Assignment, control, PROTOCOL, pullReply, subjects } from '../../schemas/bus.ts'
 import type { Random } from '../crash/random.ts'
@@ -24,8 +24,8 @@ export type ExecutorWorld = {
   /** Whether things still go wrong on targets. */
   rough(): boolean
 }
-/** One key for all of them, made anew for every run of the program: nothing that is decided hangs on it. */
-export const identity = newIdentity()
+/** The keys of all of them, made anew for every run of the program: nothing that is decided hangs on them. */
+const identities = [newIdentity(), newIdentity()] as const
 type Life = { process: Process; bus: Bus; works: Map<string, SimWork> }
 
 const log = pino({ level: 'silent' })
@@ -39,20 +39,30 @@ const keyOf = ({ runId, n, epoch }: { runId: string; n: number; epoch: number })
  */
 export class SimExecutor {
   readonly id: string
-  readonly #pool: string
+  readonly pool: string
   readonly #world: ExecutorWorld
   readonly #spool: MemorySpool
   readonly #skewMs: number
+  #identity: Identity = identities[0]
   #askedAt = 0
   #lives = 0
   #life: Life | undefined
 
   constructor(id: string, pool: string, world: ExecutorWorld) {
     this.id = id
-    this.#pool = pool
+    this.pool = pool
     this.#world = world
     this.#spool = new MemorySpool(() => (world.rough() ? world.random.next() : 0))
     this.#skewMs = (world.random.next() - 0.5) * 2_000
+  }
+
+  get publicKey(): string {
+    return this.#identity.publicKey
+  }
+
+  /** The one it had was revoked. */
+  renewKey(): void {
+    this.#identity = identities[1]
   }
 
   get process(): Process | undefined {
@@ -131,16 +141,15 @@ export class SimExecutor {
     begin: (assignment: Assignment) => SimWork,
   ): Promise<never> {
     for (;;) {
-      const slots = SLOTS - works.size
-      const askedAt = clock.monotonic()
-      const request = this.#question(instanceId, slots, clock)
-      const assignments = slots > 0 ? await this.#ask(bus, request) : undefined
+      // Only heartbeats tell that its claims are held; before one is answered nothing could be begun.
+      const slots = lease.remainingMs() > 0 ? SLOTS - works.size : 0
+      const request = slots > 0 ? this.#question(instanceId, slots, clock) : undefined
+      const assignments = request && (await this.#ask(bus, request))
       if (!assignments) await pause(100 + this.#world.random.next() * 300)
       for (const assignment of assignments ?? []) {
         const key = keyOf(assignment)
         if (works.has(key)) continue
         lease.adopt(assignment.leaseSeconds)
-        lease.heard(askedAt)
         const work = begin(assignment)
         works.set(key, work)
         void work.run().then(() => works.delete(key))
@@ -152,13 +161,13 @@ export class SimExecutor {
   #question(instanceId: string, slots: number, clock: Clock) {
     this.#askedAt = Math.max(this.#askedAt + 1, Date.parse(clock.now()))
     const at = new Date(this.#askedAt).toISOString()
-    const of = { executorId: this.id, instanceId, at, slots, pool: this.#pool }
-    const { publicKey } = identity
+    const of = { executorId: this.id, instanceId, at, slots, pool: this.pool }
+    const { publicKey } = this
     const program = {
       publicKey,
       version: 'simulated',
       protocol: PROTOCOL,
-      signature: identity.sign(pullSignedText(of)),
+      signature: this.#identity.sign(pullSignedText(of)),
     }
     return { executorId: this.id, instanceId, at, slots, waitMs: WAIT_MS, labels: {}, ...program }
   }
@@ -166,7 +175,7 @@ export class SimExecutor {
   async #ask(bus: Bus, request: object): Promise<Assignment[] | undefined> {
     try {
       const options = { timeoutMs: WAIT_MS + 3_000 }
-      return (await requestJson(bus, subjects.pull(this.#pool), pullReply, request, options)).assignments
+      return (await requestJson(bus, subjects.pull(this.pool), pullReply, request, options)).assignments
     } catch (error) {
       if (error instanceof BusError) return undefined
       throw error

@@ -10,6 +10,7 @@ import {
   WrongRevision,
 } from '../../infra/event-store/port.ts'
 import { type AnyEvent, categoryOf, eventSchemas, type Recorded } from '../../schemas/events.ts'
+import { runEndedAs } from '../../schemas/run.ts'
 import type { Random } from '../crash/random.ts'
 import type { Process, Timeline } from './timeline.ts'
 
@@ -23,6 +24,11 @@ const LATENCY_MS = 8
 /** One log that survives everything; processes reach it through connections that may fail in every way. */
 export class SimLog {
   readonly all: Told[] = []
+  /** Runs that were asked for, and those of them that have not ended. */
+  readonly runs = new Set<string>()
+  readonly goingOn = new Set<string>()
+  /** Told of every event once it is written. */
+  onLanded: (event: Told) => void = () => undefined
   readonly #streams = new Map<string, Told[]>()
   readonly #followers = new Set<() => void>()
   readonly #time: Timeline
@@ -127,8 +133,17 @@ export class SimLog {
       } as Told
       there.push(told)
       this.all.push(told)
+      this.#noteRun(told)
+      this.onLanded(told)
     }
     for (const wake of this.#followers) wake()
+  }
+
+  #noteRun({ type, data }: Told): void {
+    if (type === 'RunRequested') {
+      this.runs.add(data.runId)
+      this.goingOn.add(data.runId)
+    } else if (runEndedAs(type) && 'runId' in data) this.goingOn.delete(data.runId)
   }
 
   async *#follow(process: Process, options: FollowOptions, onHeard: (event: Told) => void): AsyncIterable<Batch> {
@@ -146,7 +161,8 @@ export class SimLog {
       })
     }
     this.#followers.add(onLanded)
-    signal.addEventListener('abort', () => wake(), { once: true })
+    const onAbort = () => wake()
+    signal.addEventListener('abort', onAbort, { once: true })
     try {
       while (!signal.aborted) {
         const end = Math.min(visible, next + 1 + Math.floor(this.#random.next() * 40))
@@ -164,6 +180,7 @@ export class SimLog {
         yield { events, position, caughtUp }
       }
     } finally {
+      signal.removeEventListener('abort', onAbort)
       this.#followers.delete(onLanded)
     }
   }

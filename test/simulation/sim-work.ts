@@ -75,7 +75,8 @@ export class SimWork {
     const verdict = checks && (await this.#verify(verify))
     if (checks && verdict === undefined) return
     const due = verdict === 'happened' ? steps.filter(step => step.id !== verify?.stepId) : steps
-    for (const step of due) {
+    for (const next of due) {
+      const step = this.#careless() ? this.#parts.random.pick(due) : next
       if (this.#cancelled.signal.aborted) return await this.#notStarted()
       if (this.#draining) return await this.#handBack('asked to')
       if (!(await this.#connected())) return await this.#unreachable()
@@ -85,9 +86,16 @@ export class SimWork {
       await this.#parts.spool.grant({ ...this.held, stepId: step.id, attempt, seq })
       const end = await this.#perform(step, attempt)
       await this.#conclude(step, attempt, seq, end)
+      if (this.#careless()) continue
       if (end !== 'succeeded' && !(step.continueOnError && (end === 'failed' || end === 'step-cancelled'))) return
       if (step !== due.at(-1) && !(await this.#wasRecorded())) return
     }
+  }
+
+  /** One that takes steps as it likes, or goes on whatever became of them, must not get to do any harm. */
+  #careless(): boolean {
+    const { rough, random } = this.#parts
+    return rough() && random.next() < 0.02
   }
 
   async #connected(): Promise<boolean> {

@@ -1,5 +1,6 @@
 import { syncBuiltinESMExports } from 'node:module'
 import promises from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
 
 /** A simulated operating system process: what it waits for is told to it only while it runs. */
 export type Process = {
@@ -18,6 +19,11 @@ const START = Date.parse('2030-01-01T00:00:00.000Z')
 const real = { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate }
 const realDelay = promises.setTimeout
 const realRandom = Math.random
+const realUtilization = performance.eventLoopUtilization
+
+// A turn of the event loop for every step of a world would cost more than all that the step does.
+setFlagsFromString('--allow-natives-syntax')
+const settlePromises = new Function('%PerformMicrotaskCheckpoint()') as () => void
 
 /**
  * Virtual time for one world: things happen one after the other, each followed by everything it leads to at once, and
@@ -77,21 +83,34 @@ export class Timeline {
     process.missed.length = 0
   }
 
-  /** Lets time pass until nothing is left, `until` says so after a step, or the time is over. */
-  async run(forMs: number, until: () => boolean = () => false): Promise<void> {
+  /** Lets time pass until nothing is left or the time is over. */
+  async run(forMs: number): Promise<void> {
     const end = this.#now + forMs
     active = this
     try {
-      for (let due = this.#next(end); due; due = this.#next(end)) {
-        if (!this.#take(due)) continue
-        await new Promise<void>(resolve => real.setImmediate(resolve))
-        this.#current = undefined
-        if (until()) return
-      }
-      this.#now = end
+      // Only outside of any promise can all that a step leads to be seen through at once.
+      await new Promise<void>((resolve, reject) => {
+        real.setImmediate(() => {
+          try {
+            this.#play(end)
+            resolve()
+          } catch (error) {
+            reject(error)
+          }
+        })
+      })
     } finally {
       active = undefined
     }
+  }
+
+  #play(end: number): void {
+    for (let due = this.#next(end); due; due = this.#next(end)) {
+      if (!this.#take(due)) continue
+      settlePromises()
+      this.#current = undefined
+    }
+    this.#now = end
   }
 
   #next(end: number): Due | undefined {
@@ -204,6 +223,9 @@ function install(): void {
     clearInterval: stopper(real.clearInterval),
   })
   Math.random = () => (active ? active.random() : realRandom())
+  // How busy this machine is must not decide anything in a world.
+  performance.eventLoopUtilization = (...of) =>
+    active ? { idle: 1, active: 0, utilization: 0 } : realUtilization.call(performance, ...of)
   Object.assign(promises, { setTimeout: delay })
   syncBuiltinESMExports()
 }

@@ -7,11 +7,10 @@ import { Random } from '../crash/random.ts'
 import { Effects } from './effects.ts'
 import { Hearing } from './hearing.ts'
 import { People } from './people.ts'
-import { runEnds } from './record.ts'
 import { credentialId, type Scenario, scenario } from './scenario.ts'
 import { SimBroker } from './sim-broker.ts'
-import { identity, SimExecutor } from './sim-executor.ts'
-import { SimLog } from './sim-log.ts'
+import { SimExecutor } from './sim-executor.ts'
+import { SimLog, type Told } from './sim-log.ts'
 import { newProcess, type Process, Timeline } from './timeline.ts'
 
 const silent = pino({ level: 'silent' })
@@ -23,6 +22,13 @@ const TIDY_MS = 1_000
 /** After the end: whatever is still under way must change nothing. */
 const AFTERWARDS_MS = 4_000
 const SAVE_MS = 1_000
+
+const standing: ReadonlySet<string> = new Set(['ExecutorEnrolled', 'ExecutorRevoked'] as const)
+/** What hangs on them is in the heads of the reactors only. */
+const grave: ReadonlySet<string> = new Set([
+  ...(['TargetRunClaimed', 'TargetRunNeedsAttention', 'StepResolved', 'StepOutcomeUnknown'] as const),
+  ...(['TargetRunHandedBack', 'StepRetryScheduled', 'SubRunTriggered', 'RunStopped'] as const),
+])
 
 type Acting = { process: Process; engine: Engine }
 
@@ -74,18 +80,21 @@ export class World {
 
   /** Everything from the first trigger to the end. */
   async live(): Promise<void> {
-    const over = () => this.#runsOver()
-    for (let passed = 0; passed < ROUGH_MS && !over(); passed += TIDY_MS) await this.time.run(TIDY_MS)
+    for (let passed = 0; passed < ROUGH_MS && !this.finished; passed += TIDY_MS) await this.time.run(TIDY_MS)
     this.#mend()
-    for (let passed = 0; passed < MENDED_MS && !over(); passed += TIDY_MS) {
+    for (let passed = 0; passed < MENDED_MS; passed += TIDY_MS) {
+      if (this.finished) await this.time.run(AFTERWARDS_MS)
+      // What was asked for in the last moment may have come since.
+      if (this.finished) return
       this.people.tidyUp()
+      for (const executor of this.#executors) this.#letIn(executor)
       await this.time.run(TIDY_MS)
     }
-    if (over()) await this.time.run(AFTERWARDS_MS)
   }
 
   get finished(): boolean {
-    return this.#runsOver()
+    const { goingOn, runs } = this.log
+    return goingOn.size === 0 && this.scenario.runs.every(({ runId }) => runs.has(runId))
   }
 
   /** Runs the acting reactors still keep in memory. */
@@ -117,7 +126,7 @@ export class World {
     const { version: _, ...created } = credential
     this.#seed(stream, { type: 'CredentialCreated', data: { ...created, name: 'deploy', username: 'deploy' } })
     this.#seed(stream, { type: 'CredentialVersionAdded', data: { ...credential, ...sealed } })
-    for (const { id: executorId, pool } of this.scenario.executors) this.#enrol(executorId, pool)
+    for (const executor of this.#executors) this.#enrol(executor)
     for (const run of runs) this.time.schedule(run.atMs, people, () => void this.people.trigger(run))
     this.#startReactors()
     for (const executor of this.#executors)
@@ -125,12 +134,12 @@ export class World {
     this.#planFaults()
   }
 
-  #enrol(executorId: string, pool: string): void {
+  #enrol({ id: executorId, pool, publicKey }: SimExecutor): void {
     const program = { version: 'simulated', protocol: PROTOCOL, tokenHash: 'ab'.repeat(32) }
     const invited = { executorId, pool, labels: {}, tokenHash: program.tokenHash }
     const expiresAt = '2040-01-01T00:00:00.000Z'
     this.#seed(streams.executor(executorId), { type: 'EnrolmentTokenIssued', data: { ...invited, expiresAt } })
-    const data = { executorId, pool, labels: {}, publicKey: identity.publicKey, ...program }
+    const data = { executorId, pool, labels: {}, publicKey, ...program }
     this.#seed(streams.executor(executorId), { type: 'ExecutorEnrolled', data })
   }
 
@@ -171,7 +180,23 @@ export class World {
       this.time.schedule(this.#random.next() * ROUGH_MS, undefined, () => this.#goWrong())
     const meddling = Math.floor(this.#random.next() * 8)
     for (let i = 0; i < meddling; i += 1)
-      this.time.schedule(this.#random.next() * ROUGH_MS, undefined, () => this.people.meddle())
+      this.time.schedule(this.#random.next() * ROUGH_MS, undefined, () => this.#rough && this.people.meddle())
+    if (this.scenario.strikes) this.log.onLanded = event => this.#strike(event)
+  }
+
+  /** Right after something was written is when most can go wrong. */
+  #strike({ type, metadata }: Told): void {
+    const fate = this.#random.next()
+    const lasts = this.#random.next() * 2.5 * LEASE_SECONDS * 1_000
+    const strikes = (act: () => void) => void this.time.schedule(this.#random.next() * 60, undefined, act)
+    if (!this.#rough) return
+    if (type === 'StepStarted') {
+      const executor = this.#executors.find(({ id }) => id === metadata.actor.id)
+      if (fate < 0.05) strikes(() => this.#pause(executor?.process, lasts))
+      else if (fate < 0.1) strikes(() => this.#cut(executor?.process, lasts))
+      else if (fate < 0.12) strikes(() => this.#roughen(lasts))
+    } else if (grave.has(type) && fate < 0.1) strikes(() => this.#restartReactors(lasts / 20))
+    else if (grave.has(type) && fate < 0.15) strikes(() => this.#pauseReactors(lasts))
   }
 
   #goWrong(): void {
@@ -191,7 +216,16 @@ export class World {
       later(lasts / 3, () => (this.log.down = false))
     } else if (kind < 0.8) this.#roughen(lasts)
     else if (kind < 0.9) this.#restartReactors(lasts / 6)
-    else this.#pauseReactors(lasts)
+    else if (kind < 0.97) this.#pauseReactors(lasts)
+    else this.people.revoke(executor.id)
+  }
+
+  /** Whoever was revoked comes back with a new key. */
+  #letIn(executor: SimExecutor): void {
+    const { type } = this.log.stream(streams.executor(executor.id)).findLast(({ type }) => standing.has(type)) ?? {}
+    if (type !== 'ExecutorRevoked') return
+    executor.renewKey()
+    this.#enrol(executor)
   }
 
   #killExecutor(executor: SimExecutor, awayMs: number): void {
@@ -246,13 +280,10 @@ export class World {
     if (last) this.time.resume(last.process)
     else this.#startReactors()
     for (const executor of this.#executors) {
+      this.#letIn(executor)
       if (executor.process) this.time.resume(executor.process)
       else executor.start()
     }
-  }
-
-  #runsOver(): boolean {
-    return this.scenario.runs.every(({ runId }) => runEnds.test(this.log.stream(streams.run(runId)).at(-1)?.type ?? ''))
   }
 }
 

@@ -1,5 +1,7 @@
-/** A guard that is taken away: in this compiled file this text, which is there once, is replaced. */
-export type Mutation = { name: string; file: string; text: string; by: string }
+/** In this compiled file this text, which is there once, is replaced. */
+export type Edit = { file: string; text: string; by: string }
+/** A guard that is taken away; `also` where another one holds the same. */
+export type Mutation = Edit & { name: string; also?: readonly Edit[] }
 
 const domain = 'command-api/domain'
 const runs = 'reactors/runs'
@@ -11,6 +13,13 @@ export const mutations: readonly Mutation[] = [
     file: `${domain}/target-run-report.js`,
     text: "if (attempt < nextAttempt(state, stepId) || state.status === 'running')",
     by: 'if (false)',
+    also: [
+      {
+        file: `${domain}/target-run-report.js`,
+        text: 'if (due?.id !== stepId || attempt !== nextAttempt(state, stepId))',
+        by: 'if (due?.id !== stepId)',
+      },
+    ],
   },
   {
     name: 'a step may be started that is not due',
@@ -206,9 +215,81 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a run ends while something of it is being claimed',
-    file: `${runs}/active-run.js`,
-    text: 'this.request.targets - this.#begun - this.#starting.size',
-    by: 'this.request.targets - this.#begun',
+    file: `${runs}/next-actions.js`,
+    text: 'run.claims.size > 0 || run.reserved > 0 || openSubRuns(run).length > 0',
+    by: 'run.claims.size > 0 || openSubRuns(run).length > 0',
+  },
+  {
+    name: 'a run ends while a run that it triggered goes on',
+    file: `${runs}/next-actions.js`,
+    text: 'run.claims.size > 0 || run.reserved > 0 || openSubRuns(run).length > 0',
+    by: 'run.claims.size > 0 || run.reserved > 0',
+  },
+  {
+    name: 'a run goes on although the one that it triggered failed',
+    file: `${runs}/folds.js`,
+    text: "status === 'succeeded' ? 'passed' : 'closed'",
+    by: "'passed'",
+  },
+  {
+    name: 'a run that was triggered waits for targets of the one above it',
+    file: `${runs}/active-runs.js`,
+    text: 'run.family = this.#runs.get(parent.runId)?.family ?? parent.runId',
+    by: 'run.family = run.runId',
+  },
+  {
+    name: 'runs that wait for each other do so for ever',
+    file: `${runs}/deadlocks.js`,
+    text: 'run.request.parent !== undefined',
+    by: 'false',
+  },
+  {
+    name: 'a rerun begins at the first step',
+    file: 'reactors/dispatcher/segment-source.js',
+    text: 'left.slice(0, Math.max(0, at))',
+    by: 'left.slice(0, 0)',
+  },
+  {
+    name: 'after a restart it is the turn of the target that was begun first',
+    file: 'reactors/dispatcher/work-source.js',
+    text: '[...run.begunAt.keys()].reverse()',
+    by: 'run.begunAt.keys()',
+  },
+  {
+    name: 'a lease is ended on older knowledge of the step',
+    file: `${domain}/target-run.js`,
+    text: "state.status === 'running' && started === false",
+    by: 'false',
+  },
+  {
+    name: 'an executor is heard while its claim is being ended',
+    file: 'reactors/leases/watchdog.js',
+    text: 'if (ending)',
+    by: 'if (false)',
+  },
+  {
+    name: 'heartbeats reach one of two processes',
+    file: 'reactors/serve.js',
+    text: '{ concurrency: HEARTBEATS_AT_ONCE }',
+    by: '{ concurrency: HEARTBEATS_AT_ONCE, queue: QUEUE }',
+  },
+  {
+    name: 'a revoked executor is given work',
+    file: 'reactors/fleet.js',
+    text: "if (state.status === 'revoked')\n            return refusal(",
+    by: 'if (false)\n            return refusal(',
+  },
+  {
+    name: 'what a revoked executor reports counts',
+    file: 'reactors/guard.js',
+    text: "if (status !== 'revoked')",
+    by: 'if (true)',
+  },
+  {
+    name: 'what a revoked executor holds stays with it',
+    file: 'reactors/leases/watchdog.js',
+    text: 'if (this.#options.isRevoked?.(claim.executorId))',
+    by: 'if (false)',
   },
   {
     name: 'a run that waits for an older one is started by what one target came to',

@@ -1,14 +1,14 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { Mutation } from './list.ts'
+import type { Edit, Mutation } from './list.ts'
 
 /** The compiled program: this file is in build/test/simulation/mutations. */
 export const build = path.resolve(import.meta.dirname, '../../..')
 const root = path.dirname(build)
 
-/** How often the text of a mutation is in the compiled program; it must be there once. */
-export function occurrences({ file, text }: Mutation): number {
+/** How often the text is in the compiled program; it must be there once. */
+export function occurrences({ file, text }: Edit): number {
   return readFileSync(path.join(build, file), 'utf8').split(text).length - 1
 }
 
@@ -19,11 +19,13 @@ export function mutant(mutation: Mutation): { folder: string; remove(): void } {
     cpSync(path.join(build, part), path.join(folder, 'build', part), { recursive: true, filter: isCode })
   for (const file of ['package.json']) cpSync(path.join(root, file), path.join(folder, file))
   symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'))
-  const file = path.join(folder, 'build', mutation.file)
-  writeFileSync(
-    file,
-    readFileSync(file, 'utf8').replace(mutation.text, () => mutation.by),
-  )
+  for (const { file, text, by } of [mutation, ...(mutation.also ?? [])]) {
+    const place = path.join(folder, 'build', file)
+    writeFileSync(
+      place,
+      readFileSync(place, 'utf8').replace(text, () => by),
+    )
+  }
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
