@@ -106,6 +106,28 @@ t.test('a step of the whole run that is left out or cannot be done closes or ope
   t.match(fold(run, [...requested, started, failed]), { gates: { 'sign-off': { status: 'closed' } } })
 })
 
+t.test('a step of the whole run counts, also when it comes last', async () => {
+  const [request, resolved] = requested as [Extract<RunEvent, { type: 'RunRequested' }>, RunEvent]
+  const plan = [{ id: 'restart' }, { id: 'sign-off', gate: true as const }]
+  const given = (...events: RunEvent[]) =>
+    specFor(t, run).given({ ...request, data: { ...request.data, plan } }, resolved, started, ...events)
+  const all = { succeeded: 2, failed: 0, cancelled: 0, needsAttention: 0 }
+  const finish: Command = { type: 'finish-run', data: { runId, counts: all } }
+  const data = { runId, counts: all }
+  given(asked, granted('user:bo', 1), quorum).when(finish).thenRecords({ type: 'RunSucceeded', data })
+  const why = { class: 'denied', detail: 'job-disabled' } as const
+  given({ type: 'RunStepFailed', data: { ...where, ...why } })
+    .when(finish)
+    .thenRecords({ type: 'RunPartiallySucceeded', data })
+  const rejected = { why: 'approval-denied', detail: 'sign-off: not today' } as const
+  given(asked, denied)
+    .when(finish)
+    .thenRecords({ type: 'RunRejected', data: { ...data, ...rejected } })
+  given(asked, { type: 'RunCancellationRequested', data: { runId } })
+    .when(finish)
+    .thenRecords({ type: 'RunCancelled', data })
+})
+
 t.test('a run is paused and resumed; what was repeated changes nothing', async t => {
   const pause: Command = { type: 'pause-run', data: { runId, reason: 'maintenance' } }
   const resume: Command = { type: 'resume-run', data: { runId } }

@@ -229,6 +229,12 @@ t.test('a check tells what became of a step', async t => {
     .claim('migrate')
     .send({ type: 'expire-lease', data: { ...where, epoch: 2 } }, 'LeaseExpired')
   t.match(expired.state, { status: 'claimable', verify: { stepId: 'migrate', attempt: 1 } }, 'still to be asked')
+  const away = { ...where, epoch: 2, seq: 1, at, class: 'unreachable', detail: 'no route' } as const
+  const unknown = lost().claim('migrate').send({ type: 'fail-target-run', data: away }, 'TargetRunNeedsAttention')
+  t.match(unknown.state, { status: 'needs-attention', stepId: 'migrate', verify: undefined }, 'nobody could ask')
+  const impossible = { ...where, targetId, steps: [rule('migrate')], stepId: 'migrate' }
+  const gone = { class: 'credential-unavailable', detail: 'revoked' } as const
+  lost().send({ type: 'fail-unclaimed-target-run', data: { ...impossible, ...gone } }, 'TargetRunNeedsAttention')
 })
 
 t.test('a person says what became of a step', async t => {

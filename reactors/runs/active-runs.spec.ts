@@ -249,6 +249,19 @@ t.test('what a person says of a run that has ended is not left hanging', async t
   t.equal(runs.size, 0)
 })
 
+t.test('a run that a step triggered may have ended before it is known to be triggered', async t => {
+  const { when, due } = given(...requested(nightly, 1, { plan: [{ id: 'uptime' }, { id: 'other', gate: true }] }))
+  const parent = { runId: nightly, stepId: 'other', depth: 1 }
+  when(claimed(nightly, 0), started(nightly), succeeded(nightly, 0))
+  t.same(due(nightly), [{ type: 'open-gate', stepId: 'other' }], 'the run does not end before')
+  when(...requested(urgent, 1, { parent }), {
+    type: 'RunRejected',
+    data: { runId: urgent, why: 'overlap', detail: '' },
+  })
+  when({ type: 'SubRunTriggered', data: { runId: nightly, stepId: 'other', subRunId: urgent, jobId: urgent } })
+  t.same(due(nightly), [{ type: 'close-sub-run', stepId: 'other', subRunId: urgent, status: 'rejected' }])
+})
+
 t.test('what the log tells again changes nothing', async t => {
   const history = new History()
   const runs = new ActiveRuns(undefined)

@@ -77,8 +77,9 @@ export class People {
     const meta = this.#meta('anna')
     await this.#try(async () => {
       const { state: job } = await this.#dispatcher.load('job', streams.job(requested.jobId))
-      const steps = job.status === 'absent' ? [] : (job.versions.at(-1)?.steps ?? [])
-      const fromStep = random.next() < 0.8 ? random.pick(steps).id : undefined
+      const all = job.status === 'absent' ? [] : (job.versions.at(-1)?.steps ?? [])
+      const steps = all.filter(({ uses }) => uses !== 'approval' && uses !== 'job.run')
+      const fromStep = random.next() < 0.8 && steps.length > 0 ? random.pick(steps).id : undefined
       const data = { runId: ids.next(), of, ...(fromStep !== undefined && { fromStep }) }
       const facts = { ...factsOf(job, targetIds), earlier: { requested, targetIds } }
       await this.#dispatcher.dispatch('run', { type: 'rerun', data }, { meta, facts })

@@ -192,7 +192,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a target that is in use is taken',
     file: `${runs}/target-locks.js`,
-    text: 'other.family !== me.family && (other.alone || me.alone)',
+    text: 'other.run.family !== me.run.family && (other.alone || me.alone)',
     by: 'false',
   },
   {
