@@ -13,6 +13,7 @@ import {
 } from '@eventstore/db-client'
 import type { LogPosition, Recorded } from '../../schemas/events.ts'
 import { currentVersion } from '../../schemas/upcasters.ts'
+import { mendBatchedAppends } from './batch-stream.ts'
 import { follow } from './feed.ts'
 import {
   type Appended,
@@ -38,6 +39,7 @@ const utf8 = new TextEncoder()
  */
 export function connectEventStore(url: string, options: { appendDeadlineMs?: number } = {}): EventStore {
   const client = EventStoreDBClient.connectionString(url)
+  mendBatchedAppends(client)
   const deadlineMs = options.appendDeadlineMs ?? APPEND_DEADLINE_MS
   return {
     read: (stream, from) => read(client, stream, from),

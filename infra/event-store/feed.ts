@@ -13,7 +13,7 @@ import { toRecorded } from './recorded.ts'
 
 const MAX_BATCH = 500
 const FIRST_BACKOFF_MS = 100
-const LAST_BACKOFF_MS = 2_000
+const LAST_BACKOFF_MS = 500
 
 /**
  * The endless, pulled feed of `$all`: one subscription at a time, nothing read ahead beyond the stream's buffer,
