@@ -12,10 +12,10 @@ const filtered = (parts: Buffer[]) => {
 const whole = (text: string) => filtered([Buffer.from(text)])
 
 t.test('the line is cut out, wherever the stream was split', async t => {
-  const text = 'motd opsc-\nopsc-77 pgid=12 pid=12 dir=/tmp/opsc.aB3dE\nout opsc-77 pgid=1 pid=1\nopsc'
+  const text = 'motd opsc-\nopsc-77 pgid=12 pid=12 start=8812 dir=/tmp/opsc.aB3dE\nout opsc-77 pgid=1 pid=1\nopsc'
   const expected = {
     output: 'motd opsc-\nout opsc-77 pgid=1 pid=1\nopsc',
-    found: [{ pgid: 12, pid: 12, folder: '/tmp/opsc.aB3dE' }],
+    found: [{ pgid: 12, pid: 12, start: '8812', folder: '/tmp/opsc.aB3dE' }],
   }
   t.same(whole(text), expected)
   fc.assert(
@@ -24,6 +24,14 @@ t.test('the line is cut out, wherever the stream was split', async t => {
     }),
     { numRuns: 500, seed: 1 },
   )
+})
+
+t.test('the start is told in the words of the target, or not at all', async t => {
+  t.same(whole('opsc-77 pgid=7 pid=8 start=Sat_Nov_21_16:49:20_2026\n').found, [
+    { pgid: 7, pid: 8, start: 'Sat_Nov_21_16:49:20_2026' },
+  ])
+  t.same(whole('opsc-77 pgid=7 pid=8 start=\n').found, [{ pgid: 7, pid: 8 }])
+  t.same(whole('opsc-77 pgid=7 pid=8\n').found, [{ pgid: 7, pid: 8 }])
 })
 
 t.test('what is no such line passes', async t => {

@@ -5,15 +5,19 @@ export type Announcement = {
   /** Leader of the process group that `kill -- -<pgid>` reaches; 0 when the command got no group of its own. */
   pgid: number
   pid: number
+  /** When the leader, or without a group the process, was started, in whatever way the target tells that. */
+  start?: string
   /** The temporary folder of a script, to be removed when the wrapper was killed before it could. */
   folder?: string
 }
 
 const EMPTY = Buffer.alloc(0)
 const LONGEST_LINE = 512
+const LINE =
+  /^ pgid=(\d{1,10}) pid=(\d{1,10})(?: start=([\w:]{0,40}))?(?: dir=(\/[A-Za-z0-9._/-]{1,200}\/opsc\.[A-Za-z0-9]{4,20}))?\r?$/
 
 /**
- * Finds the wrapper's line `<token> pgid=… pid=… [dir=…]` in stdout and cuts it out. What a login shell prints before
+ * Finds the wrapper's line `<token> pgid=… pid=… [start=…] [dir=…]` in stdout and cuts it out. What a login shell prints before
  * it is output like any other; everything after the line passes untouched.
  */
 export class MarkerFilter {
@@ -56,9 +60,8 @@ export class MarkerFilter {
 }
 
 function parse(line: string): Announcement | undefined {
-  const found =
-    /^ pgid=(\d{1,10}) pid=(\d{1,10})(?: dir=(\/[A-Za-z0-9._/-]{1,200}\/opsc\.[A-Za-z0-9]{4,20}))?\r?$/.exec(line)
+  const found = LINE.exec(line)
   if (!found) return undefined
-  const [, pgid, pid, folder] = found
-  return { pgid: Number(pgid), pid: Number(pid), ...(folder === undefined ? {} : { folder }) }
+  const [, pgid, pid, start, folder] = found
+  return { pgid: Number(pgid), pid: Number(pid), ...(start && { start }), ...(folder !== undefined && { folder }) }
 }

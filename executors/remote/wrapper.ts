@@ -26,5 +26,16 @@ export function wrap(body: string, token: string, args: string[], sudo?: Sudo): 
   return `exec ${['/bin/sh', '-c', GROUP, 'opsc', ...inner].map(shellQuote).join(' ')}`
 }
 
+/**
+ * Puts into `opsc_s` when a process was started: a number that is used again, for another process, has another start.
+ * Nothing when there is no such process, or nobody tells. Argument: pid.
+ */
+export const STARTED = `opsc_t(){ if { IFS= read -r opsc_l </proc/$1/stat; } 2>/dev/null
+then set -- \${opsc_l##*) };opsc_s=\${20}
+else opsc_s=$(LC_ALL=C TZ=UTC0 ps -o lstart= -p "$1" 2>/dev/null|tr -s ' ' _)
+fi; }`
+
 /** The line that tells the executor whom to signal; `more` is added as it is. */
-export const announce = (more = ''): string => `echo "$1 pgid=\${opsc_g-$$} pid=$$${more}"`
+export const announce = (more = ''): string => `${STARTED}
+opsc_p=\${opsc_g-$$};[ "$opsc_p" -gt 1 ]||opsc_p=$$;opsc_t "$opsc_p"
+echo "$1 pgid=\${opsc_g-$$} pid=$$ start=$opsc_s${more}"`
