@@ -53,6 +53,8 @@ export const counts = z.object({
   cancelled: z.int().min(0),
   needsAttention: z.int().min(0),
 })
+/** How many steps of the run people have resolved before. Absent for none. */
+const resolved = z.int().min(1)
 /** Appended by the reactors; never offered over HTTP. */
 export const runInternalCommands = {
   'start-run': z.strictObject({ runId: id }),
@@ -61,7 +63,7 @@ export const runInternalCommands = {
   'stop-run': z.strictObject({ runId: id, failed: z.int().min(1) }),
   'time-out-run': z.strictObject({ runId: id }),
   'reject-run': z.strictObject({ runId: id, why: z.enum(['overlap']), detail }),
-  'report-attention': z.strictObject({ runId: id, counts }),
+  'report-attention': z.strictObject({ runId: id, counts, resolved: resolved.optional() }),
   'open-gate': z.strictObject({
     runId: id,
     stepId,
@@ -164,7 +166,7 @@ export const runEvents = {
     counts: counts.optional(),
   }),
   /** All that is left waits for a person; a step that is resolved lets the run go on. */
-  RunNeedsAttention: z.object({ runId: id, counts }),
+  RunNeedsAttention: z.object({ runId: id, counts, resolved: resolved.optional() }),
 }
 
 /** The events that end a run, with the status each leaves it in. */

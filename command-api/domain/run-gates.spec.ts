@@ -170,6 +170,13 @@ t.test('people are asked for once for the same state of things', async t => {
   spec(started).when(ask).thenRecords(told)
   spec(started, told).when(ask).thenNothing()
   t.equal(statusAfter(started, told), 'needs-attention')
+  const again = { runId, counts: unclear, resolved: 1 }
+  spec(started, told)
+    .when({ type: 'report-attention', data: again })
+    .thenRecords({ type: 'RunNeedsAttention', data: again })
+  spec(started, told, { type: 'RunNeedsAttention', data: again })
+    .when({ type: 'report-attention', data: again })
+    .thenNothing()
   spec(started, told)
     .when({ type: 'finish-run', data: { runId, counts } })
     .thenRecords({ type: 'RunFailed', data: { runId, counts } })

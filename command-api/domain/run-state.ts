@@ -22,7 +22,8 @@ export type KnownRun = {
   /** Why no approval will be given any more, and by whom it was not. */
   rejected: { why: 'approval-denied' | 'approval-expired'; detail: string } | undefined
   gates: Readonly<Record<string, Gate>>
-  attention: Counts | undefined
+  /** What the last call for people said. */
+  attention: { counts: Counts; resolved?: number | undefined } | undefined
   /** In the order of `n`. */
   targetIds: readonly string[]
 }
@@ -117,7 +118,11 @@ export function evolveRun(state: Run, event: RunEvent): Run {
     case 'SubRunEnded':
       return changeGate(state, event.data.stepId, event.data.status === 'succeeded' ? 'passed' : 'closed')
     case 'RunNeedsAttention':
-      return { ...state, status: 'needs-attention', attention: event.data.counts }
+      return {
+        ...state,
+        status: 'needs-attention',
+        attention: { counts: event.data.counts, resolved: event.data.resolved },
+      }
     case 'RunSucceeded':
       return { ...state, status: 'succeeded' }
     case 'RunPartiallySucceeded':

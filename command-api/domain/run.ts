@@ -42,7 +42,7 @@ export const run: Decider<Run, IdentifiedRunCommand, RunEvent, RunFacts | undefi
         if (state.started) throw new DomainError('run-not-startable', 'the run has already begun')
         return isFinished(state) ? [] : [{ type: 'RunRejected', data: command.data }]
       case 'report-attention':
-        return attention(command.data.counts, state)
+        return attention(command.data, state)
       case 'finish-run':
         return isFinished(state) ? [] : [finish(command.data.counts, state)]
       case 'open-gate':
@@ -73,10 +73,13 @@ function start(state: KnownRun): RunEvent[] {
   return [{ type: 'RunStarted', data: { runId: state.requested.runId } }]
 }
 
-/** Said once for the same counts: what is left waits for a person. */
-function attention(counts: Counts, state: KnownRun): RunEvent[] {
-  if (isFinished(state) || JSON.stringify(counts) === JSON.stringify(state.attention)) return []
-  return [{ type: 'RunNeedsAttention', data: { runId: state.requested.runId, counts } }]
+type Attention = Extract<RunCommand, { type: 'report-attention' }>['data']
+
+/** What is left waits for a person. Said once, and again when somebody has resolved a step and it came to the same. */
+function attention(data: Attention, state: KnownRun): RunEvent[] {
+  const { counts, resolved } = data
+  const known = JSON.stringify({ counts, resolved }) === JSON.stringify(state.attention)
+  return isFinished(state) || known ? [] : [{ type: 'RunNeedsAttention', data }]
 }
 
 /**

@@ -28,6 +28,10 @@ export type Gate = {
   subRunEnded?: string
 }
 
+/** What makes one call for people another than the one before. */
+export const attentionOf = ({ counts, resolved = 0 }: { counts: Counts; resolved?: number | undefined }): string =>
+  JSON.stringify([counts, resolved])
+
 const endings: ReadonlySet<string> = new Set<Ending>(['succeeded', 'failed', 'cancelled'])
 
 /** One run that has not ended, as its events tell it, with what this process is about to claim. */
@@ -57,12 +61,16 @@ export class ActiveRun {
   paused = false
   stopped = false
   startedAt: string | undefined
-  /** The counts with which the log last said that people are needed. */
+  /** With what the log last said that people are needed, as `attentionOf` writes it. */
   attentionTold: string | undefined
+  /** How many of its steps people have resolved. */
+  resolved = 0
   /** An older run of the same job has to end first. */
   waitsForOlder = false
   /** Other runs have to leave its targets first. */
   waitsForTargets = false
+  /** Whether those that have one of its targets wait for people. */
+  isLockedByPeople: (n: number) => boolean = () => false
   readonly #groups = new SerialGroups()
   readonly #targets: TargetState[] = []
   readonly #epochs: number[] = []
@@ -166,9 +174,15 @@ export class ActiveRun {
   /** Nobody works on it, and without a person nothing of it goes on. */
   get idle(): boolean {
     if (this.claims.size + this.#reserved + this.requeued.size + this.delayed.size > 0) return false
-    for (const hold of this.held.values()) if (hold === 'target') return false
+    for (const [n, hold] of this.held) if (hold === 'target' && !this.isLockedByPeople(n)) return false
     for (const { status } of this.gates.values()) if (status === 'open') return false
     return this.halted || this.#nextFresh() === undefined
+  }
+
+  /** The log says that it waits for people, and that is still so. */
+  get waitsForPeople(): boolean {
+    if (this.claims.size + this.#reserved + this.requeued.size + this.delayed.size > 0) return false
+    return this.attentionTold === attentionOf({ counts: this.counts(), resolved: this.resolved })
   }
 
   /** The endings so far; what never began and never will counts as cancelled. */

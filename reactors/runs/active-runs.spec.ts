@@ -148,7 +148,9 @@ t.test('an expired lease puts the target run back, unless its outcome needs a pe
   })
   t.same(work(), [])
   when(claimed(nightly, 0, 2), succeeded(nightly, 0))
-  t.same(due(nightly), [{ type: 'report-attention', counts: { ...none, succeeded: 1, needsAttention: 1 } }])
+  t.same(due(nightly), [
+    { type: 'report-attention', counts: { ...none, succeeded: 1, needsAttention: 1 }, resolved: 0 },
+  ])
 })
 
 t.test('a lost connection puts a repeatable step back; a step of an older epoch changes nothing', async t => {
@@ -274,4 +276,77 @@ t.test('what the log tells again changes nothing', async t => {
   t.equal(runs.size, 0)
   runs.passed({ commit: 15n, prepare: 15n })
   t.equal(runs.lowWater?.commit, 40n)
+})
+
+const unclear = (runId: string, n: number): AnyEvent[] => [
+  claimed(runId, n),
+  stepStarted(runId, n),
+  expired(runId, n),
+  { type: 'TargetRunNeedsAttention', data: { runId, n, targetId: targetId(n), detail: 'unknown' } },
+]
+const needsPeople = (runId: string, needsAttention: number): AnyEvent => ({
+  type: 'RunNeedsAttention',
+  data: { runId, counts: { ...none, needsAttention } },
+})
+
+t.test('people are called again when what they decided came to the same', async t => {
+  const { when, due } = given(...requested(nightly, 1), ...unclear(nightly, 0), started(nightly))
+  const counts = { ...none, needsAttention: 1 }
+  t.same(due(nightly), [{ type: 'report-attention', counts, resolved: 0 }])
+  when(needsPeople(nightly, 1))
+  t.same(due(nightly), [], 'once')
+  when(
+    {
+      type: 'StepResolved',
+      data: { runId: nightly, n: 0, epoch: 1, stepId: 'uptime', attempt: 1, as: 'retry', reason: 'try' },
+    },
+    claimed(nightly, 0, 2),
+    stepStarted(nightly, 0, 2),
+    expired(nightly, 0, 2),
+    { type: 'TargetRunNeedsAttention', data: { runId: nightly, n: 0, targetId: targetId(0), detail: 'unknown' } },
+  )
+  t.same(due(nightly), [{ type: 'report-attention', counts, resolved: 1 }])
+  when({ type: 'RunNeedsAttention', data: { runId: nightly, counts, resolved: 1 } })
+  t.same(due(nightly), [])
+})
+
+t.test('a run whose other targets wait at a barrier for one that needs a person needs one too', async t => {
+  const plan = [{ id: 'uptime' }, { id: 'report', barrier: true as const }]
+  const { runs, when, due } = given(...requested(nightly, 2, { plan }), started(nightly), ...unclear(nightly, 0))
+  when(claimed(nightly, 1), stepStarted(nightly, 1))
+  t.same(due(nightly), [], 'while somebody works on the other one')
+  when({ type: 'TargetRunHandedBack', data: { runId: nightly, n: 1, epoch: 1, seq: 1, detail: 'its part is over' } })
+  t.same(due(nightly), [], 'or it may go on')
+  const reservation = runs.reserve()
+  if (reservation) runs.hold(reservation, { step: 'report' })
+  t.same(due(nightly), [{ type: 'report-attention', counts: { ...none, needsAttention: 1 }, resolved: 0 }])
+})
+
+t.test('a run whose other targets are kept by a run that needs a person needs one too', async t => {
+  const alone = { access: 'exclusive' } as const
+  const joined = { ...alone, plan: [{ id: 'uptime' }, { id: 'report', barrier: true as const }] }
+  const { runs, work, when, due } = given(...requested(urgent, 1, joined), started(urgent), ...unclear(urgent, 0))
+  when(...requested(nightly, 2, alone), started(nightly))
+  t.same(work(), ['nightly.1'], 'the other target is taken')
+  when(...unclear(nightly, 1))
+  t.same(due(nightly), [], 'nobody has said yet that the other run stands still')
+  when(needsPeople(urgent, 1))
+  t.same(
+    runs.heldUp().map(run => run.runId),
+    [nightly],
+  )
+  t.same(due(nightly), [{ type: 'report-attention', counts: { ...none, needsAttention: 1 }, resolved: 0 }])
+  when({
+    type: 'StepResolved',
+    data: {
+      runId: urgent,
+      n: 0,
+      epoch: 1,
+      stepId: 'uptime',
+      attempt: 1,
+      as: 'retry',
+      reason: 'nothing of it was there',
+    },
+  })
+  t.same(due(nightly), [], 'the other run goes on, and so may this one')
 })

@@ -55,6 +55,11 @@ export class ActiveRuns {
     return older
   }
 
+  /** Those that wait for targets other runs have. */
+  heldUp(): ActiveRun[] {
+    return [...this.#runs.values()].filter(run => [...run.held.values()].includes('target'))
+  }
+
   /** Takes the next event of the log; answers the run it belongs to when that is still active or has just ended. */
   apply(event: Recorded): ActiveRun | undefined {
     // After a break the log may tell again what is known: a run that has ended must not begin anew.
@@ -205,6 +210,10 @@ export class ActiveRuns {
     const run = new ActiveRun({ ...event.data, correlationId, requestEventId: event.id, requestedAt }, this.#position)
     const { parent } = run.request
     if (parent) run.family = this.#runs.get(parent.runId)?.family ?? parent.runId
+    run.isLockedByPeople = n => {
+      const inTheWay = this.#locks.holders(run, [n])
+      return inTheWay.length > 0 && inTheWay.every(other => other.waitsForPeople)
+    }
     this.#runs.set(run.runId, run)
     const sameJob = this.#ofJob.get(run.request.jobId)
     if (sameJob) sameJob.add(run)

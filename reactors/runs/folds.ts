@@ -1,5 +1,5 @@
 import type { AnyEvent, Recorded } from '../../schemas/events.ts'
-import type { ActiveRun } from './active-run.ts'
+import { type ActiveRun, attentionOf } from './active-run.ts'
 
 type DataOf<T extends AnyEvent['type']> = Extract<AnyEvent, { type: T }>['data']
 type Folds = { [T in AnyEvent['type']]?: (run: ActiveRun, data: DataOf<T>, at: string) => void }
@@ -30,8 +30,8 @@ const folds: Folds = {
   RunCancellationRequested: run => {
     if (run.status !== 'ended') run.status = 'cancelling'
   },
-  RunNeedsAttention: (run, { counts }) => {
-    run.attentionTold = JSON.stringify(counts)
+  RunNeedsAttention: (run, data) => {
+    run.attentionTold = attentionOf(data)
   },
   RunSucceeded: runEnded,
   RunPartiallySucceeded: runEnded,
@@ -73,6 +73,7 @@ const folds: Folds = {
   },
   StepResolved: (run, { n, stepId, as }) => {
     if (as !== 'retry') run.stepOver(n, stepId, false)
+    run.resolved += 1
     run.freed(n)
   },
   // It may be the first event of all: what was to be done could not be written down.

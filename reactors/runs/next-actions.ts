@@ -1,10 +1,10 @@
-import type { ActiveRun, Counts } from './active-run.ts'
+import { type ActiveRun, attentionOf, type Counts } from './active-run.ts'
 
 type Why = 'cancelled' | 'stopped' | 'timed-out' | 'gate-closed'
 export type Action =
   | { type: 'start-run' }
   | { type: 'finish-run'; counts: Counts }
-  | { type: 'report-attention'; counts: Counts }
+  | { type: 'report-attention'; counts: Counts; resolved: number }
   | { type: 'stop-run'; failed: number }
   | { type: 'time-out-run' }
   | { type: 'end-unclaimed-target-run'; n: number; why: Why }
@@ -104,11 +104,11 @@ const gatesLeft = (run: ActiveRun): boolean =>
   run.canSucceed &&
   run.passage.gates.some(({ id }) => run.gates.get(id)?.status !== 'passed')
 
-/** Everything else has ended: only people can let it go on. Said once for the same counts. */
+/** Everything else has ended or waits for that: only people can let it go on. */
 function attention(run: ActiveRun): Action[] {
   if (run.attention.size === 0 || !run.idle || canOpen(run).length > 0) return []
-  const counts = run.counts()
-  return JSON.stringify(counts) === run.attentionTold ? [] : [{ type: 'report-attention', counts }]
+  const told = { counts: run.counts(), resolved: run.resolved }
+  return attentionOf(told) === run.attentionTold ? [] : [{ type: 'report-attention', ...told }]
 }
 
 function waitsOver(run: ActiveRun, now: string): Action[] {

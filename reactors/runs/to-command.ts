@@ -1,7 +1,7 @@
 import type { CommandOf } from '../../command-api/domain/index.ts'
 import { derivedId } from '../../infra/ids.ts'
 import type { Commands } from '../commands.ts'
-import type { ActiveRun } from './active-run.ts'
+import { type ActiveRun, attentionOf } from './active-run.ts'
 import { openGate } from './gates.ts'
 import type { Action } from './next-actions.ts'
 
@@ -31,8 +31,11 @@ export async function toCommand(
       return ofRun({ type: action.type, data: { runId } })
     case 'finish-run':
       return ofRun({ type: 'finish-run', data: { runId, counts: action.counts } })
-    case 'report-attention':
-      return ofRun({ type: 'report-attention', data: { runId, counts: action.counts } }, JSON.stringify(action.counts))
+    case 'report-attention': {
+      const { counts, resolved } = action
+      const data = { runId, counts, ...(resolved > 0 && { resolved }) }
+      return ofRun({ type: 'report-attention', data }, attentionOf(data))
+    }
     case 'stop-run':
       return ofRun({ type: 'stop-run', data: { runId, failed: action.failed } })
     case 'reject-run': {
