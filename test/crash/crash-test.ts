@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createClient } from '../../cli/client.ts'
 import { keyedCommandId } from '../../command-api/command-record.ts'
-import { type Deployment, deploy, executors } from '../support/deployment.ts'
+import { type Deployment, deploy, executors, type ServiceName } from '../support/deployment.ts'
+import type { Periods } from '../support/periods.ts'
 import { ProxyLine } from '../support/proxy.ts'
 import { startSshd } from '../support/sshd.ts'
 import { SystemClient } from '../support/system-client.ts'
@@ -23,7 +24,7 @@ import { LogWatch } from './log-watch.ts'
 import { type Kill, nemesis } from './nemesis.ts'
 import { lookAfter } from './person.ts'
 import { Random } from './random.ts'
-import { type Recovery, recovery } from './recovery.ts'
+import { type Absence, type Incident, type Recovery, recovery } from './recovery.ts'
 
 export type CrashTestOptions = {
   kills: number
@@ -112,6 +113,8 @@ async function inFolder(t: Teardown, folder: string, options: CrashTestOptions):
   const loading = load({ ...shared, client: client(), random: random.fork(), signal: loaded.signal }, runs)
   const person = lookAfter({ ...shared, client: client(), random: random.fork(), signal: settled.signal })
   const done = { kills: [] as Kill[], faults: [] as Fault[], missed: [] as string[] }
+  const faultsOver: Incident[] = []
+  const harmed: Absence[] = []
   const possible = possibleFaults(disks)
   await nemesis({
     kills,
@@ -124,6 +127,7 @@ async function inFolder(t: Teardown, folder: string, options: CrashTestOptions):
       leaseSeconds: LEASE_SECONDS,
       outageSeconds,
       disks,
+      onHarmed: (who, period) => harmed.push({ ...period, who }),
     },
     faults: Array.from({ length: rounds }, () => random.some(possible, possible.length)).flat(),
     onKill: kill => {
@@ -136,6 +140,7 @@ async function inFolder(t: Teardown, folder: string, options: CrashTestOptions):
       done.faults.push(fault)
       say(`      ${fault}`)
     },
+    onFaultOver: fault => faultsOver.push({ what: fault, at: Date.now() }),
     onMiss: point => {
       done.missed.push(point)
       say(`      (not reached: ${point})`)
@@ -151,7 +156,7 @@ async function inFolder(t: Teardown, folder: string, options: CrashTestOptions):
   const verdict = await judge(deployment, {
     ...{ known: ledger.read(), effects: readEffects(effectsFile), runs, done, settledAfter },
     ...{ rebuild: await rebuildProjections(deployment, folder), seconds: seconds(begun), diskFaults: disks.size > 0 },
-    acks: ledger.acks,
+    ...{ acks: ledger.acks, faultsOver, absences: [...harmed, ...absences(deployment, ssh)] },
   })
   if (options.keep) await keepEvents(deployment, verdict.stuck, options.keep)
   return verdict
@@ -188,6 +193,8 @@ async function targets(t: Teardown, { url, apiKey }: Deployment) {
 type Evidence = {
   known: Map<string, Known>
   acks: readonly number[]
+  faultsOver: readonly Incident[]
+  absences: readonly Absence[]
   effects: Effect[]
   runs: StartedRun[]
   done: Pick<Verdict, 'kills' | 'faults' | 'missed'>
@@ -198,7 +205,7 @@ type Evidence = {
 }
 
 async function judge(deployment: Deployment, evidence: Evidence): Promise<Verdict> {
-  const { known, effects, runs, done, rebuild, settledAfter, acks, diskFaults } = evidence
+  const { known, effects, runs, done, rebuild, settledAfter, acks, faultsOver, absences, diskFaults } = evidence
   const log = await readLog(deployment.eventStoreUrl)
   const ended = endings(log)
   const principal = { actor: { kind: 'api-key' as const, id: deployment.apiKeyId } }
@@ -208,13 +215,24 @@ async function judge(deployment: Deployment, evidence: Evidence): Promise<Verdic
     runs: tally([...ended.values()].map(type => type?.replace(/^Run/, '') ?? 'Stuck')),
     turns: tally(log.flatMap(({ type }) => (TURNS.has(type) ? [type] : []))),
     ...{ effects: effects.length, events: log.length },
-    recovery: recovery(done.kills, acks, effects),
+    recovery: recovery({ kills: done.kills, faults: faultsOver, absences, acks, effects, log }),
     lost: brokenCommands(log, known, key => keyedCommandId(principal, key)),
     doubled: brokenSteps(log, effects, runs),
     stuck: [...ended].filter(([, type]) => type === undefined).map(([runId]) => runId),
     log: brokenLog(log),
     output: await brokenOutput(log, deployment.postgresUrl),
   }
+}
+
+/** Who was away, or might as well have been because nothing passed on a line of its. */
+function absences({ services, lines }: Deployment, ssh: ReadonlyMap<string, ProxyLine>): Absence[] {
+  const of = (who: ServiceName, { all }: Periods) => all.map(period => ({ ...period, who }))
+  return [
+    ...[...services].flatMap(([name, { away }]) => of(name, away)),
+    // Named after both its ends, who connects first.
+    ...[...lines].flatMap(([name, { blocked }]) => of(name.split(' ')[0] as ServiceName, blocked)),
+    ...[...ssh.values()].flatMap(({ blocked }) => executors.flatMap(each => of(each, blocked))),
+  ]
 }
 
 async function keepEvents({ eventStoreUrl }: Deployment, runIds: readonly string[], folder: string): Promise<void> {

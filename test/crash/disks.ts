@@ -1,9 +1,13 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { isRoot } from '../support/process.ts'
 
 type Teardown = { teardown(fn: () => unknown): unknown }
+
+/** Reads until the test is over or dead, however it died. */
+const UNMOUNT = 'cat >/dev/null; umount -l -- "$1"'
 
 /** A file system of its own and of this size in memory; false where we may not make one. */
 export function mountDisk(t: Teardown, folder: string, megabytes: number): boolean {
@@ -11,10 +15,13 @@ export function mountDisk(t: Teardown, folder: string, megabytes: number): boole
   if (!isRoot) return false
   const options = ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0700`, 'tmpfs', folder]
   if (spawnSync('mount', options, { stdio: 'ignore' }).status !== 0) return false
-  const unmount = () => spawnSync('umount', ['-l', folder], { stdio: 'ignore' })
-  t.teardown(unmount)
-  // Also when the test is broken off.
-  process.once('exit', unmount)
+  const guard = spawn('/bin/sh', ['-c', UNMOUNT, 'sh', folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  guard.unref()
+  t.teardown(async () => {
+    guard.ref()
+    guard.stdin.end()
+    if (guard.exitCode === null) await once(guard, 'exit')
+  })
   return true
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Dependency, type Deployment, type Executor, executors } from '../support/deployment.ts'
+import type { Period } from '../support/periods.ts'
 import { fillDisk } from './disks.ts'
 import type { Random } from './random.ts'
 
@@ -10,6 +11,8 @@ export type Scenery = {
   outageSeconds: number
   /** Folders on disks of their own, by what is kept there; those that could be made. */
   disks: ReadonlyMap<Disk, string>
+  /** Who was there and could do nothing. */
+  onHarmed(who: Disk, period: Period): void
 }
 export type Disk = 'event-store' | Executor
 export type Fault = keyof typeof faults
@@ -36,11 +39,13 @@ export function possibleFaults(disks: Scenery['disks']): Fault[] {
 /** Resolves when it is over. */
 export const strike = (fault: Fault, scenery: Scenery): Promise<void> => faults[fault](scenery)
 
-async function standStill({ deployment, random, leaseSeconds }: Scenery): Promise<void> {
-  const service = deployment.services.get(random.pick(executors))
+async function standStill({ deployment, random, leaseSeconds, onHarmed }: Scenery): Promise<void> {
+  const [executor, from] = [random.pick(executors), Date.now()]
+  const service = deployment.services.get(executor)
   service?.kill('SIGSTOP')
   await delay(3_000 * leaseSeconds)
   service?.kill('SIGCONT')
+  onHarmed(executor, { from, to: Date.now() })
 }
 
 /** Nothing passes and nobody is told so, as when a cable is pulled. */
@@ -69,8 +74,10 @@ async function slow({ deployment, outageSeconds }: Scenery): Promise<void> {
   for (const line of lines) line.rule('back', 'pass')
 }
 
-async function full({ disks, outageSeconds }: Scenery, which: readonly Disk[]): Promise<void> {
+async function full({ disks, outageSeconds, onHarmed }: Scenery, which: readonly Disk[]): Promise<void> {
+  const from = Date.now()
   const empty = which.map(name => fillDisk(disks.get(name) ?? '/nowhere'))
   await delay(1_000 * outageSeconds)
   for (const free of empty) free()
+  for (const who of which) onHarmed(who, { from, to: Date.now() })
 }

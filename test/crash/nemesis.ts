@@ -13,7 +13,9 @@ type NemesisOptions = {
   /** One after the other, spread over the kills. */
   faults: readonly Fault[]
   onKill(kill: Kill): void
+  /** It begins. */
   onFault(fault: Fault): void
+  onFaultOver(fault: Fault): void
   /** The moment did not come in time. */
   onMiss(point: string): void
 }
@@ -31,7 +33,7 @@ const AT_WORK_MS = 10_000
  * time. Faults come between the kills.
  */
 export async function nemesis(options: NemesisOptions): Promise<void> {
-  const { kills, scene, faults, onFault } = options
+  const { kills, scene, faults, onFault, onFaultOver } = options
   const { random } = scene
   const watching: Promise<void>[] = []
   const due = [...faults]
@@ -40,8 +42,11 @@ export async function nemesis(options: NemesisOptions): Promise<void> {
     await delay(random.between(200, 1_500))
     if (due.length > 0 && done >= (kills * (faults.length - due.length + 0.5)) / faults.length) {
       const fault = due.shift()
-      if (fault) onFault(fault)
-      if (fault) await strike(fault, scene)
+      if (fault) {
+        onFault(fault)
+        await strike(fault, scene)
+        onFaultOver(fault)
+      }
     }
     if (inTurn.length === 0) inTurn = random.some(points, points.length)
     const point = done % 2 === 0 ? inTurn.pop() : undefined
@@ -88,8 +93,10 @@ function kill(deployment: Deployment, victim: ServiceName, point: Point | undefi
   const back = service?.nextReady().then(() => Date.now() - at)
   // Of Postgres the launcher or, without it, the server behind it.
   const server = Number(service?.endpoints.postmaster ?? 0)
-  if (point && server > 0 && isAlive(server)) process.kill(server, 'SIGKILL')
-  else service?.kill()
+  if (point && server > 0 && isAlive(server)) {
+    service?.away.is(true)
+    process.kill(server, 'SIGKILL')
+  } else service?.kill()
   const late = delay(READY_MS, undefined, { ref: false })
   return Promise.race([back, late]).then(readyAfterMs => {
     onKill({ victim, at, readyAfterMs: readyAfterMs ?? undefined, ...(point && { point: point.name }) })

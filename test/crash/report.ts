@@ -1,5 +1,5 @@
 import { tally, type Verdict } from './crash-test.ts'
-import type { Spread } from './recovery.ts'
+import type { Recovery, Spread, Wait, Waits } from './recovery.ts'
 
 /** True when every promise was kept. */
 export function kept({ lost, doubled, stuck, log, output, rebuiltEqual }: Verdict): boolean {
@@ -24,7 +24,8 @@ export function report(verdict: Verdict, seed: number): string[] {
     ['events in the log', String(events)],
     ['process ready again', times(recovery.ready)],
     ['next command acknowledged', times(recovery.command)],
-    ['next step on a target', times(recovery.step)],
+    ['next step on any target', waits(recovery.step)],
+    ['what was worked on goes on', waits(recovery.atWork)],
     ['last run ended', `${settledAfter} s after the last kill`],
     ['took', `${seconds} s`],
   ]
@@ -40,6 +41,8 @@ export function report(verdict: Verdict, seed: number): string[] {
     '',
     ...rows.map(([name, value]) => `${name.padEnd(28)} ${value}`),
     '',
+    ...byKind(recovery),
+    '',
     ...promises.flatMap(([name, broken]) => [
       `${name.padEnd(28)} ${broken.length}`,
       ...broken.slice(0, 20).map(line => `    ${line}`),
@@ -49,6 +52,24 @@ export function report(verdict: Verdict, seed: number): string[] {
   ]
 }
 
+/** By what had been killed or had happened; p50, p99 and worst in seconds. */
+function byKind({ byKind, slowest }: Recovery): string[] {
+  const cells = ({ since, attended }: Waits) => [String(since.count), figures(since), figures(attended)]
+  const line = ([first = '', ...more]: string[]) =>
+    [first.padEnd(37), ...more.map((cell, i) => cell.padStart(i % 3 === 0 ? 6 : 19))].join('')
+  return [
+    line(['seconds: p50 / p99 / worst', 'steps', 'since then', 'nobody away', 'works', 'since then', 'nobody away']),
+    ...[...byKind].map(([what, { step, atWork }]) => line([what, ...cells(step), ...cells(atWork)])),
+    ...slowest.map(slow),
+  ]
+}
+
+const slow = ({ incident: { what, point, at }, since, attended }: Wait) =>
+  `    slow: ${inSeconds(attended)} of ${inSeconds(since)} s after ${point ?? what} (${new Date(at).toISOString()})`
 const total = (counts: Map<unknown, number>) => [...counts.values()].reduce((sum, count) => sum + count, 0)
 const told = (counts: Map<string, number>) => [...counts].map(([name, count]) => `${name} ${count}`).join(', ')
-const times = ({ p50, p99 }: Spread) => `p50 ${(p50 / 1_000).toFixed(1)} s, p99 ${(p99 / 1_000).toFixed(1)} s`
+const inSeconds = (ms: number) => (ms / 1_000).toFixed(1)
+const figures = ({ p50, p99, worst }: Spread) => [p50, p99, worst].map(inSeconds).join(' / ')
+const times = ({ p50, p99, worst }: Spread) =>
+  `p50 ${inSeconds(p50)} s, p99 ${inSeconds(p99)} s, worst ${inSeconds(worst)} s`
+const waits = ({ since, attended }: Waits) => `${times(since)}; with nobody away: ${times(attended)}`

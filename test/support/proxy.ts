@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { Periods } from './periods.ts'
 
 /** As seen by whoever connects: `there` is what it sends, `back` what it is answered. */
 export type Direction = 'there' | 'back'
@@ -34,6 +35,8 @@ function sendLater(way: Way, bytes: Buffer, milliseconds: number): void {
 
 /** A line between two processes that a test can hold up, delay, drain and cut; it knows nothing of what passes. */
 export class ProxyLine {
+  /** When nothing passed in one direction at least. */
+  readonly blocked = new Periods()
   readonly #server: Server
   readonly #to: () => NetConnectOpts
   readonly #connections = new Set<Connection>()
@@ -65,6 +68,7 @@ export class ProxyLine {
   /** From now on, on every connection; what was held passes when the rule no longer is `hold`. */
   rule(direction: Direction, rule: Rule): void {
     this.#rules[direction] = rule
+    this.blocked.is(Object.values(this.#rules).some(each => each === 'hold' || each === 'drop'))
     if (this.#stopAt?.direction === direction) this.#stopAt = undefined
     if (rule === 'hold') return
     for (const connection of this.#connections) {

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { Periods } from './periods.ts'
 
 export type ServiceOptions = {
   name: string
@@ -24,6 +25,8 @@ const STOP_MS = 15_000
 /** One role as a service manager runs it: started again at once whenever it ends, unless it is to stay down. */
 export class Service {
   readonly name: string
+  /** When it had been killed or had ended, until it was ready again. */
+  readonly away = new Periods()
   readonly #options: ServiceOptions
   readonly #log: WriteStream
   readonly #waiting = new Set<() => void>()
@@ -70,6 +73,7 @@ export class Service {
   }
 
   kill(signal: NodeJS.Signals = 'SIGKILL'): void {
+    if (signal === 'SIGKILL') this.away.is(true)
     this.#child?.kill(signal)
   }
 
@@ -98,6 +102,7 @@ export class Service {
     while (this.#wanted) {
       await once(this.#spawn(), 'exit')
       this.#ready = false
+      this.away.is(true)
       if (this.#wanted) await delay(RESTART_MS)
     }
   }
@@ -116,6 +121,7 @@ export class Service {
       if (this.#child !== child || this.pid === undefined) return
       this.#endpoints = JSON.parse(line).endpoints
       this.#ready = true
+      this.away.is(false)
       for (const resolve of this.#waiting) resolve()
       this.#waiting.clear()
     })
