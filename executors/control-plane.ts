@@ -3,6 +3,7 @@ import { type Bus, BusBadPayload, BusClosed, BusRemoteError, requestJson } from 
 import type { Clock } from '../infra/clock.ts'
 import type { Ids } from '../infra/ids.ts'
 import { type ReportMessage, type ReportReply, reportReply, subjects } from '../schemas/bus.ts'
+import type { InFlight } from './in-flight.ts'
 import { Limit } from './limit.ts'
 import type { ReportSpool } from './spool/report-spool.ts'
 import { backoffMs, pause } from './wait.ts'
@@ -17,10 +18,11 @@ export type ControlPlaneOptions = {
   clock: Clock
   ids: Ids
   log: Logger
+  inFlight: InFlight
 }
 
 const ANSWER_MS = 5_000
-const LONGEST_PAUSE_MS = 2_000
+const LONGEST_PAUSE_MS = 1_000
 const AT_ONCE = 64
 
 /** How an executor tells what happened and asks what it may do. */
@@ -56,7 +58,7 @@ export class ControlPlane {
     for (let failures = 0; !signal.aborted && forMs() > 0; failures += 1) {
       const answer = await this.#send(message, Math.min(ANSWER_MS, forMs()))
       if (answer) return answer
-      await pause(backoffMs(failures, 500), signal)
+      await this.#options.inFlight.orLost(pause(backoffMs(failures, 500), signal))
     }
     return undefined
   }
@@ -99,15 +101,16 @@ export class ControlPlane {
         this.#options.spool.done(message.reportId)
         return answer
       }
-      await pause(backoffMs(failures, LONGEST_PAUSE_MS), signal)
+      await this.#options.inFlight.orLost(pause(backoffMs(failures, LONGEST_PAUSE_MS), signal))
     }
     return undefined
   }
 
+  /** Undefined when there is no answer, or none is to be expected any more. */
   async #send(message: ReportMessage, timeoutMs: number): Promise<ReportReply | undefined> {
-    const { bus, executorId, log } = this.#options
+    const { bus, executorId, log, inFlight } = this.#options
     try {
-      return await requestJson(bus, subjects.report(executorId), reportReply, message, { timeoutMs })
+      return await inFlight.orLost(requestJson(bus, subjects.report(executorId), reportReply, message, { timeoutMs }))
     } catch (err) {
       if (err instanceof BusRemoteError && err.code === 'bad-payload') {
         log.error({ err, report: message.report.type, runId: message.report.data.runId }, 'a report was not understood')

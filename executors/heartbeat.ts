@@ -1,10 +1,19 @@
-import { type Bus, BusError, requestJson } from '../infra/bus.ts'
+import { type Bus, BusError, exchangeJson } from '../infra/bus.ts'
 import type { Clock } from '../infra/clock.ts'
-import { type HeartbeatReply, heartbeatReply, subjects } from '../schemas/bus.ts'
+import { type HeartbeatReply, heartbeatHeaders, heartbeatReply, subjects } from '../schemas/bus.ts'
 import type { Lease } from './lease.ts'
 import type { Held } from './spool/report-spool.ts'
 import { pause } from './wait.ts'
 
+export type Answered = {
+  reply: HeartbeatReply
+  /** Of the monotonic clock. */
+  sentAt: number
+  /** Changes when answers may have got lost; undefined from a control plane that does not say. */
+  session: string | undefined
+  /** False when the control plane knows of no question for work. */
+  asking: boolean
+}
 export type HeartbeatOptions = {
   bus: Bus
   executorId: string
@@ -13,29 +22,55 @@ export type HeartbeatOptions = {
   clock: Clock
   active(): Held[]
   capacity: number
-  onReply(reply: HeartbeatReply): void
+  onAnswer(answered: Answered): void
 }
 
 const MOST_ACTIVE = 2_048
+/** While nobody answers: whoever comes back should soon hear who is there. */
+const RETRY_MS = 500
 
-/** Says what this executor works on, several times in a lease, until the signal is given. */
-export async function beat(options: HeartbeatOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await once(options)
-    await pause(options.lease.heartbeatMs, signal)
+/** Says what this executor works on. */
+export class Heartbeat {
+  readonly #options: HeartbeatOptions
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options
   }
-}
 
-async function once(options: HeartbeatOptions): Promise<void> {
-  const { bus, executorId, instanceId, lease, clock, active, capacity, onReply } = options
-  const sentAt = clock.monotonic()
-  const body = { executorId, instanceId, active: active().slice(0, MOST_ACTIVE), capacity }
-  try {
+  /** Several times in a lease, and whenever the broker is back, until the signal is given. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { bus, lease } = this.#options
+    const unwatch = bus.onStatus(status => status === 'connected' && this.now())
+    while (!signal.aborted) {
+      const heard = await this.#beat()
+      await pause(heard ? lease.heartbeatMs : Math.min(lease.heartbeatMs, RETRY_MS), signal)
+    }
+    unwatch()
+  }
+
+  /** Once more, whatever the rhythm. */
+  now(): void {
+    void this.#beat()
+  }
+
+  /** Whether it was answered. */
+  async #beat(): Promise<boolean> {
+    const { bus, executorId, instanceId, lease, clock, active, capacity, onAnswer } = this.#options
+    const sentAt = clock.monotonic()
+    const body = { executorId, instanceId, active: active().slice(0, MOST_ACTIVE), capacity }
     const timeoutMs = Math.max(500, lease.heartbeatMs)
-    onReply(await requestJson(bus, subjects.heartbeat(executorId), heartbeatReply, body, { timeoutMs }))
-    lease.heard(sentAt)
-  } catch (error) {
-    // Silence is what a lease is for; the bus itself logs when it loses the broker.
-    if (!(error instanceof BusError)) throw error
+    try {
+      const { payload, headers } = await exchangeJson(bus, subjects.heartbeat(executorId), heartbeatReply, body, {
+        timeoutMs,
+      })
+      const { [heartbeatHeaders.session]: session, [heartbeatHeaders.asking]: asking } = headers
+      onAnswer({ reply: payload, sentAt, session, asking: asking !== 'no' })
+      lease.heard(sentAt)
+      return true
+    } catch (error) {
+      // Silence is what a lease is for; the bus itself logs when it loses the broker.
+      if (!(error instanceof BusError)) throw error
+      return false
+    }
   }
 }

@@ -11,6 +11,7 @@ import type { RunningRole } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
 import { Artifacts } from './artifacts.ts'
 import { ControlPlane } from './control-plane.ts'
+import { InFlight } from './in-flight.ts'
 import { Lease } from './lease.ts'
 import { Membership } from './membership.ts'
 import { OutputSender } from './output/output-sender.ts'
@@ -42,7 +43,8 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const bus = await connectBus({ url: natsUrl.reveal(), name: executorId, log })
 
   const instanceId = systemIds.next()
-  const shared = { bus, executorId, instanceId, log, clock: systemClock, ids: systemIds }
+  const inFlight = new InFlight()
+  const shared = { bus, executorId, instanceId, log, inFlight, clock: systemClock, ids: systemIds }
   const controlPlane = new ControlPlane({ ...shared, spool })
   const output = new OutputSender({ ...shared, spool: outputSpool })
   const pool = new ConnectionPool()

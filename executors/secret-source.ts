@@ -6,7 +6,9 @@ import type { SecretMaterial } from '../schemas/credential.ts'
 import { SshFailure } from './ssh/failure.ts'
 import { backoffMs, pause } from './wait.ts'
 
-const ANSWER_MS = 6_000
+/** The vault answers in milliseconds; when it is slow rather than gone, a later try gives it longer. */
+const FIRST_ANSWER_MS = 1_500
+const LONGEST_ANSWER_MS = 6_000
 const TRIES_MS = 20_000
 
 export type ReleaseFor = Omit<ReleaseContext, 'executorId'>
@@ -27,7 +29,7 @@ export class SecretSource {
   async release(of: ReleaseFor, signal: AbortSignal): Promise<SecretMaterial> {
     const since = performance.now()
     for (let failures = 0; ; failures += 1) {
-      const answer = await this.#ask(of)
+      const answer = await this.#ask(of, Math.min(FIRST_ANSWER_MS * 2 ** failures, LONGEST_ANSWER_MS))
       if (answer.secret) return answer.secret
       if (!answer.again || signal.aborted || performance.now() - since > TRIES_MS) {
         throw new SshFailure('credential-unavailable', answer.why)
@@ -36,14 +38,14 @@ export class SecretSource {
     }
   }
 
-  async #ask(of: ReleaseFor): Promise<{ secret?: SecretMaterial; again: boolean; why: string }> {
+  async #ask(of: ReleaseFor, timeoutMs: number): Promise<{ secret?: SecretMaterial; again: boolean; why: string }> {
     const pair = newHpkeKeyPair()
     const { runId, n, epoch, credentialId, version } = of
     const facts = { runId, n, epoch, credentialId, version, ephemeralKey: pair.publicKey }
     const signature = this.#identity.sign(releaseSignedText(facts))
     const request = { ...facts, executorId: this.#executorId, signature }
     try {
-      const reply = await requestJson(this.#bus, subjects.vaultRelease, releaseReply, request, { timeoutMs: ANSWER_MS })
+      const reply = await requestJson(this.#bus, subjects.vaultRelease, releaseReply, request, { timeoutMs })
       if ('error' in reply) return { again: reply.error === 'unavailable', why: `the vault: ${reply.detail}` }
       const info = releaseInfo({ ...facts, executorId: this.#executorId })
       return { secret: parse(hpkeOpen(pair, info, reply)), again: false, why: '' }

@@ -152,3 +152,44 @@ t.test('without a control plane nothing new begins and nothing is forgotten', as
     plane.answer = () => undefined
   })
 })
+
+t.test('a control plane that begins anew is asked and told again at once', async t => {
+  if (!programOrSkip(t, 'openssh-server')) return
+  const { plane, run } = await startExecutor(t, { env: { OPSCONDUCTOR_LEASE_SECONDS: '60' } })
+  plane.standing = { session: 'first', asking: 'yes' }
+  plane.hello()
+  await plane.until(
+    () => plane.pulls === 1 && plane.heartbeats.length >= 2,
+    'a question, and a heartbeat for the hello',
+  )
+
+  await t.test('a report that was on its way', async t => {
+    const told: string[] = []
+    plane.answer = m => {
+      if (m.report.type !== 'succeed-step') return undefined
+      told.push(m.reportId)
+      return told.length === 1 ? 'silence' : undefined
+    }
+    const of = run([command('true')])
+    await plane.until(() => told.length === 1, 'it is told')
+    const since = performance.now()
+    plane.standing = { session: 'second', asking: 'yes' }
+    plane.hello()
+    await plane.report('succeed-step', of)
+    t.ok(performance.now() - since < 3_000, 'long before it would have lost patience')
+    t.equal(told[0], told[1], 'the same report')
+    plane.answer = () => undefined
+  })
+
+  await t.test('a question that is not known any more', async t => {
+    const [pulls, since] = [plane.pulls, performance.now()]
+    plane.standing = { session: 'second', asking: 'no' }
+    // Only one that is older than a moment is missed: so it is told so more than once.
+    const telling = setInterval(() => plane.hello(), 100)
+    await plane.until(() => plane.pulls > pulls, 'it asks again')
+    clearInterval(telling)
+    t.ok(performance.now() - since < 3_000)
+    plane.standing = { session: 'second', asking: 'yes' }
+    await plane.report('succeed-step', run([command('true')]))
+  })
+})

@@ -1,9 +1,20 @@
 import { type Bus, BusError, BusRemoteError, requestJson, subscribeJson } from '../infra/bus.ts'
 import { type Identity, pullSignedText } from '../infra/identity.ts'
 import { PROGRAM_VERSION } from '../infra/version.ts'
-import { type Assignment, type Control, control, PROTOCOL, pullReply, subjects } from '../schemas/bus.ts'
+import {
+  type Assignment,
+  type Control,
+  control,
+  type Order,
+  PROTOCOL,
+  type PullReply,
+  pullReply,
+  subjects,
+} from '../schemas/bus.ts'
+import { Asking } from './asking.ts'
 import type { ExecutorContext } from './context.ts'
-import { beat } from './heartbeat.ts'
+import { type Answered, Heartbeat } from './heartbeat.ts'
+import type { InFlight } from './in-flight.ts'
 import type { Membership } from './membership.ts'
 import type { Held } from './spool/report-spool.ts'
 import { TargetRunWork } from './target-run.ts'
@@ -15,6 +26,8 @@ export type WorkerOptions = ExecutorContext & {
   executorId: string
   instanceId: string
   membership: Membership
+  /** Reports and output on their way. */
+  inFlight: InFlight
   /** Where it asks first; the control plane knows better. */
   poolName: string
   slots: number
@@ -38,6 +51,8 @@ export class Worker {
   readonly #stopped = new Promise<undefined>(resolve => {
     this.#stopping.signal.addEventListener('abort', () => resolve(undefined), { once: true })
   })
+  readonly #heartbeat: Heartbeat
+  readonly #asking: Asking
   #loops: Promise<unknown> = Promise.resolve()
   #pool: string
   #askedAt = 0
@@ -46,26 +61,19 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#options = options
     this.#pool = options.poolName
+    this.#asking = new Asking(options.clock, options.inFlight)
+    this.#heartbeat = new Heartbeat({
+      ...options,
+      active: () => options.spool.held(),
+      capacity: options.slots,
+      onAnswer: answered => this.#answered(answered),
+    })
   }
 
   start(): void {
     const { bus, executorId } = this.#options
     subscribeJson(bus, subjects.control(executorId), control, message => this.#control(message))
-    const beating = beat(
-      {
-        ...this.#options,
-        active: () => this.#options.spool.held(),
-        capacity: this.#options.slots,
-        onReply: ({ cancel, forget, cancelSteps = [], handBack = [], pool }) => {
-          this.#moveTo(pool)
-          this.#cancel([...cancel, ...forget])
-          for (const step of cancelSteps) this.#control({ kind: 'cancel-step', ...step })
-          for (const held of handBack) this.#control({ kind: 'hand-back', ...held })
-        },
-      },
-      this.#ended.signal,
-    )
-    this.#loops = Promise.all([beating, this.#pull()])
+    this.#loops = Promise.all([this.#heartbeat.run(this.#ended.signal), this.#pull()])
   }
 
   /** Whether the control plane was heard of lately. */
@@ -111,7 +119,7 @@ export class Worker {
       }
       const assignments = await this.#ask(free)
       failures = assignments ? 0 : failures + 1
-      if (!assignments) await pause(backoffMs(failures, 2_000), signal)
+      if (!assignments) await this.#asking.pause(pause(backoffMs(failures, 1_000), signal))
       else for (const assignment of assignments) this.#take(assignment)
     }
   }
@@ -122,18 +130,38 @@ export class Worker {
       timeoutMs: ANSWER_MS,
     })
     try {
-      const reply = await Promise.race([answer, this.#stopped])
-      if (reply) membership.accepted()
-      if (reply) return reply.assignments
-      // What still comes is given back as if it had just been drained.
-      answer.then(late => late.assignments.map(each => this.#take(each)?.drain())).catch(() => undefined)
-      return undefined
+      const reply = await this.#asking.answer(Promise.race([answer, this.#stopped]))
+      if (reply) return this.#given(reply)
+      answer.then(late => this.#takeLate(late)).catch(() => undefined)
+      return this.#stopping.signal.aborted ? undefined : []
     } catch (err) {
       if (!(err instanceof BusError)) throw err
       if (!(err instanceof BusRemoteError)) log.debug({ err }, 'nobody gave out work')
       else if (this.#moveTo(await membership.refused(err.code, err.message))) return []
       return undefined
     }
+  }
+
+  #given({ assignments }: PullReply): Assignment[] {
+    this.#options.membership.accepted()
+    return assignments
+  }
+
+  /** The answer to a question nobody waits for any more; when this is being stopped it is given back at once. */
+  #takeLate(reply: PullReply): void {
+    for (const assignment of this.#given(reply)) {
+      const work = this.#take(assignment)
+      if (this.#stopping.signal.aborted) work?.drain()
+    }
+  }
+
+  #answered(answered: Answered): void {
+    const { cancel, forget, cancelSteps = [], handBack = [], pool } = answered.reply
+    this.#moveTo(pool)
+    this.#cancel([...cancel, ...forget])
+    for (const step of cancelSteps) this.#carryOutOrder({ kind: 'cancel-step', ...step })
+    for (const held of handBack) this.#carryOutOrder({ kind: 'hand-back', ...held })
+    this.#asking.heard(answered)
   }
 
   /** A question for work, signed, each later than the one before whatever the clock does. */
@@ -179,7 +207,12 @@ export class Worker {
     }
   }
 
-  #control({ kind, stepId, ...claim }: Control): void {
+  #control(message: Control): void {
+    if (message.kind === 'hello') this.#heartbeat.now()
+    else this.#carryOutOrder(message)
+  }
+
+  #carryOutOrder({ kind, stepId, ...claim }: Order): void {
     const work = this.#work.get(keyOf(claim))
     if (kind === 'cancel') work?.cancel()
     else if (kind === 'cancel-step') work?.cancelStep(stepId)

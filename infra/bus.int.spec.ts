@@ -7,6 +7,7 @@ import {
   BusClosed,
   BusDenied,
   type BusLog,
+  type BusMessage,
   BusMisuse,
   BusNoResponders,
   BusRemoteError,
@@ -142,6 +143,22 @@ t.test('messages', async t => {
     await there.flush()
     const reply = await here.request('headed', '', { timeoutMs: 5_000, headers: { Question: '42' } })
     t.same(reply.headers, { 'Answer-To': '42' })
+  })
+
+  await t.test('whoever answers learns that the one who asked is gone', async t => {
+    const leaving = await connected(t, url)
+    const asked = () => new Promise<BusMessage>(resolve => void there.subscribe('slow', resolve))
+    const first = asked()
+    await there.flush()
+    const given = leaving.request('slow', '', { timeoutMs: 5_000 })
+    t.equal(await (await first).deliver('in time'), true)
+    t.equal(text((await given).data), 'in time')
+    const second = asked()
+    await there.flush()
+    leaving.request('slow', '', { timeoutMs: 5_000 }).catch(() => undefined)
+    const message = await second
+    await leaving.close()
+    t.equal(await message.deliver('too late'), false)
   })
 
   await t.test('what would not be carried as meant is refused', async t => {

@@ -7,6 +7,7 @@ import {
   type Control,
   type EnrolRequest,
   type Heartbeat,
+  type Order,
   type OutputBatch,
   type PullRequest,
   type ReportMessage,
@@ -39,6 +40,8 @@ export type EngineOptions = {
   /** Where to begin to read the log: at or before the oldest run that has not ended. */
   after: LogPosition | undefined
   storeOutput: (chunks: OutputBatch['chunks']) => Promise<StoredChunk[]>
+  /** Those that were heard of lately, by whatever process. */
+  recentExecutors?(): Promise<string[]>
   /** Executors that may come in although nobody asked for a token. */
   firstExecutors?: readonly FirstExecutor[]
 }
@@ -56,6 +59,8 @@ export class Engine {
   readonly #reports: Reports
   readonly #output: Output
   readonly #changed = new Set<ActiveRun>()
+  /** A new one whenever the broker was away: what was answered then may have got lost. */
+  #session: string
   #subscriptions: Subscription[] = []
   #unwatchBus = () => {}
   #live = false
@@ -63,9 +68,10 @@ export class Engine {
   constructor(options: EngineOptions) {
     const { store, bus, clock, ids, log, leaseSeconds, after } = options
     this.#options = options
+    this.#session = ids.next()
     const runs = new ActiveRuns(after)
     const commands = createCommands({ store, clock, log })
-    const claims = new Claims({ commands, runs, ids, leaseSeconds })
+    const claims = new Claims({ commands, runs, ids, log, leaseSeconds })
     this.#runs = runs
     this.#commands = commands
     this.#coordinator = new RunCoordinator({ commands, runs, clock, log, onWake: () => this.#dispatcher.wake() })
@@ -141,6 +147,8 @@ export class Engine {
     this.#changed.add(run)
     const above = run.request.parent && this.#runs.get(run.request.parent.runId)
     if (above) this.#changed.add(above)
+    // Behind a run that waits for people, others may have nothing else to wait for.
+    if (event.type === 'RunNeedsAttention') for (const other of this.#runs.heldUp()) this.#changed.add(other)
     this.#tell(run, event)
   }
 
@@ -167,12 +175,17 @@ export class Engine {
     log.info({ activeRuns: this.#runs.size }, 'caught up with the log')
     this.#watchdog.start()
     this.#coordinator.start()
-    this.#unwatchBus = bus.onStatus(status => this.#watchdog.deaf(status !== 'connected'))
+    this.#unwatchBus = bus.onStatus(status => this.#heardOfBroker(status === 'connected'))
     const parts = {
       ...{ fleet: this.#fleet, commands: this.#commands, log },
       enrol: (request: EnrolRequest) => enrol({ ...this.#options, commands: this.#commands }, request),
-      pull: (request: PullRequest, message: BusMessage) => this.#dispatcher.pull(request, message),
+      pull: (request: PullRequest, message: BusMessage) => {
+        this.#watchdog.asked(request)
+        this.#dispatcher.pull(request, message)
+      },
       heartbeat: (beat: Heartbeat) => this.#watchdog.heartbeat(beat),
+      isAsked: (beat: Heartbeat) => this.#dispatcher.isAsked(beat),
+      session: () => this.#session,
       report: (message: ReportMessage) => this.#reports.receive(message),
       output: (batch: OutputBatch) => this.#output.receive(batch),
     }
@@ -182,6 +195,28 @@ export class Engine {
       else if (run.paused) this.#tellAll(run, 'hand-back')
       this.#coordinator.look(run)
     }
+    void this.#hello()
+  }
+
+  #heardOfBroker(connected: boolean): void {
+    this.#watchdog.deaf(!connected)
+    if (!connected) return
+    this.#session = this.#options.ids.next()
+    void this.#hello()
+  }
+
+  /** Whoever asked or told what nobody answers learns of it now, and not when patience ends. */
+  async #hello(): Promise<void> {
+    const greeted = new Set(this.#fleet.heardOf())
+    for (const run of this.#runs.all()) for (const { executorId } of run.claims.values()) greeted.add(executorId)
+    for (const executorId of greeted) this.#greet(executorId)
+    const recent = await this.#options.recentExecutors?.().catch(() => [])
+    for (const executorId of recent ?? []) if (!greeted.has(executorId)) this.#greet(executorId)
+  }
+
+  #greet(executorId: string): void {
+    const hello: Control = { kind: 'hello' }
+    quietly(() => publishJson(this.#options.bus, subjects.control(executorId), hello))
   }
 
   #tell(run: ActiveRun, { type, data }: Recorded): void {
@@ -191,17 +226,17 @@ export class Engine {
     if (type === 'StepCancellationRequested') this.#tellOne(run, 'cancel-step', data.n)
   }
 
-  #tellAll(run: ActiveRun, kind: Control['kind']): void {
+  #tellAll(run: ActiveRun, kind: Order['kind']): void {
     for (const n of run.claims.keys()) this.#tellOne(run, kind, n)
   }
 
   /** At once and over again with every heartbeat: a message may get lost. */
-  #tellOne(run: ActiveRun, kind: Control['kind'], n: number): void {
+  #tellOne(run: ActiveRun, kind: Order['kind'], n: number): void {
     const claim = run.claims.get(n)
     if (!claim) return
     const stepId = kind === 'cancel-step' ? run.unwantedSteps.get(n) : undefined
-    const control: Control = { kind, runId: run.runId, n, epoch: claim.epoch, ...(stepId !== undefined && { stepId }) }
-    quietly(() => publishJson(this.#options.bus, subjects.control(claim.executorId), control))
+    const order: Order = { kind, runId: run.runId, n, epoch: claim.epoch, ...(stepId !== undefined && { stepId }) }
+    quietly(() => publishJson(this.#options.bus, subjects.control(claim.executorId), order))
   }
 }
 

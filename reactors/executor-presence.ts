@@ -14,3 +14,15 @@ export async function storePresence(pool: Pool, heard: readonly Presence[]): Pro
     [column('executorId'), column('lastSeen'), column('instanceId'), column('capacity'), column('busy')],
   )
 }
+
+const RECENT = "interval '1 hour'"
+const MOST = 10_000
+
+/** Those heard of in the last hour. */
+export async function recentExecutors(pool: Pool): Promise<string[]> {
+  const { rows } = await pool.query<{ executor_id: string }>(
+    `select executor_id from reactors.executor_presence where last_seen > now() - ${RECENT}
+     order by last_seen desc limit ${MOST}`,
+  )
+  return rows.map(row => row.executor_id)
+}

@@ -28,11 +28,14 @@ async function world(t: Test) {
   const outside = await connectBus({ url: broker.url, name: 'executors', log })
   const resources = resourcesIn(store)
   // Much longer than any spec waits: what ends at once does not end by silence.
-  const engine = new Engine({
-    ...{ store, bus, log, clock, ids: systemIds, after: undefined, leaseSeconds: 120, firstExecutors: [first] },
-    storeOutput: async () => [],
-  })
+  const parts = { store, bus, log, clock, ids: systemIds, after: undefined, leaseSeconds: 120 }
+  const engine = new Engine({ ...parts, firstExecutors: [first], storeOutput: async () => [] })
   void engine.run()
+  const anotherEngine = (recentExecutors: () => Promise<string[]>) => {
+    const another = new Engine({ ...parts, recentExecutors, storeOutput: async () => [] })
+    void another.run()
+    return another
+  }
   t.teardown(async () => {
     await engine.stop()
     await Promise.all([bus.close(), outside.close()])
@@ -52,7 +55,7 @@ async function world(t: Test) {
     return requestJson(outside, subjects.enrol, enrolReply, request, ANSWER)
   }
   const newExecutor = (name: string) => new ExecutorSide(outside, resources.enrol, name)
-  return { ...resources, engine, until, ask, enrol, newExecutor }
+  return { ...resources, engine, anotherEngine, until, ask, enrol, newExecutor }
 }
 
 const { engine, until, ask, enrol, newExecutor, ...resources } = await world(t)
@@ -200,4 +203,26 @@ t.test('an executor that is moved is told where to ask', async t => {
   while ((await where()) !== 'west') await t.resolves(executor.heartbeat([]))
   await t.rejects(executor.pull(1, 10), { code: 'wrong-pool' })
   t.same(await ask(executor.question(1, 10, 'west'), 'west'), { assignments: [] })
+})
+
+t.test('a heartbeat is told whether a question of its process waits, and when answers may have got lost', async t => {
+  const executor = newExecutor('asking')
+  const told = async () => (await executor.beat([])).headers
+  await executor.pull(1, 10)
+  const { 'opsc-session': session, ...rest } = await told()
+  t.same(rest, { 'opsc-asking': 'no' })
+  const waiting = executor.pull(1, 30_000)
+  while ((await told())['opsc-asking'] !== 'yes');
+  executor.restart()
+  t.same(await told(), { 'opsc-session': session, 'opsc-asking': 'no' }, 'it was another process that asked')
+  await executor.pull(1, 10)
+  t.same(await waiting, [])
+})
+
+t.test('whoever was heard of lately is greeted by control planes that begin', async t => {
+  const quiet = newExecutor('quiet')
+  const second = resources.anotherEngine(async () => ['quiet'])
+  t.teardown(() => second.stop())
+  while (quiet.hellos === 0) await new Promise(resolve => setTimeout(resolve, 20))
+  t.equal(quiet.hellos, 1)
 })

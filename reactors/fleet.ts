@@ -78,6 +78,11 @@ export class Fleet {
     this.#seen.set(executorId, { executorId, instanceId, lastSeen, capacity: capacity ?? null, busy: active.length })
   }
 
+  /** Names of those this process has heard of. */
+  heardOf(): Iterable<string> {
+    return this.#askedAt.keys()
+  }
+
   /** What was heard since it was last taken, of each executor at most every ten seconds. */
   takePresence(): Presence[] {
     const now = this.#options.clock.monotonic()

@@ -1,7 +1,14 @@
 import type { BusMessage } from '../infra/bus.ts'
 import { derivedId } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
-import type { Heartbeat, HeartbeatReply, PullRequest, ReportMessage, ReportReply } from '../schemas/bus.ts'
+import {
+  type Heartbeat,
+  type HeartbeatReply,
+  heartbeatHeaders,
+  type PullRequest,
+  type ReportMessage,
+  type ReportReply,
+} from '../schemas/bus.ts'
 import type { By, Commands } from './commands.ts'
 import type { Fleet } from './fleet.ts'
 import { refuse, type Served } from './serve.ts'
@@ -14,6 +21,10 @@ type Parts = {
   pull(request: PullRequest, message: BusMessage): void
   /** Undefined when it must not count as heard. */
   heartbeat(beat: Heartbeat): Promise<HeartbeatReply | undefined>
+  /** Whether its question for work waits to be answered. */
+  isAsked(beat: Heartbeat): boolean
+  /** Changes when answers may have got lost. */
+  session(): string
   report(message: ReportMessage): Promise<ReportReply>
   output: Served['output']
 }
@@ -40,7 +51,11 @@ export function guarded({ fleet, commands, log, ...parts }: Parts): Served {
       if (standing.status === 'enrolled' || standing.status === 'draining') fleet.heard(beat)
       const reply = await parts.heartbeat(beat)
       if (!reply) return refuse(message, ending)
-      return standing.status === 'absent' ? reply : { ...reply, pool: standing.pool }
+      const said = standing.status === 'absent' ? reply : { ...reply, pool: standing.pool }
+      message.reply(JSON.stringify(said), {
+        [heartbeatHeaders.session]: parts.session(),
+        [heartbeatHeaders.asking]: parts.isAsked(beat) ? 'yes' : 'no',
+      })
     },
     async report(message) {
       const { status } = await fleet.standing(message.executorId)

@@ -306,19 +306,32 @@ t.test('an idempotent step is tried again after its executor was lost', async t 
   t.ok((await types(streams.targetRun(runId, 0))).includes('StepOutcomeUnknown'))
 })
 
-t.test('an answer that nobody received is taken back, though its executor lives', async t => {
-  const { runWith, until, newExecutor } = await impatient()
+t.test('an answer that got lost is taken back, though its executor lives', async t => {
+  const { runWith, until, newExecutor, types } = await impatient()
   const executor = newExecutor()
-  t.same(await executor.pull(1, 10), [], 'somebody answers')
-  executor.pullAndVanish()
   const { runId } = await runWith(1)
-  await until(streams.targetRun(runId, 0), 'TargetRunClaimed')
+  t.match(await executor.pull(1), [{ n: 0, epoch: 1 }], 'which this executor forgets at once')
   const beating = setInterval(() => void executor.heartbeat([]).catch(() => {}), 400)
   t.teardown(() => clearInterval(beating))
   const [assignment] = await executor.pull(1, 20_000)
   t.match(assignment, { n: 0, epoch: 2 })
   if (assignment) await executor.work(assignment)
   await until(streams.run(runId), 'RunSucceeded')
+  t.ok((await types(streams.targetRun(runId, 0))).includes('LeaseExpired'))
+})
+
+t.test('an answer to somebody who is gone is taken back at once', async t => {
+  const { runWith, until, newExecutor, types } = await impatient()
+  const [gone, executor] = [newExecutor(), newExecutor()]
+  t.same(await gone.pull(1, 10), [], 'somebody answers')
+  gone.pullAndVanish()
+  const { runId } = await runWith(1)
+  await until(streams.targetRun(runId, 0), 'TargetRunHandedBack')
+  const [assignment] = await executor.pull(1)
+  t.match(assignment, { n: 0, epoch: 2 })
+  if (assignment) await executor.work(assignment)
+  await until(streams.run(runId), 'RunSucceeded')
+  t.notOk((await types(streams.targetRun(runId, 0))).includes('LeaseExpired'))
 })
 
 t.test('heartbeats keep a claim for longer than its lease', async t => {

@@ -125,7 +125,17 @@ export const heartbeatReply = z.strictObject({
   /** Where it is to ask for work from now on. */
   pool: poolName.optional(),
 })
-export const control = z.strictObject({
+/**
+ * Headers of the answer to a heartbeat. Payloads are strict: a program that does not know a field refuses all of it, so
+ * what came to the protocol later travels beside it, where an older program takes no notice.
+ */
+export const heartbeatHeaders = {
+  /** Another one than before means that answers may have got lost: what is not answered is to be sent again. */
+  session: 'opsc-session',
+  /** `yes` or `no`: whether a question of this process for work waits for its answer. */
+  asking: 'opsc-asking',
+} as const
+export const order = z.strictObject({
   /** `hand-back`: the running step may end, the rest is given back. */
   kind: z.enum(['cancel', 'cancel-step', 'hand-back']),
   runId: id,
@@ -134,6 +144,8 @@ export const control = z.strictObject({
   /** With `cancel-step`: only if this step is the one that runs. */
   stepId: stepRunId.optional(),
 })
+/** `hello`: the control plane has begun, or begun again, to listen, and wants to hear a heartbeat. */
+export const control = z.discriminatedUnion('kind', [order, z.strictObject({ kind: z.literal('hello') })])
 
 const report = <T extends keyof typeof targetRunCommands>(type: T) =>
   z.strictObject({ type: z.literal(type), data: targetRunCommands[type] })
@@ -280,6 +292,7 @@ export type PullReply = z.output<typeof pullReply>
 export type Assignment = z.output<typeof assignment>
 export type Heartbeat = z.output<typeof heartbeat>
 export type HeartbeatReply = z.output<typeof heartbeatReply>
+export type Order = z.output<typeof order>
 export type Control = z.output<typeof control>
 export type ReportMessage = z.output<typeof reportMessage>
 export type ReportReply = z.output<typeof reportReply>

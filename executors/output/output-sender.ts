@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { type Bus, BusBadPayload, BusClosed, errorHeader, parseJson } from '../../infra/bus.ts'
 import { type OutputChunk, outputReply, subjects } from '../../schemas/bus.ts'
+import type { InFlight } from '../in-flight.ts'
 import type { OutputSpool, SpooledChunk } from '../spool/output-spool.ts'
 import { backoffMs, pause, within } from '../wait.ts'
 
@@ -21,17 +22,19 @@ export class OutputSender {
   readonly #spool: OutputSpool
   readonly #executorId: string
   readonly #log: Logger
+  readonly #inFlight: InFlight
   readonly #queues = new Map<string, Queue>()
   readonly #relieved = new Set<() => void>()
   readonly #stopped = new AbortController()
   #sending: Promise<void> | undefined
   #answeredAt = performance.now()
 
-  constructor(options: { bus: Bus; spool: OutputSpool; executorId: string; log: Logger }) {
+  constructor(options: { bus: Bus; spool: OutputSpool; executorId: string; log: Logger; inFlight: InFlight }) {
     this.#bus = options.bus
     this.#spool = options.spool
     this.#executorId = options.executorId
     this.#log = options.log
+    this.#inFlight = options.inFlight
   }
 
   /** Sends what an earlier process left. */
@@ -102,7 +105,7 @@ export class OutputSender {
       const sent = await this.#send(batch)
       failures = sent ? 0 : failures + 1
       if (sent) this.#acknowledge(batch)
-      else await pause(backoffMs(failures, 2_000), this.#stopped.signal)
+      else await this.#inFlight.orLost(pause(backoffMs(failures, 1_000), this.#stopped.signal))
       for (const listener of [...this.#relieved]) listener()
     }
   }
@@ -131,7 +134,10 @@ export class OutputSender {
       const head = Buffer.from(`{"executorId":${JSON.stringify(this.#executorId)},"chunks":[`)
       const list = chunks.flatMap((json, i) => (i === 0 ? [json] : [Buffer.from(','), json]))
       const body = Buffer.concat([head, ...list, Buffer.from(']}')])
-      const reply = await this.#bus.request(subjects.output(this.#executorId), body, { timeoutMs: ANSWER_MS })
+      const reply = await this.#inFlight.orLost(
+        this.#bus.request(subjects.output(this.#executorId), body, { timeoutMs: ANSWER_MS }),
+      )
+      if (!reply) return false
       if (reply.headers[errorHeader] === 'bad-payload') this.#log.error('output was not understood: dropped')
       else parseJson(outputReply, reply.data)
       this.#answeredAt = performance.now()

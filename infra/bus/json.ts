@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import {
   type Bus,
   BusError,
+  type BusHeaders,
   type BusMessage,
   type RequestOptions,
   type SubscribeOptions,
@@ -58,10 +59,22 @@ export async function requestJson<S extends z.ZodType>(
   payload: unknown,
   options: RequestOptions,
 ): Promise<z.output<S>> {
-  const reply = await bus.request(subject, encoder.encode(JSON.stringify(payload)), options)
-  const code = reply.headers[errorHeader]
-  if (code !== undefined) throw new BusRemoteError(code, new TextDecoder().decode(reply.data).slice(0, 1000))
-  return parseJson(answer, reply.data)
+  const { payload: answered } = await exchangeJson(bus, subject, answer, payload, options)
+  return answered
+}
+
+/** The same, and the headers of the answer with it. */
+export async function exchangeJson<S extends z.ZodType>(
+  bus: Bus,
+  subject: string,
+  answer: S,
+  payload: unknown,
+  options: RequestOptions,
+): Promise<{ payload: z.output<S>; headers: BusHeaders }> {
+  const { data, headers } = await bus.request(subject, encoder.encode(JSON.stringify(payload)), options)
+  const code = headers[errorHeader]
+  if (code !== undefined) throw new BusRemoteError(code, new TextDecoder().decode(data).slice(0, 1000))
+  return { payload: parseJson(answer, data), headers }
 }
 
 /**

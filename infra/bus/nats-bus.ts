@@ -8,6 +8,7 @@ import {
   type BusHeaders,
   type BusMessage,
   BusMisuse,
+  BusNoResponders,
   type BusReply,
   type BusStatus,
   BusTimeout,
@@ -22,6 +23,8 @@ import { within } from './within.ts'
 const flushTimeoutMs = 5_000
 const drainTimeoutMs = 5_000
 const INBOX = '_INBOX.'
+/** The broker tells at once that nobody listens; whoever does stays silent. */
+const UNHEARD_MS = 1_000
 
 /** The port over one connection of the `nats` client. */
 export class NatsBus implements Bus {
@@ -153,6 +156,17 @@ export class NatsBus implements Bus {
         // Answers go to inboxes only: whoever asks must not make us speak on a subject it may not use itself.
         if (replyTo?.startsWith(INBOX) && this.#status !== 'closed') this.#send(replyTo, data, headers)
       },
+      deliver: data => this.#deliver(replyTo, data),
+    }
+  }
+
+  async #deliver(inbox: string | undefined, data: Uint8Array | string): Promise<boolean> {
+    if (!inbox?.startsWith(INBOX) || this.#status !== 'connected') return false
+    try {
+      await this.#connection.request(inbox, data, { timeout: UNHEARD_MS })
+      return true
+    } catch (error) {
+      return !(toBusError(error, inbox) instanceof BusNoResponders)
     }
   }
 

@@ -43,6 +43,11 @@ export type BusMessage = {
   hasReply: boolean
   /** Answers a request; does nothing when no answer was asked for or the bus is closed. */
   reply(data: Uint8Array | string, headers?: BusHeaders): void
+  /**
+   * Answers a request, and resolves with false when it is certain that nobody is there any more to hear the answer; true
+   * is no promise that somebody was.
+   */
+  deliver(data: Uint8Array | string): Promise<boolean>
 }
 
 export type BusReply = { data: Uint8Array; headers: BusHeaders }

@@ -1,5 +1,6 @@
 import { DomainError, nextAttempt, type TargetRun } from '../../command-api/domain/index.ts'
 import { derivedId, type Ids } from '../../infra/ids.ts'
+import type { Log } from '../../infra/log.ts'
 import { defaultRules } from '../../infra/safety/default-rules.ts'
 import { rulesDigest } from '../../infra/safety/rules.ts'
 import type { Assignment, PullRequest } from '../../schemas/bus.ts'
@@ -8,7 +9,7 @@ import type { RunRequest } from '../runs/active-run.ts'
 import type { ActiveRuns, Reservation } from '../runs/active-runs.ts'
 import type { Job, Prepared } from './work-source.ts'
 
-type Options = { commands: Commands; runs: ActiveRuns; ids: Ids; leaseSeconds: number }
+type Options = { commands: Commands; runs: ActiveRuns; ids: Ids; log: Log; leaseSeconds: number }
 type Known = Exclude<TargetRun, { status: 'absent' }>
 type Untaken = Exclude<Prepared, { kind: 'claim' | 'hold' }>
 
@@ -31,10 +32,20 @@ export class Claims {
     run.claimed(n, { executorId: request.executorId, epoch: state.epoch, started: false, left: work.due.length })
     this.#options.runs.refresh(run)
     if (run.status === 'cancelling' || run.unwanted.has(n)) {
-      await this.#handBack(reservation, state.epoch)
+      await this.#handBack(reservation, state.epoch, 'the run was cancelled before it was given out')
       return undefined
     }
     return this.#assignment(reservation, work, state)
+  }
+
+  /** Nobody has heard of the claim. When that cannot be written now, it is over with its lease. */
+  async takeBack({ runId, n, epoch }: Pick<Assignment, 'runId' | 'n' | 'epoch'>): Promise<void> {
+    const run = this.#options.runs.get(runId)
+    try {
+      if (run) await this.#handBack({ run, n }, epoch, 'the executor was gone before it was given out')
+    } catch (err) {
+      this.#options.log.warn({ err, runId, n, epoch }, 'could not be taken back')
+    }
   }
 
   /** What needs no executor: everything is left out, a wait begins, or it cannot be done. */
@@ -104,9 +115,9 @@ export class Claims {
     }
   }
 
-  async #handBack({ run, n }: Reservation, epoch: number): Promise<void> {
+  async #handBack({ run, n }: Reservation, epoch: number, detail: string): Promise<void> {
     const commandId = derivedId('hand-back-target-run', run.runId, n, epoch)
-    const data = { runId: run.runId, n, epoch, seq: 1, detail: 'the run was cancelled before it was given out' }
+    const data = { runId: run.runId, n, epoch, seq: 1, detail }
     await this.#options.commands.send('targetRun', { type: 'hand-back-target-run', data }, this.#by(run, commandId))
   }
 

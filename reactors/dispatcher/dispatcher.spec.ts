@@ -36,9 +36,10 @@ const assignmentOf = ({ run, n }: Reservation): Assignment => ({
 })
 
 /** A dispatcher whose claims are made when the test says so. */
-function dispatching(t: Test) {
+function dispatching(t: Test, { heard = true } = {}) {
   const runs = new ActiveRuns(undefined)
   const claiming: Array<(granted: boolean) => void> = []
+  const takenBack: number[] = []
   const dispatcher = new Dispatcher({
     // Every target looks the same here, and no credential is asked for.
     commands: {
@@ -46,6 +47,7 @@ function dispatching(t: Test) {
       active: async () => ({ status: 'absent' }),
     },
     claims: {
+      takeBack: async ({ n }) => void takenBack.push(n),
       settle: async () => undefined,
       claim: reservation =>
         new Promise(resolve => {
@@ -64,7 +66,11 @@ function dispatching(t: Test) {
     const reply = (data: string | Uint8Array) => {
       answers.push([question, JSON.parse(String(data)).assignments.length])
     }
-    dispatcher.pull(request, { reply, subject: 'opsc.dispatch.v1.pull.default' })
+    const deliver = async (data: string | Uint8Array) => {
+      if (heard) reply(data)
+      return heard
+    }
+    dispatcher.pull(request, { reply, deliver, subject: 'opsc.dispatch.v1.pull.default' })
   }
   const trigger = (targets: number) => {
     const history = new History()
@@ -85,7 +91,7 @@ function dispatching(t: Test) {
     while (claiming.length < count) await new Promise(resolve => setImmediate(resolve))
     return claiming.splice(0)
   }
-  return { dispatcher, answers, pull, trigger, claims }
+  return { dispatcher, answers, pull, trigger, claims, takenBack }
 }
 
 const settled = () => new Promise(resolve => setImmediate(resolve))
@@ -133,14 +139,29 @@ t.test('when nothing came of the claim the newer question waits on', async t => 
   t.same(answers.slice(1), [['second', 0]])
 })
 
-t.test('another process of the same executor is another asker', async t => {
-  const { answers, pull, dispatcher } = dispatching(t)
-  pull('one')
-  pull('another', { instance: 'second' })
+t.test('what nobody hears of is taken back', async t => {
+  const { answers, pull, trigger, claims, takenBack } = dispatching(t, { heard: false })
+  pull('from a process that is gone')
+  trigger(2)
+  for (const settle of await claims(2)) settle(true)
+  await settled()
   t.same(answers, [])
-  await dispatcher.stop()
-  t.same(answers, [
-    ['one', 0],
-    ['another', 0],
-  ])
+  t.same(takenBack, [0, 1])
+})
+
+t.test('an executor that was started again asks in the place of the process before', async t => {
+  const { dispatcher, answers, pull, trigger, claims } = dispatching(t)
+  const asked = (instance: string) =>
+    dispatcher.isAsked({ executorId: 'east-1', instanceId: derivedId('instance', instance) })
+  pull('before it died')
+  t.ok(asked('first'))
+  pull('after', { instance: 'second' })
+  t.notOk(asked('first'), 'nobody hears what that one is answered')
+  t.ok(asked('second'))
+  t.same(answers, [['before it died', 0]])
+  trigger(1)
+  for (const settle of await claims(1)) settle(true)
+  await settled()
+  t.same(answers.slice(1), [['after', 1]])
+  t.notOk(asked('second'), 'it is answered')
 })

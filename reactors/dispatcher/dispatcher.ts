@@ -12,17 +12,19 @@ import { type Job, type Prepared, prepare } from './work-source.ts'
 type Parked = {
   request: PullRequest
   pool: string
-  answer(assignments: PullReply['assignments']): void
+  answer(reply: PullReply): void
+  /** False when nobody is there any more to hear it. */
+  deliver(reply: PullReply): Promise<boolean>
   timer: NodeJS.Timeout
   /** It has waited as long as it wanted to. */
   late: boolean
-  /** The same process asked again meanwhile: it no longer waits for the answer to this one. */
+  /** The same executor asked again meanwhile: it no longer waits for the answer to this one. */
   next: Parked | undefined
 }
 type Options = {
   commands: Pick<Commands, 'known' | 'active'>
   runs: ActiveRuns
-  claims: Pick<Claims, 'claim' | 'settle'>
+  claims: Pick<Claims, 'claim' | 'settle' | 'takeBack'>
   clock: Clock
   log: Log
   /** A place that was taken for a claim is free again. */
@@ -38,7 +40,7 @@ const RELEASE_AFTER_FAILURE_MS = 500
 export class Dispatcher {
   readonly #options: Options
   readonly #parked = new Set<Parked>()
-  /** What each process asked last, as long as it is not answered. */
+  /** What each executor asked last, as long as it is not answered. */
   readonly #newest = new Map<string, Parked>()
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #serving = new Set<Promise<void>>()
@@ -49,29 +51,35 @@ export class Dispatcher {
   }
 
   /**
-   * An executor asks. It is answered once: when there is work for it, or with none after `waitMs`. A process asks one
-   * question at a time, so when it asks anew (it lost the connection, or patience) the older question gets no work.
+   * An executor asks. It is answered once: when there is work for it, or with none after `waitMs`. It asks one question
+   * at a time, so when it asks anew (it lost the connection, or was started again) the older question gets no work.
    */
-  pull(request: PullRequest, message: Pick<BusMessage, 'reply' | 'subject'>): void {
-    const answer: Parked['answer'] = assignments => message.reply(JSON.stringify({ assignments }))
+  pull(request: PullRequest, message: Pick<BusMessage, 'reply' | 'deliver' | 'subject'>): void {
     const timer = setTimeout(() => {
       parked.late = true
-      if (this.#parked.has(parked)) this.#answer(parked, [])
+      if (this.#parked.has(parked)) this.#sendAway(parked)
     }, request.waitMs)
     const pool = message.subject.slice(message.subject.lastIndexOf('.') + 1)
-    const parked: Parked = { request, pool, answer, timer, late: false, next: undefined }
-    const older = this.#newest.get(processOf(request))
-    this.#newest.set(processOf(request), parked)
+    const answer = (reply: PullReply) => message.reply(JSON.stringify(reply))
+    const deliver = (reply: PullReply) => message.deliver(JSON.stringify(reply))
+    const parked: Parked = { request, pool, answer, deliver, timer, late: false, next: undefined }
+    const older = this.#newest.get(request.executorId)
+    this.#newest.set(request.executorId, parked)
     if (older && !this.#succeed(older, parked)) return
     this.#park(parked)
     this.wake()
+  }
+
+  /** Whether a question of this process waits for its answer. */
+  isAsked({ executorId, instanceId }: Pick<PullRequest, 'executorId' | 'instanceId'>): boolean {
+    return this.#newest.get(executorId)?.request.instanceId === instanceId
   }
 
   /** False when work is being claimed for the older question: that will be the answer to the newer one. */
   #succeed(older: Parked, newer: Parked): boolean {
     older.next = newer
     if (!this.#parked.has(older)) return false
-    this.#answer(older, [])
+    this.#sendAway(older)
     return true
   }
 
@@ -88,28 +96,39 @@ export class Dispatcher {
 
   /** Whoever waits under this name is sent away with nothing: it may no longer have what it asked for. */
   dismiss(executorId: string): void {
-    for (const parked of this.#parked) if (parked.request.executorId === executorId) this.#answer(parked, [])
+    for (const parked of this.#parked) if (parked.request.executorId === executorId) this.#sendAway(parked)
   }
 
   /** Sends everybody away; resolves when what is being claimed is answered. */
   async stop(): Promise<void> {
     this.#stopped = true
-    for (const parked of this.#parked) this.#answer(parked, [])
+    for (const parked of this.#parked) this.#sendAway(parked)
     for (const timer of this.#timers) clearTimeout(timer)
     await Promise.all(this.#serving)
   }
 
   #park(parked: Parked): void {
-    if (this.#stopped || parked.late) this.#answer(parked, [])
+    if (this.#stopped || parked.late) this.#sendAway(parked)
     else this.#parked.add(parked)
   }
 
-  #answer(parked: Parked, assignments: PullReply['assignments']): void {
+  #sendAway(parked: Parked): void {
+    this.#unpark(parked)
+    parked.answer({ assignments: [] })
+  }
+
+  async #give(parked: Parked, assignments: Assignment[]): Promise<void> {
+    this.#unpark(parked)
+    if (await parked.deliver({ assignments })) return
+    this.#options.log.info({ executorId: parked.request.executorId }, 'whoever asked for work is gone: taking it back')
+    await Promise.all(assignments.map(each => this.#options.claims.takeBack(each)))
+  }
+
+  #unpark(parked: Parked): void {
     clearTimeout(parked.timer)
     this.#parked.delete(parked)
-    const asker = processOf(parked.request)
-    if (this.#newest.get(asker) === parked) this.#newest.delete(asker)
-    parked.answer(assignments)
+    const { executorId } = parked.request
+    if (this.#newest.get(executorId) === parked) this.#newest.delete(executorId)
   }
 
   async #serve(parked: Parked, hand: Reservation[]): Promise<void> {
@@ -127,14 +146,14 @@ export class Dispatcher {
     })
     const assignments = (await Promise.all(claiming)).filter(each => each !== undefined)
     const asking = this.#stillAsking(parked)
-    if (assignments.length > 0) this.#answer(asking, assignments)
+    if (assignments.length > 0) void this.#give(asking, assignments)
     else this.#park(asking)
     this.wake()
   }
 
   #stillAsking(parked: Parked): Parked {
     let asking = parked
-    for (; asking.next; asking = asking.next) this.#answer(asking, [])
+    for (; asking.next; asking = asking.next) this.#sendAway(asking)
     return asking
   }
 
@@ -195,5 +214,3 @@ export class Dispatcher {
     this.#options.onRelease(reservation.run)
   }
 }
-
-const processOf = ({ executorId, instanceId }: PullRequest) => `${executorId} ${instanceId}`

@@ -28,6 +28,13 @@ export class LeaseTable {
     this.#executors.set(executorId, { instanceId, heardAt: now, instanceSince })
   }
 
+  /** It asks for work, which says nothing of its claims but that it may be another process by now. */
+  met(executorId: string, instanceId: string, now: number): void {
+    const before = this.#executors.get(executorId)
+    if (!before || before.instanceId === instanceId) return
+    this.#executors.set(executorId, { instanceId, heardAt: before.heardAt, instanceSince: now })
+  }
+
   /** The executor named the claim in a heartbeat, or reported for it. */
   listed(claim: Claim, now: number): void {
     this.#times(claim, now).listedAt = now
@@ -40,8 +47,9 @@ export class LeaseTable {
 
   /**
    * A silent executor loses its claims after a lease. One that is heard but does not name a claim never got it, or
-   * has forgotten it in a restart: heartbeats come three to a lease, so half a lease is at least one whole heartbeat
-   * and time for what was kept in its spool. A step that was started gets the full lease.
+   * has forgotten it in a restart: heartbeats come five to a lease, so half a lease is two whole ones and time for what
+   * is on its way. A step that was started gets the full lease. A restarted executor has read its spool before it is
+   * heard, and nothing is on its way to the process before: from it one more heartbeat is enough.
    */
   isOver(claim: Claim, now: number): boolean {
     const { since, listedAt } = this.#times(claim, now)
@@ -50,7 +58,7 @@ export class LeaseTable {
     if (now - Math.max(lastSign, executor?.heardAt ?? 0) > this.#leaseMs) return true
     if (!executor) return false
     const restarted = executor.instanceSince > since
-    const patience = claim.started && !restarted ? this.#leaseMs : this.#leaseMs / 2
+    const patience = restarted ? this.#leaseMs / 5 : claim.started ? this.#leaseMs : this.#leaseMs / 2
     return executor.heardAt - Math.max(lastSign, restarted ? executor.instanceSince : 0) > patience
   }
 

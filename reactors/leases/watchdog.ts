@@ -2,7 +2,7 @@ import { DomainError, type TargetRun } from '../../command-api/domain/index.ts'
 import type { Clock } from '../../infra/clock.ts'
 import { derivedId } from '../../infra/ids.ts'
 import type { Log } from '../../infra/log.ts'
-import type { Heartbeat, HeartbeatReply } from '../../schemas/bus.ts'
+import type { Heartbeat, HeartbeatReply, PullRequest } from '../../schemas/bus.ts'
 import { streams } from '../../schemas/events.ts'
 import type { Commands } from '../commands.ts'
 import type { ActiveRun, Claim } from '../runs/active-run.ts'
@@ -79,6 +79,11 @@ export class Watchdog {
     if (ending) return undefined
     const over = await Promise.all(doubtful.map(each => this.#isOver(executorId, each)))
     return { cancel, forget: doubtful.filter((_, i) => over[i]), handBack, cancelSteps }
+  }
+
+  /** Asked for work: it may be another process than the one that holds its claims. */
+  asked({ executorId, instanceId }: Pick<PullRequest, 'executorId' | 'instanceId'>): void {
+    this.#table.met(executorId, instanceId, this.#now())
   }
 
   /** A report is a sign of life for the claim it is about. */

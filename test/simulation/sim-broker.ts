@@ -22,12 +22,16 @@ type Client = {
   /** Told when the connection goes while they wait for an answer. */
   asking: Set<() => void>
 }
+/** Whoever waits for an answer, and whether it is still there. */
+type Asker = { answer(reply: BusReply): void; isThere(): boolean }
 /** How often a message is lost or comes twice, from 0 to 1, and how long it may take. */
 export type BrokerFaults = { loses: number; doubles: number; slowMs: number }
 
 type OnArrival = (process: Process, subject: string, data: Uint8Array | string) => void
 
 const LATENCY_MS = 4
+const UNHEARD_MS = 1_000
+const bytesOf = (data: Uint8Array | string) => (typeof data === 'string' ? Buffer.from(data) : data)
 
 /** Carries messages at most once, or not at all, or late, or twice; remembers nothing. */
 export class SimBroker {
@@ -106,34 +110,42 @@ export class SimBroker {
         client.asking.delete(late)
         this.#time.schedule(0, process, () => resolve(reply))
       }
+      const isThere = () => this.#clients.get(process) === client && !client.cut
       this.#carry(() => {
-        if (this.#deliver(subject, data, headers, answer)) return
+        if (this.#deliver(subject, data, headers, { answer, isThere })) return
         this.#time.schedule(1, process, () => reject(new BusNoResponders(subject)))
       })
     })
   }
 
-  #deliver(
-    subject: string,
-    data: Uint8Array | string,
-    headers: BusHeaders,
-    answer: ((reply: BusReply) => void) | undefined,
-  ): boolean {
+  #deliver(subject: string, data: Uint8Array | string, headers: BusHeaders, asker: Asker | undefined): boolean {
     const chosen = this.#choose(subject)
     for (const { owner, push } of chosen) {
       this.#time.schedule(0, owner.process, () => {
         this.#onArrival(owner.process, subject, data)
         push({
           ...{ subject, data: typeof data === 'string' ? Buffer.from(data) : data, headers },
-          hasReply: answer !== undefined,
+          hasReply: asker !== undefined,
           reply: (reply, more = {}) => {
-            const bytes = typeof reply === 'string' ? Buffer.from(reply) : reply
-            if (answer && !owner.cut) this.#carry(() => answer({ data: bytes, headers: more }))
+            if (asker && !owner.cut) this.#carry(() => asker.answer({ data: bytesOf(reply), headers: more }))
           },
+          deliver: reply => this.#hand(owner, asker, bytesOf(reply)),
         })
       })
     }
     return chosen.length > 0
+  }
+
+  /** That nobody is there is told by a message, which may get lost like any other. */
+  #hand(owner: Client, asker: Asker | undefined, data: Uint8Array): Promise<boolean> {
+    if (!asker || owner.cut) return Promise.resolve(false)
+    return new Promise(resolve => {
+      this.#time.schedule(UNHEARD_MS, owner.process, () => resolve(true))
+      this.#carry(() => {
+        if (asker.isThere()) asker.answer({ data, headers: {} })
+        else this.#carry(() => this.#time.schedule(0, owner.process, () => resolve(false)))
+      })
+    })
   }
 
   /** Each subscriber, and of each queue one member. */

@@ -1,6 +1,8 @@
 import { pino } from 'pino'
+import { Asking } from '../../executors/asking.ts'
 import { ControlPlane, type ReportBody } from '../../executors/control-plane.ts'
-import { beat } from '../../executors/heartbeat.ts'
+import { type Answered, Heartbeat } from '../../executors/heartbeat.ts'
+import { InFlight } from '../../executors/in-flight.ts'
 import { Lease } from '../../executors/lease.ts'
 import { recover } from '../../executors/recovery.ts'
 import { type Bus, BusError, requestJson, subscribeJson } from '../../infra/bus.ts'
@@ -101,7 +103,9 @@ export class SimExecutor {
     const spool = this.#spool.asReportSpool
     const who = { executorId: this.id, instanceId }
     const lease = new Lease(clock, leaseSeconds)
-    const controlPlane = new ControlPlane({ ...who, bus, spool, clock, ids, log })
+    const inFlight = new InFlight()
+    const controlPlane = new ControlPlane({ ...who, bus, spool, clock, ids, log, inFlight })
+    const asking = new Asking(clock, inFlight)
     const cancel = (claims: readonly { runId: string; n: number; epoch: number }[]) => {
       for (const claim of claims) works.get(keyOf(claim))?.cancel()
     }
@@ -109,21 +113,26 @@ export class SimExecutor {
       for (const claim of claims) works.get(keyOf(claim))?.drain()
     }
     await recover(spool, controlPlane, clock)
-    subscribeJson(bus, subjects.control(this.id), control, ({ kind, stepId, ...claim }) => {
+    subscribeJson(bus, subjects.control(this.id), control, message => {
+      if (message.kind === 'hello') return heartbeat.now()
+      const { kind, stepId, ...claim } = message
       if (kind === 'cancel') cancel([claim])
       else if (kind === 'hand-back') handBack([claim])
       else works.get(keyOf(claim))?.cancelStep(stepId)
     })
-    const onReply: Parameters<typeof beat>[0]['onReply'] = reply => {
+    const onAnswer = (answered: Answered) => {
+      const { reply } = answered
       cancel([...reply.cancel, ...reply.forget])
       handBack(reply.handBack)
       for (const { stepId, ...claim } of reply.cancelSteps ?? []) works.get(keyOf(claim))?.cancelStep(stepId)
+      asking.heard(answered)
     }
     const active = () => spool.held()
-    void beat({ ...who, capacity: SLOTS, bus, lease, clock, active, onReply }, new AbortController().signal)
+    const heartbeat = new Heartbeat({ ...who, capacity: SLOTS, bus, lease, clock, active, onAnswer })
+    void heartbeat.run(new AbortController().signal)
     const tell = (body: ReportBody) => controlPlane.report(body)
     const parts = { ...this.#world, executorId: this.id, clock, lease, controlPlane, spool, tell }
-    await this.#pull({ bus, works, instanceId, clock, lease }, assignment => new SimWork(parts, assignment))
+    await this.#pull({ bus, works, instanceId, clock, lease, asking }, assignment => new SimWork(parts, assignment))
   }
 
   async #pull(
@@ -133,20 +142,17 @@ export class SimExecutor {
       instanceId,
       clock,
       lease,
+      asking,
     }: Pick<Life, 'bus' | 'works'> & {
       instanceId: string
       clock: Clock
       lease: Lease
+      asking: Asking
     },
     begin: (assignment: Assignment) => SimWork,
   ): Promise<never> {
-    for (;;) {
-      // Only heartbeats tell that its claims are held; before one is answered nothing could be begun.
-      const slots = lease.remainingMs() > 0 ? SLOTS - works.size : 0
-      const request = slots > 0 ? this.#question(instanceId, slots, clock) : undefined
-      const assignments = request && (await this.#ask(bus, request))
-      if (!assignments) await pause(100 + this.#world.random.next() * 300)
-      for (const assignment of assignments ?? []) {
+    const take = (assignments: readonly Assignment[]) => {
+      for (const assignment of assignments) {
         const key = keyOf(assignment)
         if (works.has(key)) continue
         lease.adopt(assignment.leaseSeconds)
@@ -154,6 +160,16 @@ export class SimExecutor {
         works.set(key, work)
         void work.run().then(() => works.delete(key))
       }
+    }
+    for (;;) {
+      // Only heartbeats tell that its claims are held; before one is answered nothing could be begun.
+      const slots = lease.remainingMs() > 0 ? SLOTS - works.size : 0
+      const answer = slots > 0 ? this.#ask(bus, this.#question(instanceId, slots, clock)) : undefined
+      const assignments = answer && (await asking.answer(answer))
+      if (assignments) take(assignments)
+      // What is not waited for any more is taken all the same.
+      else void answer?.then(late => take(late ?? []))
+      if (!assignments) await asking.pause(pause(100 + this.#world.random.next() * 300))
     }
   }
 

@@ -12,6 +12,7 @@ import {
   artifactPut,
   type HeartbeatReply,
   heartbeat,
+  heartbeatHeaders,
   type OutputChunk,
   outputBatch,
   type PullReply,
@@ -58,6 +59,10 @@ export type TestControlPlane = {
   /** Stored output is acknowledged while this is true. */
   storesOutput: boolean
   answersHeartbeats: boolean
+  /** What heartbeats are told beside that, as by a control plane that does; undefined for an older one. */
+  standing: { session: string; asking: 'yes' | 'no' } | undefined
+  /** As when it has been started again. */
+  hello(): void
   /** What a heartbeat is answered with instead of nothing to stop. */
   onHeartbeat: (() => HeartbeatReply) | undefined
   /** Resolves when the condition holds, looked at after every message. */
@@ -99,6 +104,8 @@ export async function startControlPlane(
     answer: () => undefined,
     onArtifactChunk: () => undefined,
     onHeartbeat: undefined,
+    standing: undefined,
+    hello: () => publishJson(bus, subjects.control(options.executorId), { kind: 'hello' }),
     secret: () => options.secret,
     assign: assignment => {
       waiting.push(assignment)
@@ -152,11 +159,16 @@ export async function startControlPlane(
     give()
     changed()
   })
-  subscribeJson(bus, subjects.heartbeatAll, heartbeat, ({ instanceId, active }) => {
+  subscribeJson(bus, subjects.heartbeatAll, heartbeat, ({ instanceId, active }, message) => {
     self.heartbeats.push({ instanceId, active })
     changed()
-    if (!self.answersHeartbeats) return undefined
-    return self.onHeartbeat?.() ?? { cancel: [], forget: [] }
+    if (!self.answersHeartbeats) return
+    const { standing } = self
+    const headers = standing && {
+      [heartbeatHeaders.session]: standing.session,
+      [heartbeatHeaders.asking]: standing.asking,
+    }
+    message.reply(JSON.stringify(self.onHeartbeat?.() ?? { cancel: [], forget: [] }), headers)
   })
   subscribeJson(bus, subjects.reportAll, reportMessage, message => {
     const answer = self.answer(message)

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Bus, BusNoResponders, publishJson, requestJson, subscribeJson } from '../../infra/bus.ts'
+import { type Bus, BusNoResponders, exchangeJson, publishJson, requestJson, subscribeJson } from '../../infra/bus.ts'
 import { type Identity, newIdentity, pullSignedText } from '../../infra/identity.ts'
 import { systemIds } from '../../infra/ids.ts'
 import {
   type Assignment,
-  type Control,
   control,
   type HeartbeatReply,
   heartbeatReply,
+  type Order,
   type OutputChunk,
   outputReply,
   PROTOCOL,
@@ -30,7 +30,9 @@ export const noOutput = { bytes: 0, chunks: 0, sha256: createHash('sha256').dige
 export class ExecutorSide {
   readonly executorId: string
   instanceId = systemIds.next()
-  readonly controls: Control[] = []
+  readonly controls: Order[] = []
+  /** How often a control plane said hello. */
+  hellos = 0
   readonly identity: Identity = newIdentity()
   readonly #bus: Bus
   readonly #enrol: Enrol
@@ -43,7 +45,10 @@ export class ExecutorSide {
     this.#bus = bus
     this.#enrol = enrol
     this.executorId = executorId
-    subscribeJson(bus, subjects.control(executorId), control, message => void this.controls.push(message))
+    subscribeJson(bus, subjects.control(executorId), control, message => {
+      if (message.kind === 'hello') this.hellos += 1
+      else this.controls.push(message)
+    })
   }
 
   /** As after a crash: same name, another process. */
@@ -83,10 +88,15 @@ export class ExecutorSide {
     return { executorId, instanceId, slots, waitMs, at, signature, ...program }
   }
 
-  heartbeat(active: readonly Place[]): Promise<HeartbeatReply> {
+  async heartbeat(active: readonly Place[]): Promise<HeartbeatReply> {
+    return (await this.beat(active)).payload
+  }
+
+  /** A heartbeat, with the headers of its answer. */
+  beat(active: readonly Place[]) {
     const { executorId, instanceId } = this
     const beat = { executorId, instanceId, active: active.map(({ runId, n, epoch }) => ({ runId, n, epoch })) }
-    return requestJson(this.#bus, subjects.heartbeat(executorId), heartbeatReply, beat, { timeoutMs: 5_000 })
+    return exchangeJson(this.#bus, subjects.heartbeat(executorId), heartbeatReply, beat, { timeoutMs: 5_000 })
   }
 
   async report(report: Report, reportId = systemIds.next()): Promise<ReportReply> {
