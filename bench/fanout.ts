@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as after } from 'node:timers/promises'
 import { startSshd } from '../test/support/sshd.ts'
 import { type Emit, measurement } from './measurement.ts'
 import { benchApi } from './support/api.ts'
@@ -10,13 +11,15 @@ import { type BenchSystem, benchSystem, ending } from './support/system.ts'
 
 const SIZES = [100, 500]
 const RUNS = 3
+/** Until the executor knows that all its connections were closed. */
+const NOTICED_MS = 1_000
 
 type Ours = Timed & { megabytes: number }
 
 /**
  * `hostname` on many loopback addresses through the whole system, every event recorded, beside `clush -f 64`,
- * `xargs -P64 ssh` and `ansible -f 50` on the same servers in turn. Cold: no connection is open. Warm: the connections
- * of the run before.
+ * `xargs -P64 ssh` and `ansible -f 50` on the same servers in turn. First: the first run of a system that has just
+ * started. Cold: a later one with no connection open. Warm: over the connections of the run before.
  */
 export async function run(emit: Emit): Promise<void> {
   needClients()
@@ -36,14 +39,16 @@ async function fanout(emit: Emit, size: number, t: ReturnType<typeof ending>): P
   const sockets = mkdtempSync(path.join(tmpdir(), 'opsc-cp-'))
   t.teardown(() => rmSync(sockets, { recursive: true, force: true }))
   const peers = sshClients(sshd, sockets)
+  const first: Ours[] = []
   const cold = { ours: [] as Ours[], clush: [] as Timed[], xargs: [] as Timed[] }
   const warm = { ours: [] as Ours[], clush: [] as Timed[] }
   for (let round = 0; round < RUNS; round++) {
     const system = ending()
     try {
-      const { first, again } = await ours(await benchSystem(system), hosts, sshd)
-      cold.ours.push(first)
-      warm.ours.push(again)
+      const rounds = await ours(await benchSystem(system), hosts, sshd)
+      first.push(rounds.first)
+      cold.ours.push(rounds.cold)
+      warm.ours.push(rounds.warm)
     } finally {
       await system.end()
     }
@@ -53,14 +58,13 @@ async function fanout(emit: Emit, size: number, t: ReturnType<typeof ending>): P
     warm.clush.push(peers.clushPersistent(hosts))
     peers.closePersistent(hosts)
   }
-  report(emit, size, cold, warm)
+  report(emit, size, first, cold, warm)
   const slower = { raw: peers.ansible(hosts, 'raw'), command: peers.ansible(hosts, 'command') }
   const seconds = cold.ours.map(r => r.milliseconds / 1000)
   for (const [module, { milliseconds }] of Object.entries(slower))
     emit(measurement(`fanout.${size}.cold-beside-ansible-${module}`, 's', seconds, milliseconds / 1000))
 }
 
-/** A fresh system per round, so that its first run finds no open connection. */
 async function ours(system: BenchSystem, hosts: string[], sshd: Awaited<ReturnType<typeof startSshd>>) {
   const api = benchApi(system)
   const secret = { kind: 'ssh-key', privateKey: sshd.privateKey }
@@ -91,13 +95,16 @@ async function ours(system: BenchSystem, hosts: string[], sshd: Awaited<ReturnTy
       megabytes: totalMegabytes(usage),
     }
   }
-  return { first: await once('cold'), again: await once('warm') }
+  const first = await once('first')
+  sshd.killSessions()
+  await after(NOTICED_MS)
+  return { first, cold: await once('cold'), warm: await once('warm') }
 }
 
 /** CPU seconds of each kind of process, most first. */
-function spent(before: Usage[], after: Usage[]): string {
+function spent(before: Usage[], now: Usage[]): string {
   const byName = new Map<string, number>()
-  for (const { name, pid, cpuSeconds } of after) {
+  for (const { name, pid, cpuSeconds } of now) {
     const earlier = before.find(each => each.pid === pid)?.cpuSeconds ?? 0
     byName.set(name, (byName.get(name) ?? 0) + cpuSeconds - earlier)
   }
@@ -107,11 +114,12 @@ function spent(before: Usage[], after: Usage[]): string {
 
 type Rounds = { ours: Ours[]; clush: Timed[]; xargs?: Timed[] }
 
-function report(emit: Emit, size: number, cold: Rounds, warm: Rounds): void {
+function report(emit: Emit, size: number, first: Ours[], cold: Rounds, warm: Rounds): void {
   const seconds = (rounds: Timed[]) => rounds.map(r => r.milliseconds / 1000)
   const cpu = (rounds: Timed[]) => rounds.map(r => r.cpuSeconds)
   const middle = (values: number[]) => measurement('', '', values).value
   const name = (rest: string) => `fanout.${size}.${rest}`
+  emit(measurement(name('first'), 's', seconds(first), middle(seconds(cold.clush))))
   emit(measurement(name('cold'), 's', seconds(cold.ours), middle(seconds(cold.clush))))
   emit(measurement(name('cold-beside-xargs'), 's', seconds(cold.ours), middle(seconds(cold.xargs ?? []))))
   emit(measurement(name('cold-cpu'), 's', cpu(cold.ours), middle(cpu(cold.clush))))
