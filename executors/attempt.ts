@@ -9,6 +9,7 @@ import { CAPTURE_BYTES, outputsOf } from './output/step-outputs.ts'
 import { attemptKeyOf } from './spool/output-spool.ts'
 import { SshFailure } from './ssh/failure.ts'
 import type { ProcessOutput } from './ssh/remote-process.ts'
+import { askSecret, type StepSecret } from './step-secret.ts'
 import { runnerOf } from './steps/registry.ts'
 import type { StepEnd, StepTools } from './steps/runner.ts'
 import { Stop } from './stop.ts'
@@ -45,6 +46,8 @@ export class Attempt {
   readonly #assignment: Assignment
   readonly #stop: Stop
   #output: AttemptOutput | undefined
+  #secret: StepSecret | undefined
+  #ownMasks: MaskSet | undefined
 
   constructor(
     context: ExecutorContext,
@@ -73,16 +76,35 @@ export class Attempt {
       return { end: withOutputs(this.#step, end, output.captured()), output: sealed }
     } finally {
       this.#stop.over()
+      this.#secret?.wipe()
+      this.#ownMasks?.wipe()
     }
   }
 
   async #end(): Promise<AttemptEnd> {
     const { action } = this.#step
+    const without = this.#step.stdinCredentialId === undefined ? undefined : await this.#readSecret()
     if (this.#stop.reason) {
       return this.#stopped({ kind: 'stopped', termination: 'not-started', detail: 'it had not begun' })
     }
+    if (without) return without
     const end = await runnerOf(action).run(action, this.#tools())
     return end.kind === 'stopped' ? this.#stopped(end) : end
+  }
+
+  /** Asked for here and not before: a secret is let out for a step that runs. Answers why it cannot go on. */
+  async #readSecret(): Promise<AttemptEnd | undefined> {
+    if (this.#stop.reason) return undefined
+    const { lease } = this.#context
+    try {
+      this.#secret = await askSecret(this.#context, this.#step, this.#assignment, this.#stop.signal)
+    } catch (error) {
+      if (!(error instanceof SshFailure)) throw error
+      return { kind: 'failed', class: error.class, detail: error.message.slice(0, 500) }
+    }
+    if (lease.remainingMs() > 0) return undefined
+    const detail = 'the lease ran out before the command was handed over'
+    return { kind: 'failed', class: 'lost-before-start', detail }
   }
 
   #stopped({ termination, detail }: Extract<StepEnd, { kind: 'stopped' }>): AttemptEnd {
@@ -110,6 +132,7 @@ export class Attempt {
     return {
       ...{ artifacts, egress, clock, target, connectMs: connectSeconds * 1_000 },
       step: this.#step,
+      secret: this.#secret?.bytes,
       link: this.#link,
       signal: this.#stop.signal,
       mayBegin: () => {
@@ -120,10 +143,17 @@ export class Attempt {
       begin: () => this.#stop.begin(),
       alive: () => this.#stop.alive(),
       output: (masks = this.#link.masks) => {
-        this.#output = this.#newOutput(masks)
+        this.#output = this.#newOutput(this.#hiding(masks))
         return this.#sink(this.#output)
       },
     }
+  }
+
+  #hiding(masks: MaskSet | undefined): MaskSet | undefined {
+    if (!this.#secret) return masks
+    this.#ownMasks?.wipe()
+    this.#ownMasks = this.#secret.masksWith(masks)
+    return this.#ownMasks
   }
 
   #newOutput(masks: MaskSet = maskSet([])): AttemptOutput {

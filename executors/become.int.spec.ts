@@ -1,4 +1,5 @@
 import t from 'tap'
+import { sha256Hex } from '../infra/ids.ts'
 import { command, pids, startExecutor, step } from '../test/support/executor.ts'
 import { isAlive } from '../test/support/process-tree.ts'
 import { sudoHostOrSkip, sudoPassword, sudoUser } from '../test/support/sudo-host.ts'
@@ -34,6 +35,22 @@ t.test('by sudo with the password of the login', async t => {
     await plane.report('succeed-step', of)
     t.equal(plane.text(of), "it's data\n$HOME\n")
     t.match(plane.text(of, 'stderr'), /^opsc-[0-9a-f]{24}-password:\n$/)
+  })
+
+  await t.test("a secret is read by the command after sudo has read the login's password", async t => {
+    const stdinCredentialId = '0192d3c4-5e6f-7a8b-9c0d-00000000000c'
+    const secrets = [{ stepId: 'do', credentialId: stdinCredentialId, version: 1 }]
+    plane.secret = ({ stepId }) => ({ kind: 'password', password: stepId === 'do' ? 'of the step\n' : sudoPassword })
+    const check = 'id -un; cat | sha256sum; cat /proc/[0-9]*/cmdline | grep -ac "of the [s]tep"'
+    for (const sudoers of [everything, `${sudoUser} ALL=(ALL:ALL) NOPASSWD: ALL`]) {
+      host.sudoers([sudoers])
+      const of = run([byRoot(`${check}; true`, { stdinCredentialId })], { secrets })
+      await plane.report('succeed-step', of)
+      t.equal(plane.text(of), `root\n${sha256Hex('of the step\n')}  -\n0\n`)
+      t.notMatch(printed(of), sudoPassword)
+    }
+    host.sudoers([everything])
+    plane.secret = () => ({ kind: 'password', password: sudoPassword })
   })
 
   await t.test('a script with its arguments, and values in a command', async t => {

@@ -6,7 +6,7 @@ import type { RenderedStep } from '../schemas/steps/index.ts'
 export type Judgement = { allowed: true } | { allowed: false; detail: string }
 /** The last question before a step takes effect: whether what was rendered may be done there. */
 export type MayRun = (
-  step: Pick<RenderedStep, 'action' | 'variables'>,
+  step: Pick<RenderedStep, 'action' | 'variables' | 'stdinCredentialId'>,
   safety: Assignment['safety'],
 ) => Promise<Judgement>
 
@@ -14,8 +14,8 @@ export type MayRun = (
 export function safetyPolicy(verdicts: Verdicts = createVerdicts()): MayRun {
   // The parser is loaded now, not when the first command waits for it.
   void verdicts.findings({ shell: 'posix', command: 'true' }, {})
-  return async ({ action, variables }, { confirmed, ...setting }) => {
-    const text = stepText(action, variables)
+  return async ({ action, variables, stdinCredentialId }, { confirmed, ...setting }) => {
+    const text = stepText(action, variables, stdinCredentialId !== undefined)
     const findings = text ? await verdicts.findings(text, setting) : []
     const against = findings.find(({ decision, rule }) => decision === 'deny' || !confirmed.includes(rule))
     if (!against) return { allowed: true }

@@ -40,8 +40,9 @@ export class SecretSource {
 
   async #ask(of: ReleaseFor, timeoutMs: number): Promise<{ secret?: SecretMaterial; again: boolean; why: string }> {
     const pair = newHpkeKeyPair()
-    const { runId, n, epoch, credentialId, version } = of
-    const facts = { runId, n, epoch, credentialId, version, ephemeralKey: pair.publicKey }
+    const { runId, n, epoch, credentialId, version, stepId } = of
+    const purpose = stepId === undefined ? {} : { stepId }
+    const facts = { runId, n, epoch, credentialId, version, ...purpose, ephemeralKey: pair.publicKey }
     const signature = this.#identity.sign(releaseSignedText(facts))
     const request = { ...facts, executorId: this.#executorId, signature }
     try {
@@ -56,7 +57,7 @@ export class SecretSource {
   }
 }
 
-/** The bytes are wiped; the strings parsed from them are let go as soon as the login is over. */
+/** The bytes are wiped; the strings parsed from them are let go as soon as they were used. */
 function parse(plaintext: Uint8Array): SecretMaterial {
   const bytes = Buffer.from(plaintext.buffer, plaintext.byteOffset, plaintext.byteLength)
   try {

@@ -1,10 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createTcp } from 'node:net'
 import path from 'node:path'
 import t, { type Test } from 'tap'
-import type { Assignment } from '../schemas/bus.ts'
+import { sha256Hex } from '../infra/ids.ts'
+import type { Assignment, ReleaseRequest } from '../schemas/bus.ts'
 import type { RenderedStep } from '../schemas/steps/index.ts'
 import { command, pids, startExecutor, step } from '../test/support/executor.ts'
 import { freePort } from '../test/support/free-port.ts'
@@ -101,9 +103,26 @@ t.test('steps that need no target', async t => {
   })
 })
 
+/** A command that reads a secret and looks for it wherever it must not be. */
+const spying = `s=$(cat); h=$(printf %s "$s" | sha256sum | cut -d' ' -f1); echo "sha256 $h"; echo "bytes \${#s}"
+p="[c]\${s#?}"
+echo "arguments $(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -ac -e "$p")"
+echo "environment $(cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -ac -e "$p")"
+echo "files $(grep -rlaF -e "$s" "\${TMPDIR:-/tmp}"/opsc.* 2>/dev/null | wc -l)"
+echo "plain $s base64 $(printf %s "$s" | base64 -w0)"`
+
 t.test('what a command is told, and what is kept of what it prints', async t => {
   if (!programOrSkip(t, 'openssh-server')) return
   const { plane, run, sshd } = await startExecutor(t)
+  const login = { kind: 'ssh-key' as const, privateKey: sshd.privateKey }
+  const token = `canary ${randomBytes(18).toString('hex')}!`
+  const stdinCredentialId = '0192d3c4-5e6f-7a8b-9c0d-00000000000c'
+  const held = { credentialId: stdinCredentialId, version: 3 }
+  const withToken = (password: string) => (request: ReleaseRequest) =>
+    request.stepId === undefined ? login : { kind: 'password' as const, password }
+  plane.secret = withToken(token)
+  const asked = async ({ runId }: Assignment) =>
+    plane.releases.filter(request => request.runId === runId).map(({ stepId }) => stepId)
 
   await t.test('values are data, whatever they hold', async t => {
     const odd = ["it's", '"$(id)"', '`id`', '\\', '*', '', 'new\nline', '$HOME', ';', "'\\''", 'ü']
@@ -131,11 +150,63 @@ t.test('what a command is told, and what is kept of what it prints', async t => 
     t.notOk(existsSync(plane.text(leftover).trim()), 'it is gone afterwards')
   })
 
-  await t.test('a command that wants a secret which nobody handed out is not run', async t => {
-    const stdinCredentialId = '0192d3c4-5e6f-7a8b-9c0d-00000000000c'
-    const of = run([command('echo ran', { stdinCredentialId })])
-    t.match(await plane.report('fail-step', of), { class: 'credential-unavailable', detail: /was not run/ })
-    t.equal(plane.text(of), '')
+  await t.test('a secret goes to standard input, and nothing else of it is seen anywhere', async t => {
+    const of = run([command(spying, { stdinCredentialId })], { secrets: [{ stepId: 'do', ...held }] })
+    const done = await plane.report('succeed-step', of)
+    t.match(plane.text(of), new RegExp(`^sha256 ${sha256Hex(token)}\nbytes 44\narguments 0\nenvironment 0\nfiles 0\n`))
+    t.match(plane.text(of), /^plain \*{6} base64 \*{6}\S{0,3}$/m)
+    t.same(await asked(of), [undefined, 'do'], 'to log in, and then for the step')
+    t.equal(done.exitCode, 0)
+  })
+
+  await t.test('many lines, blanks and line ends arrive as they are; a command need not read them', async t => {
+    for (const secret of ['a\n\n b\t\n\n', "'\"\\$x`id`%s%n\\n", '-n', 'ü€𝄞', 'x'.repeat(4_096)]) {
+      plane.secret = withToken(secret)
+      const of = run([command('sha256sum', { stdinCredentialId })], { secrets: [{ stepId: 'do', ...held }] })
+      await plane.report('succeed-step', of)
+      t.match(plane.text(of), sha256Hex(secret), JSON.stringify(secret.slice(0, 20)))
+    }
+    const unread = run([command('exit 7', { stdinCredentialId })], { secrets: [{ stepId: 'do', ...held }] })
+    t.match(await plane.report('fail-step', unread), { class: 'exit-nonzero', exitCode: 7 })
+    t.equal(plane.text(unread, 'stderr'), '')
+    plane.secret = withToken('a\0b')
+    const odd = run([command('cat', { stdinCredentialId })], { secrets: [{ stepId: 'do', ...held }] })
+    t.match(await plane.report('fail-step', odd), { class: 'invalid-template', detail: /NUL/ })
+    plane.secret = withToken(token)
+  })
+
+  await t.test('without its secret a step does not run', async t => {
+    const unnamed = run([command('echo ran', { stdinCredentialId })])
+    t.match(await plane.report('fail-step', unnamed), { class: 'credential-unavailable', detail: /was not run/ })
+    plane.secret = request => {
+      if (request.stepId !== undefined) throw new Error('the credential is revoked')
+      return login
+    }
+    const refused = run([command('echo ran', { stdinCredentialId })], { secrets: [{ stepId: 'do', ...held }] })
+    t.match(await plane.report('fail-step', refused), { class: 'credential-unavailable', detail: /is revoked/ })
+    t.equal(plane.text(unnamed) + plane.text(refused), '')
+    plane.secret = withToken(token)
+    plane.answer = ({ report }) =>
+      report.type === 'start-step' && report.data.stepId === 'never' ? { status: 'refused' } : undefined
+    const never = run([command('cat', { id: 'never', stdinCredentialId })], { secrets: [{ stepId: 'never', ...held }] })
+    await plane.until(() => plane.pulls > 0 && plane.reports.some(m => m.report.data.runId === never.runId), 'a start')
+    await plane.report('succeed-step', run([command('true')]))
+    t.notOk((await asked(never)).includes('never'), 'nor is it asked for before the step may start')
+    plane.answer = () => undefined
+  })
+
+  await t.test('a command that was stopped half way, and one that is too long', async t => {
+    const of = run([command('cat >/dev/null; echo $$; exec sleep 330', { stdinCredentialId })], {
+      secrets: [{ stepId: 'do', ...held }],
+    })
+    const [pid = 0] = await pids(plane, of, 1)
+    plane.cancel(of)
+    t.match(await plane.report('report-cancelled', of), { termination: 'terminated' })
+    t.notOk(isAlive(pid))
+    const safety = { targets: 1, confirmed: ['too-large'] }
+    const more = { stdinCredentialId, variables: { opsc_1: 'x'.repeat(130_000) } }
+    const long = run([command('cat', more)], { safety, secrets: [{ stepId: 'do', ...held }] })
+    t.match(await plane.report('fail-step', long), { class: 'invalid-template', detail: /too long/ })
   })
 
   await t.test('outputs', async t => {

@@ -84,7 +84,7 @@ export function hpkeOpen(pair: HpkeKeyPair, info: string, sealed: HpkeSealed): U
 export const sealInfo = (credentialId: string, version: number): string =>
   `opsconductor seal|${credentialId}|${version}`
 
-/** What a release is for: one credential version, for one claim of one target run. */
+/** What a release is for: one credential version, for one claim of one target run, or for one step of it. */
 export type ReleaseContext = {
   runId: string
   n: number
@@ -92,11 +92,15 @@ export type ReleaseContext = {
   executorId: string
   credentialId: string
   version: number
+  stepId?: string | undefined
 }
 
 /** `info` of a secret on its way from the vault to the executor that claimed the target run. */
-export const releaseInfo = (of: ReleaseContext): string =>
-  `opsconductor release|${of.runId}|${of.n}|${of.epoch}|${of.executorId}|${of.credentialId}|${of.version}`
+export function releaseInfo(of: ReleaseContext): string {
+  const purpose = of.stepId === undefined ? '' : `|${of.stepId}`
+  const claim = `${of.runId}|${of.n}|${of.epoch}|${of.executorId}`
+  return `opsconductor release|${claim}|${of.credentialId}|${of.version}${purpose}`
+}
 
 function keyPairOf(privateKey: KeyObject): HpkeKeyPair {
   const { x } = createPublicKey(privateKey).export({ format: 'jwk' })

@@ -53,9 +53,12 @@ export function releaseSignedText(of: {
   epoch: number
   credentialId: string
   version: number
+  stepId?: string | undefined
   ephemeralKey: string
 }): string {
-  return `opsconductor release|${of.runId}|${of.n}|${of.epoch}|${of.credentialId}|${of.version}|${of.ephemeralKey}`
+  const purpose = of.stepId === undefined ? '' : `|${of.stepId}`
+  const asked = `${of.runId}|${of.n}|${of.epoch}|${of.credentialId}|${of.version}|${of.ephemeralKey}`
+  return `opsconductor release|${asked}${purpose}`
 }
 
 /** What an executor signs when it asks for work. */

@@ -6,7 +6,16 @@ import { base64, id, instant, name, sha256, tags } from './kernel.ts'
 import { stepRunId } from './steps/base.ts'
 import { renderedStep, shellVariables } from './steps/index.ts'
 import { address, port } from './target.ts'
-import { attempt, epoch, executorId, hostKeyExpectation, n, outputStream, targetRunCommands } from './target-run.ts'
+import {
+  attempt,
+  epoch,
+  executorId,
+  hostKeyExpectation,
+  n,
+  outputStream,
+  stepSecret,
+  targetRunCommands,
+} from './target-run.ts'
 
 /** Subjects. Ids are checked before they become part of one (no dots, wildcards or blanks). */
 export const subjects = {
@@ -87,6 +96,8 @@ export const assignment = z.strictObject({
   credential: z
     .strictObject({ credentialId: id, version: z.int().min(1), kind: credentialKind, username: z.string() })
     .optional(),
+  /** What its steps read from standard input; each is asked of the vault once its step has been started. */
+  secrets: z.array(stepSecret).min(1).optional(),
   /** What is left to do, in order: a target run that was taken over does not repeat the steps that are over. */
   steps: z.array(renderedStep).min(1),
   /** Asked first: whether this step, whose outcome nobody knows, took effect. */
@@ -268,9 +279,11 @@ export const sealRequest = z.strictObject({
 const vaultError = z.strictObject({ error: z.string(), detail: z.string() })
 export const sealReply = z.union([sealed, vaultError])
 /**
- * The claiming executor asks for the secret. `signature`: Ed25519 by the key named in the claim over
+ * The claiming executor asks for a secret: the one to log in with, or with `stepId` the one that this step reads.
+ * `signature`: Ed25519 by the key named in the claim over
  * `opsconductor release|<runId>|<n>|<epoch>|<credentialId>|<version>|<ephemeralKey>`. The answer is HPKE to
- * `ephemeralKey` with `info` = `opsconductor release|<runId>|<n>|<epoch>|<executorId>|<credentialId>|<version>`.
+ * `ephemeralKey` with `info` = `opsconductor release|<runId>|<n>|<epoch>|<executorId>|<credentialId>|<version>`. Both
+ * texts go on with `|<stepId>` where there is one.
  */
 export const releaseRequest = z.strictObject({
   runId: id,
@@ -279,6 +292,7 @@ export const releaseRequest = z.strictObject({
   executorId,
   credentialId: id,
   version: z.int().min(1),
+  stepId: stepRunId.optional(),
   ephemeralKey: base64url,
   signature: base64url,
 })

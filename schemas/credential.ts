@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { id, line, type MessageOf, name, reason, sha256 } from './kernel.ts'
+import { stepRunId } from './steps/base.ts'
 
 export const credentialKind = z.enum(['ssh-key', 'password'])
 /** Login names of POSIX and of Windows (DOMAIN\user, user@realm). */
@@ -59,6 +60,9 @@ export const credentialEvents = {
   CredentialRevoked: z.object({ credentialId: id, reason }),
 }
 
+/** What for: this step reads it from its standard input; absent: the executor logs in with it. */
+const purpose = { stepId: stepRunId.optional() }
+
 /** Stream `release-<runId>.<n>`: appended by the vault before it lets a secret out. */
 export const releaseEvents = {
   CredentialReleased: z.object({
@@ -69,6 +73,7 @@ export const releaseEvents = {
     targetId: id,
     executorId: z.string(),
     epoch: z.int().min(1),
+    ...purpose,
   }),
   CredentialReleaseDenied: z.object({
     credentialId: id,
@@ -77,6 +82,7 @@ export const releaseEvents = {
     n: z.int().min(0),
     executorId: z.string(),
     epoch: z.int().min(1),
+    ...purpose,
     code: z.enum([
       'stale-epoch',
       'not-claimed',
@@ -84,6 +90,8 @@ export const releaseEvents = {
       'unknown-version',
       'wrong-signature',
       'not-this-credential',
+      /** It was asked for on behalf of a step that does not run now. */
+      'step-not-running',
       'executor-revoked',
       'executor-not-enrolled',
       /** What is stored is not what was sealed: moved, changed, or gone. Somebody has been at the database. */

@@ -29,6 +29,10 @@ export const targetRunPublicCommands = {
   }),
 }
 
+/** The secret that one step reads from its standard input: which version of which credential holds it. */
+export const stepSecret = z.strictObject({ stepId: stepRunId, credentialId: id, version: z.int().min(1) })
+export type StepSecret = z.output<typeof stepSecret>
+
 export const outputStream = z.enum(['stdout', 'stderr'])
 const outputDigest = z.object({ bytes: z.int().min(0), chunks: z.int().min(0), sha256, truncated: z.boolean() })
 export type OutputDigest = z.output<typeof outputDigest>
@@ -80,6 +84,8 @@ export const targetRunCommands = {
     executorKey,
     leaseSeconds: z.int().min(1),
     credential: z.strictObject({ credentialId: id, version: z.int().min(1) }).optional(),
+    /** Of the steps it is for. */
+    secrets: z.array(stepSecret).min(1).optional(),
     target: z.strictObject({ name, address, port }),
   }),
   'start-step': z.strictObject(startedStep),
@@ -179,6 +185,8 @@ export const targetRunEvents = {
     steps: z.array(stepRule),
     due: z.array(stepRunId).optional(),
     credential: z.object({ credentialId: id, version: z.int().min(1) }).optional(),
+    /** What the vault lets out for single steps of this claim, each while that step runs. */
+    secrets: z.array(stepSecret).min(1).optional(),
     target: z.object({ name, address, port }),
   }),
   TargetRunHandedBack: z.object({ ...targetRun, epoch, seq: z.int().min(1), detail }),

@@ -33,21 +33,26 @@ export async function judge(
   const { events } = await deps.store.read(streams.targetRun(request.runId, request.n))
   const found = findClaim(events, request)
   if (!found) return { denied: 'not-claimed' }
-  const { claim, holds } = found
+  const { claim, holds, running } = found
   if (!verifySignature(claim.data.executorKey, releaseSignedText(request), request.signature)) {
     return { denied: 'wrong-signature' }
   }
   if (!holds) return { denied: 'stale-epoch', claim }
   const standing = await standingOf(deps.executor, claim)
   if (standing) return { denied: standing, claim }
-  const { credential } = claim.data
-  if (credential?.credentialId !== request.credentialId || credential.version !== request.version) {
-    return { denied: 'not-this-credential', claim }
-  }
+  if (!names(claim, request)) return { denied: 'not-this-credential', claim }
+  if (request.stepId !== undefined && request.stepId !== running) return { denied: 'step-not-running', claim }
   const sealId = await sealIdOf(deps.credential, request)
   if (typeof sealId !== 'string') return { ...sealId, claim }
   const plaintext = await open(deps, { credentialId: request.credentialId, version: request.version, sealId })
   return plaintext ? { claim, plaintext } : { denied: 'damaged-secret', claim }
+}
+
+/** Whether the claim is for this secret: to log in with it, or for the step that is said to read it. */
+function names({ data: { credential, secrets = [] } }: Claim, request: ReleaseRequest): boolean {
+  const { credentialId, version, stepId } = request
+  const named = stepId === undefined ? credential : secrets.find(secret => secret.stepId === stepId)
+  return named?.credentialId === credentialId && named.version === version
 }
 
 /** A claim was given to an enrolled executor; what became of the executor since counts as well. */

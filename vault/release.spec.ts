@@ -39,6 +39,17 @@ t.test('a claim no longer holds', async t => {
   }
 })
 
+t.test('of a claim that holds, what runs is the step that was started last and is not over', async t => {
+  const started = (stepId: string) => recorded('StepStarted', { stepId })
+  const claim = claimed(2, 'anna')
+  t.equal(findClaim([claim], mine)?.running, undefined)
+  t.equal(findClaim([claim, started('login')], mine)?.running, 'login')
+  for (const type of ['StepSucceeded', 'StepFailed', 'StepAttemptFailed', 'StepCancelled', 'StepOutcomeUnknown'])
+    t.equal(findClaim([claim, started('login'), recorded(type, { stepId: 'login' })], mine)?.running, undefined, type)
+  t.equal(findClaim([claim, started('login'), recorded('OutputSealed', {}), started('next')], mine)?.running, 'next')
+  t.equal(findClaim([claimed(1, 'anna'), started('login'), expired(1), claim], mine)?.running, undefined)
+})
+
 t.test('there is no claim for who never claimed this epoch', async t => {
   for (const events of [[], [claimed(2, 'bert')], [claimed(1, 'anna')]]) t.equal(findClaim(events, mine), undefined)
 })

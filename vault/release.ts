@@ -49,6 +49,7 @@ const told: Record<Denial['denied'], string> = {
   'wrong-signature': 'the request is not signed by the executor that claimed the target run',
   'stale-epoch': 'the claim no longer holds',
   'not-this-credential': 'the claim is for another credential or version',
+  'step-not-running': 'the step that it is for does not run now',
   revoked: 'the credential is revoked',
   'unknown-version': 'the credential has no such version',
   'executor-revoked': 'the executor is revoked',
@@ -66,13 +67,9 @@ async function deny(deps: ReleaseDeps, request: ReleaseRequest, { denied: code, 
   return { error: code, detail: told[code] }
 }
 
-const facts = ({ runId, n, epoch, executorId, credentialId, version }: ReleaseRequest) => ({
-  runId,
-  n,
-  epoch,
-  executorId,
-  credentialId,
-  version,
+const facts = ({ runId, n, epoch, executorId, credentialId, version, stepId }: ReleaseRequest) => ({
+  ...{ runId, n, epoch, executorId, credentialId, version },
+  ...(stepId !== undefined && { stepId }),
 })
 
 const MAX_TRIES = 5
@@ -102,9 +99,11 @@ async function record(
 }
 
 function toNewEvent(request: ReleaseRequest, event: ReleaseEvent, claim: Claim | undefined, at: string): NewEvent {
-  const { runId, n, epoch, executorId, credentialId, version, ephemeralKey } = request
+  const { runId, n, epoch, executorId, credentialId, version, stepId, ephemeralKey } = request
   const what = event.type === 'CredentialReleased' ? 'released' : event.data.code
-  const commandId = derivedId('vault', what, runId, n, epoch, executorId, credentialId, version, ephemeralKey)
+  const purpose = stepId === undefined ? [] : [stepId]
+  const asked = [runId, n, epoch, executorId, credentialId, version, ephemeralKey, ...purpose]
+  const commandId = derivedId('vault', what, ...asked)
   return {
     ...event,
     id: eventId(commandId, 0),

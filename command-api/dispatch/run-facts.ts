@@ -75,7 +75,7 @@ async function triggerFacts({ dispatcher, catalogue }: Deps, data: DataOf<'trigg
   const [{ state: job }] = await Promise.all([dispatcher.load('job', streams.job(data.jobId)), catalogue.current()])
   const selection = chosenSelection(data, job)
   const targets = selection ? catalogue.select(selection) : []
-  return { job, targets, credentials: statuses(catalogue, job, targets) }
+  return { job, targets, credentials: statuses(catalogue, job, targets, data.parameters) }
 }
 
 async function rerunFacts(deps: Deps, { of, only }: DataOf<'rerun'>): Promise<RunFacts> {
@@ -88,7 +88,7 @@ async function rerunFacts(deps: Deps, { of, only }: DataOf<'rerun'>): Promise<Ru
   ])
   const targetIds = only === 'failed' ? await unsuccessful(deps, of, earlier) : earlier.targetIds
   const targets = targetIds.length > 0 ? catalogue.select({ targetIds: [...targetIds] }) : []
-  const credentials = statuses(catalogue, job, targets)
+  const credentials = statuses(catalogue, job, targets, earlier.requested.parameters)
   return { job, targets, credentials, earlier: { requested: earlier.requested, targetIds } }
 }
 
@@ -120,12 +120,18 @@ export async function factsForTargetRun(
   return { targetId: state.targetIds[n], runFinished: isFinished(state) }
 }
 
-function statuses(catalogue: Catalogue, job: Job, targets: RunFacts['targets']): RunFacts['credentials'] {
+/** Of every credential that the run may need: to log in with, or because a parameter names it. */
+function statuses(
+  catalogue: Catalogue,
+  job: Job,
+  targets: RunFacts['targets'],
+  parameters: ParameterValues = {},
+): RunFacts['credentials'] {
   const ofJob = job.status === 'absent' ? [] : job.versions.map(v => v.credentialId)
   const found = new Map<string, 'active' | 'revoked'>()
-  for (const id of new Set([...ofJob, ...targets.map(t => t.credentialId)])) {
-    const status = id === undefined ? undefined : catalogue.credential(id)
-    if (id !== undefined && status) found.set(id, status)
+  for (const id of new Set([...ofJob, ...targets.map(t => t.credentialId), ...Object.values(parameters)])) {
+    const status = typeof id === 'string' ? catalogue.credential(id) : undefined
+    if (typeof id === 'string' && status) found.set(id, status)
   }
   return found
 }

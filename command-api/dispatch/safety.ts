@@ -32,8 +32,9 @@ export async function findingsAgainst(
 ): Promise<Finding[]> {
   switch (preview.kind) {
     case 'rendered': {
-      const { action, variables, check } = preview.step
-      const texts = [stepText(action, variables), check === undefined ? undefined : commandText(check)]
+      const { action, variables, check, stdinCredentialId } = preview.step
+      const own = stepText(action, variables, stdinCredentialId !== undefined)
+      const texts = [own, check === undefined ? undefined : commandText(check)]
       return await findingsOf(verdicts, texts, setting)
     }
     case 'unknown': {

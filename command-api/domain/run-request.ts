@@ -115,6 +115,7 @@ function requested(
   if ((facts.parent?.depth ?? 0) > MAX_DEPTH)
     throw new DomainError('invalid-input', `runs that trigger runs may go ${MAX_DEPTH} deep`)
   const targetIds = inOrder(usable(facts, version), version.strategy?.order, asked.runId)
+  checkSecrets(version, asked.parameters, facts.credentials)
   const plan = planOf(version, asked.parameters)
   const confirmed = facts.safety && confirmedRules(facts.safety, { confirm, above: facts.confirmedAbove })
   const { credentialId, maxParallel, strategy, overlap, priority, pool, timeouts } = version
@@ -152,6 +153,18 @@ const needsLogin: ReadonlySet<string> = new Set(['ssh.command', 'ssh.script', 'f
 /** Whether anything is done on the targets themselves. */
 const logsIn = ({ steps, onFailure = [] }: JobVersion): boolean =>
   [...steps, ...onFailure].some(step => needsLogin.has(step.uses))
+
+/** What a secret parameter names must be there to be read when its step comes. */
+function checkSecrets({ parameters = {} }: JobVersion, values: ParameterValues, statuses: RunFacts['credentials']) {
+  for (const [name, { type }] of Object.entries(parameters)) {
+    const id = type === 'secret' ? values[name] : undefined
+    if (typeof id !== 'string') continue
+    const status = statuses.get(id)
+    if (!status) throw new DomainError('credential-not-found', `no credential ${id}, which the parameter ${name} names`)
+    if (status === 'revoked')
+      throw new DomainError('credential-revoked', `the credential ${id}, which the parameter ${name} names, is revoked`)
+  }
+}
 
 function checkCredential(targetId: string, id: string | undefined, statuses: RunFacts['credentials']): void {
   if (id === undefined) throw new DomainError('credential-missing', `the target ${targetId} has no credential`)

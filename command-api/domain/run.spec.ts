@@ -76,6 +76,19 @@ const finish = (...c: Parameters<typeof counts>) =>
   ({ type: 'finish-run', data: { runId, counts: counts(...c) } }) as const
 const succeeded = { type: 'RunSucceeded', data: { runId, counts: counts(2) } } as const
 
+t.test('a secret parameter names a credential that is there to be read', async t => {
+  const parameters = { token: { type: 'secret' as const } }
+  const spec = specFor(t, run).given()
+  const when = (status?: 'active' | 'revoked') => {
+    const credentials = new Map([[deploy, 'active' as const], ...(status ? [[idOf(22), status] as const] : [])])
+    const given = { ...trigger, data: { ...trigger.data, parameters: { token: idOf(22) } } }
+    return spec.when(given, factsOf({ job: jobOf('enabled', version(1, { parameters })), credentials }))
+  }
+  when().thenRejects('credential-not-found')
+  when('revoked').thenRejects('credential-revoked')
+  when('active').thenRecords({ ...requested, data: { ...requested.data, parameters: { token: idOf(22) } } }, resolved)
+})
+
 t.test('a run records its resolved targets in order', async t => {
   specFor(t, run).given().when(trigger, factsOf()).thenRecords(requested, resolved)
 })

@@ -32,6 +32,22 @@ i=$4;shift 4
 "$i" "$d/script" "$@" <"$f"
 exit $?`
 
+/**
+ * What it reads is a secret: it goes through this shell's memory to the command's standard input, into no file, no
+ * argument and no environment. It came whole if our token is at its end. A shell whose printf is a program of its own
+ * would show it as an argument.
+ */
+const WITH_SECRET = `[ "$(command -v printf)" = printf ]||{ echo 'this shell cannot hand a secret over' >&2;exit 125; }
+unset opsc_s
+opsc_s=$(cat)
+case $opsc_s in
+*"$1")opsc_s=\${opsc_s%"$1"};;
+*)exit 125
+esac
+${announce()}
+printf %s "$opsc_s" 2>/dev/null|/bin/sh -c "$2"
+exit $?`
+
 type Reads = { stdin: string; sudo: Sudo | undefined }
 export type CommandLine = Reads & { command: string; variables: Readonly<Record<string, string>> }
 export type Script = Reads & { script: string; interpreter: string; arguments: readonly string[] }
@@ -43,13 +59,23 @@ export class Unwritable extends Error {
 
 /** A command line for /bin/sh. Its variables are set before it, where no value can become a part of it. */
 export function remoteCommand({ command, variables, stdin, sudo }: CommandLine, token: string): RemoteCommand {
-  const lines = [...Object.entries(variables).map(([name, value]) => assignment(name, value)), command]
-  const whole = lines.join('\n')
+  const whole = withVariables(command, variables)
   if (stdin === '' && sudo === undefined) {
     const line = wrap(COMMAND, token, [whole])
     if (Buffer.byteLength(line) <= LONGEST_LINE) return { token, command: line }
   }
   return remoteScript({ script: whole, interpreter: '/bin/sh', arguments: [], stdin, sudo }, token)
+}
+
+/** A command line for /bin/sh that reads a secret and nothing else. By sudo it is sent when sudo has said yes. */
+export function commandWithSecret(
+  { command, variables, secret, sudo }: Omit<CommandLine, 'stdin'> & { secret: Buffer },
+  token: string,
+): RemoteCommand {
+  if (secret.includes(0)) throw new Unwritable('the secret holds a NUL character')
+  const line = wrap(WITH_SECRET, token, [withVariables(command, variables)], sudo)
+  if (Buffer.byteLength(line) > LONGEST_LINE) throw new Unwritable('the command is too long for one that reads a secret')
+  return { token, command: line, stdin: Buffer.concat([secret, Buffer.from(token)]), ...(sudo && { sudo }) }
 }
 
 /** A script for its interpreter. By sudo nothing is sent before sudo has said yes. */
@@ -62,6 +88,9 @@ export function remoteScript({ script, interpreter, stdin, sudo, ...of }: Script
   if (Buffer.byteLength(command) > LONGEST_LINE) throw new Unwritable('the arguments are too long for one command line')
   return { token, command, stdin: input, ...(sudo && { sudo }) }
 }
+
+const withVariables = (command: string, variables: CommandLine['variables']): string =>
+  [...Object.entries(variables).map(([name, value]) => assignment(name, value)), command].join('\n')
 
 function assignment(name: string, value: string): string {
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw new Unwritable(`${name} is no name for a shell variable`)

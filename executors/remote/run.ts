@@ -18,13 +18,18 @@ const NOT_FOUND = 127
 
 /** Hands a command over to the target and stays with it until it has ended, or is stopped because the signal was given. */
 export async function runOnTarget(write: (token: string) => RemoteCommand, tools: Tools): Promise<StepEnd> {
+  let command: RemoteCommand | undefined
   try {
-    const handed = await handOver(write(`opsc-${randomBytes(12).toString('hex')}`), tools)
+    command = write(`opsc-${randomBytes(12).toString('hex')}`)
+    const handed = await handOver(command, tools)
     tools.begin()
     handed.process.feed()
     return await watch(handed, tools)
   } catch (error) {
     return notRun(error)
+  } finally {
+    // It may hold a secret.
+    command?.stdin?.fill(0)
   }
 }
 

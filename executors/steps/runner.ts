@@ -21,6 +21,8 @@ export type StepEnd =
 /** What a runner works with. */
 export type StepTools = {
   step: RenderedStep
+  /** What the step reads from standard input and nobody else may see. */
+  secret: Buffer | undefined
   target: { address: string; port: number }
   /** The way to the target; not connected before somebody asks for it. */
   link: TargetLink

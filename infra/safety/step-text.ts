@@ -13,13 +13,14 @@ const shellOf: Readonly<Record<string, Shell>> = {
 
 /**
  * What a shell reads when this is done, its values set before it as constants; undefined where no shell reads anything
- * or the interpreter is none that can be judged.
+ * or the interpreter is none that can be judged. `readsSecret`: what is on its standard input is not to be known.
  */
-export function stepText(action: Action | Step, variables: Variables = {}): StepText | undefined {
+export function stepText(action: Action | Step, variables: Variables = {}, readsSecret = false): StepText | undefined {
   switch (action.uses) {
     case 'ssh.command': {
       const { command, stdin } = action.with
-      return { shell: 'posix', command: withValues(variables, stdin ? reading(stdin, command) : command) }
+      const known = stdin ? reading(stdin, command) : command
+      return { shell: 'posix', command: withValues(variables, readsSecret ? readingUnknown(command) : known) }
     }
     case 'ssh.script':
       return scriptText(action.with)
@@ -56,6 +57,9 @@ const withValues = (variables: Variables, command: string) =>
   `${Object.entries(variables)
     .map(([name, value]) => `${name}=${quote(value)}\n`)
     .join('')}${command}`
+
+/** A secret may be what is run, too. */
+const readingUnknown = (command: string) => `{\n${command}\n} <"$opsc_secret"\n`
 
 /** Standard input may be what is run: it is judged as a here-document. */
 function reading(stdin: string, command: string): string {

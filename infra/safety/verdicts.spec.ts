@@ -86,4 +86,8 @@ t.test('what a command is given to read is judged as what it may be', async t =>
   t.match(await fed('sh', 'rm -rf /'), [{ rule: 'delete-system-root' }])
   t.match(await fed('sudo bash -s # now', 'opsc_stdin\nrm -rf /etc\n'), [{ rule: 'delete-system-root' }])
   t.same(await fed('cat >/tmp/x', 'rm -rf /'), [])
+  const secretly = (command: string) =>
+    verdicts.findings(stepText(actionOf('ssh.command', { command }), {}, true) ?? shell(''), {})
+  t.match(await secretly('sudo sh -s # now'), [{ rule: 'piped-code', decision: 'confirm' }], 'a secret may be code')
+  t.same(await secretly('registry-login --password-stdin'), [])
 })

@@ -83,10 +83,12 @@ export class Claims {
     const repeated = work.due.filter(({ id }) => Object.hasOwn(state.attempts, id))
     const [first] = work.due
     const { verify } = state
+    const { secrets } = work
     const { connectSeconds } = run.request.timeouts ?? {}
     return {
       ...{ runId: run.runId, n, epoch: state.epoch, leaseSeconds: this.#options.leaseSeconds },
       ...{ target: work.target, credential: work.credential, steps: work.due },
+      ...(secrets.length > 0 && { secrets }),
       attempts: Object.fromEntries(repeated.map(({ id }) => [id, nextAttempt(state, id)])),
       ...(verify && first?.id === verify.stepId && { verify: { ...verify, check: first.check ?? '' } }),
       ...(connectSeconds !== undefined && { connectSeconds }),
@@ -102,6 +104,7 @@ export class Claims {
       due: work.due.map(({ id }) => id),
       ...{ executorId: request.executorId, executorKey: request.publicKey, target: { name, address, port } },
       credential: work.credential && { credentialId: work.credential.credentialId, version: work.credential.version },
+      ...(work.secrets.length > 0 && { secrets: work.secrets }),
     }
     try {
       // A new id for every try: two dispatchers that derived the same id would both believe that they hold the claim.

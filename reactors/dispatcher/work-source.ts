@@ -2,10 +2,11 @@ import type { Assignment } from '../../schemas/bus.ts'
 import { streams } from '../../schemas/events.ts'
 import { type RenderedStep, renderedStep } from '../../schemas/steps/index.ts'
 import { environmentOf } from '../../schemas/target.ts'
-import type { StepRule } from '../../schemas/target-run.ts'
+import type { StepRule, StepSecret } from '../../schemas/target-run.ts'
 import type { Commands } from '../commands.ts'
 import type { ActiveRun, Hold } from '../runs/active-run.ts'
 import type { Reservation } from '../runs/active-runs.ts'
+import { secretsOf } from './secrets.ts'
 import { type Next, nextOf, type TargetOf } from './segment-source.ts'
 import { credentialOf, type Impossible, isImpossible, needsLogin, stepsOf, targetOf } from './work.ts'
 
@@ -19,6 +20,7 @@ export type Job = Rules & {
   due: RenderedStep[]
   target: Assignment['target']
   credential: Assignment['credential']
+  secrets: StepSecret[]
   environment: string | undefined
 }
 /** What is to become of a reserved target run. */
@@ -67,20 +69,22 @@ export async function prepare(
     return { kind: 'hold', hold: { step: first }, leftOut: segment.skip.map(({ stepId }) => stepId) }
   const misfit = segment.due.map(problemOf).find(problem => problem !== undefined)
   if (misfit !== undefined) return impossible(rules, segment.skip, first, misfit)
+  const { secrets, missing } = await secretsOf(commands, segment.due)
+  if (missing?.stepId === first) return impossible(rules, segment.skip, first, missing.why)
+  const { due, skip } = missing ? before(missing.stepId, segment, remaining) : segment
   const credentialId = request.credentialId ?? (target.status === 'absent' ? undefined : target.credentialId)
-  const login = segment.due.some(needsLogin) ? await credential(commands, credentialId) : undefined
-  if (login && isImpossible(login)) return impossible(rules, segment.skip, first, login)
-  const bytes = ENVELOPE_BYTES + Buffer.byteLength(JSON.stringify(segment.due))
-  return {
-    kind: 'claim',
-    bytes,
-    rules,
-    skip: segment.skip,
-    due: segment.due,
-    target: place,
-    credential: login,
-    environment: environmentOf(tags),
-  }
+  const login = due.some(needsLogin) ? await credential(commands, credentialId) : undefined
+  if (login && isImpossible(login)) return impossible(rules, skip, first, login)
+  const bytes = ENVELOPE_BYTES + Buffer.byteLength(JSON.stringify(due))
+  const environment = environmentOf(tags)
+  return { kind: 'claim', bytes, rules, skip, due, target: place, credential: login, secrets, environment }
+}
+
+/** What of a segment comes before this step: it is done first, and then asked again. */
+function before(stepId: string, { due, skip }: Next['segment'], remaining: readonly StepRule[]) {
+  const at = remaining.findIndex(({ id }) => id === stepId)
+  const earlier = new Set(remaining.slice(0, at).map(({ id }) => id))
+  return { due: due.filter(({ id }) => earlier.has(id)), skip: skip.filter(step => earlier.has(step.stepId)) }
 }
 
 /** Values may make of a step what no executor takes, such as a path that is not absolute. */

@@ -15,6 +15,7 @@ import { runStages } from '../../infra/lifecycle.ts'
 import { type ReleaseRequest, releaseReply, sealReply, subjects, vaultPublicKey } from '../../schemas/bus.ts'
 import type { Sealed, SecretMaterial } from '../../schemas/credential.ts'
 import { type AnyEvent, streams } from '../../schemas/events.ts'
+import type { StepSecret } from '../../schemas/target-run.ts'
 import { start } from '../../vault/main.ts'
 import { startBroker } from './broker.ts'
 import { startEventStore } from './event-store.ts'
@@ -77,7 +78,15 @@ async function startVault(t: Test, settings: NodeJS.ProcessEnv, log: ReturnType<
   return { role, stop }
 }
 
-export type Ask = { runId: string; n: number; epoch: number; executorId: string; credentialId: string; version: number }
+export type Ask = {
+  runId: string
+  n: number
+  epoch: number
+  executorId: string
+  credentialId: string
+  version: number
+  stepId?: string
+}
 
 function sides(store: EventStore, bus: Bus) {
   const append = async (stream: string, ...facts: AnyEvent[]) => {
@@ -126,6 +135,7 @@ function sides(store: EventStore, bus: Bus) {
     of: Ask,
     executor: Identity,
     credential: { credentialId: string; version: number } | null = of,
+    secrets: StepSecret[] = [],
   ) => {
     await enrol(of.executorId, executor)
     await append(streams.targetRun(of.runId, of.n), {
@@ -140,6 +150,7 @@ function sides(store: EventStore, bus: Bus) {
         deadline: '2030-01-01T00:00:15.000Z',
         steps: [{ id: 'hello', idempotent: false, continueOnError: false }],
         ...(credential && { credential: { credentialId: credential.credentialId, version: credential.version } }),
+        ...(secrets.length > 0 && { secrets }),
         target: { name: 'db1', address: '127.0.0.1', port: 22 },
       },
     })

@@ -1,0 +1,43 @@
+import type { Assignment } from '../schemas/bus.ts'
+import type { SecretMaterial } from '../schemas/credential.ts'
+import type { RenderedStep } from '../schemas/steps/index.ts'
+import type { ExecutorContext } from './context.ts'
+import { type MaskSet, maskSet } from './output/masker.ts'
+import { secretMasks } from './output/secret-masks.ts'
+import { SshFailure } from './ssh/failure.ts'
+
+/** What one attempt of one step reads from standard input. */
+export class StepSecret {
+  readonly bytes: Buffer
+  readonly #masks: MaskSet
+
+  constructor(secret: SecretMaterial) {
+    this.bytes = Buffer.from(secret.kind === 'password' ? secret.password : secret.privateKey)
+    this.#masks = secretMasks(secret)
+  }
+
+  /** What hides this secret beside those that are hidden anyway; a copy, for its owner to wipe. */
+  masksWith(others: MaskSet | undefined): MaskSet {
+    const patterns = [this.#masks, ...(others ? [others] : [])].flatMap(({ byFirstByte }) => byFirstByte.flat())
+    return maskSet(patterns.flatMap(pattern => (pattern ? [Buffer.from(pattern)] : [])))
+  }
+
+  /** Nothing of it may be used afterwards. */
+  wipe(): void {
+    this.bytes.fill(0)
+    this.#masks.wipe()
+  }
+}
+
+/** Asks the vault for what this step reads, now that it has been started. Rejects with SshFailure. */
+export async function askSecret(
+  { secrets }: Pick<ExecutorContext, 'secrets'>,
+  step: Pick<RenderedStep, 'id'>,
+  { runId, n, epoch, secrets: claimed = [] }: Assignment,
+  signal: AbortSignal,
+): Promise<StepSecret> {
+  const of = claimed.find(({ stepId }) => stepId === step.id)
+  // Better not run at all than with nothing where a secret was to be.
+  if (!of) throw new SshFailure('credential-unavailable', 'the claim names no secret for it: the command was not run')
+  return new StepSecret(await secrets.release({ runId, n, epoch, ...of }, signal))
+}

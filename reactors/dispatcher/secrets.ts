@@ -1,0 +1,23 @@
+import { streams } from '../../schemas/events.ts'
+import type { RenderedStep } from '../../schemas/steps/index.ts'
+import type { StepSecret } from '../../schemas/target-run.ts'
+import type { Commands } from '../commands.ts'
+import { credentialOf, type Impossible, isImpossible } from './work.ts'
+
+export type Secrets = {
+  secrets: StepSecret[]
+  /** The first step whose secret is not to be had: neither it nor what follows can be done in this claim. */
+  missing?: { stepId: string; why: Impossible }
+}
+
+/** Which versions of which credentials these steps read from standard input, as of now. Throws EventStoreUnavailable. */
+export async function secretsOf(commands: Pick<Commands, 'known'>, due: readonly RenderedStep[]): Promise<Secrets> {
+  const secrets: StepSecret[] = []
+  for (const { id: stepId, stdinCredentialId: credentialId } of due) {
+    if (credentialId === undefined) continue
+    const found = credentialOf(await commands.known('credential', streams.credential(credentialId)), credentialId)
+    if (isImpossible(found)) return { secrets, missing: { stepId, why: found } }
+    secrets.push({ stepId, credentialId, version: found.version })
+  }
+  return { secrets }
+}
