@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { createPool } from '../infra/postgres.ts'
 import { streams } from '../schemas/events.ts'
+import { contentOf, finds } from '../test/support/traces.ts'
 import { type Ask, vaultBench } from '../test/support/vault.ts'
 
 const bench = await vaultBench(t)
@@ -243,29 +244,6 @@ async function refusals(of: Ask, canary: string): Promise<void> {
   await bench.sealRaw(to, good, { version: 0 }).catch(() => undefined)
   await bench.ask({ ...of, epoch: 2 }, anna)
   await bench.ask(of, bench.identity('bert'))
-}
-
-/** Looks for the secret as text, and inside base64 (at each of its three alignments), base64url and hex. */
-function finds(content: string, secret: string): boolean {
-  const bytes = Buffer.from(secret, 'utf8')
-  const aligned = [0, 1, 2].map(skip => bytes.subarray(skip, skip + 3 * Math.floor((bytes.length - skip) / 3)))
-  const forms = [
-    bytes.toString('latin1'),
-    secret,
-    secret.slice(0, 31),
-    bytes.toString('hex'),
-    bytes.toString('hex').toUpperCase(),
-    bytes.toString('utf16le'),
-    ...aligned.flatMap(part => [part.toString('base64'), part.toString('base64url')]),
-  ]
-  return forms.some(form => content.includes(form))
-}
-
-function contentOf(folder: string): string {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter(entry => entry.isFile())
-    .map(entry => readFileSync(join(entry.parentPath, entry.name), 'latin1'))
-    .join('\n')
 }
 
 async function dump(t: Test): Promise<string> {

@@ -1,0 +1,105 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { connectBus } from '../../infra/bus.ts'
+import { sha256Hex } from '../../infra/ids.ts'
+import { createPool } from '../../infra/postgres.ts'
+import { startBroker } from '../support/broker.ts'
+import { programOrSkip } from '../support/packages.ts'
+import { startSshd } from '../support/sshd.ts'
+import { startSystem } from '../support/system.ts'
+import { clientOf } from '../support/system-client.ts'
+import { contentOf, finds } from '../support/traces.ts'
+
+const silent = pino({ level: 'silent' })
+const canary = () => `canary-${randomBytes(12).toString('hex')}-ÄÖ"'\\`
+
+/** Everything that crosses the broker, as text. */
+async function overhearing(t: Test) {
+  const broker = await startBroker(t)
+  const bus = await connectBus({ url: broker.url, name: 'spec', log: silent })
+  t.teardown(() => bus.close())
+  const heard: string[] = []
+  bus.subscribe('>', message => void heard.push(Buffer.from(message.data).toString('latin1')))
+  return { url: broker.url, heard }
+}
+
+/** Every row of every table. */
+async function rowsOf(url: string): Promise<string> {
+  const pool = createPool(url, silent)
+  try {
+    const { rows } = await pool.query<{ name: string }>(
+      `select format('%I.%I', schemaname, tablename) as name from pg_tables
+       where schemaname not in ('pg_catalog', 'information_schema')`,
+    )
+    const tables = await Promise.all(rows.map(({ name }) => pool.query(`select t::text as row from ${name} t`)))
+    return tables.flatMap(table => table.rows.map(({ row }) => row)).join('\n')
+  } finally {
+    await pool.end()
+  }
+}
+
+t.test('a secret parameter reaches the command that reads it, and no other place', async t => {
+  if (!programOrSkip(t, 'openssh-server')) return
+  const { url, heard } = await overhearing(t)
+  const system = startSystem(t, { env: { OPSCONDUCTOR_NATS_URL: url } })
+  const [api, sshd] = await Promise.all([clientOf(system), startSshd(t)])
+  const login = await api.credential(sshd.privateKey, sshd.username)
+  const targetId = await api.target('web-1', { port: sshd.port, credentialId: login })
+  const [first, second] = [canary(), canary()]
+  const secretId = randomUUID()
+  const holding = (password: string) => ({ credentialId: secretId, secret: { kind: 'password', password } })
+  await api.http.command('create-credential', { ...holding(first), name: 'registry', username: 'registry' })
+  const jobId = randomUUID()
+  const tell = 's=$(cat); printf %s "$s" | sha256sum; echo "as it is: $s"; printf %s "$s" | base64 -w0 >&2'
+  await api.http.command('define-job', {
+    ...{ jobId, name: 'log in', parameters: { token: { type: 'secret', required: true } } },
+    steps: [
+      { id: 'before', uses: 'ssh.command', with: { command: 'true' } },
+      { id: 'login', uses: 'ssh.command', with: { command: tell, stdin: '${{ params.token }}' } },
+    ],
+  })
+  const trigger = async () => {
+    const runId = randomUUID()
+    const parameters = { token: secretId }
+    await api.http.command('trigger-run', { runId, jobId, parameters, selection: { targetIds: [targetId] } })
+    return runId
+  }
+  const printedBy = async (runId: string) => {
+    let printed = ''
+    await api.follow(runId, text => {
+      printed += text
+    })
+    t.match((await api.ended(runId)).run, { status: 'succeeded' })
+    return printed
+  }
+
+  const runId = await trigger()
+  let output = await printedBy(runId)
+  t.match(output, sha256Hex(first), 'the command has read it')
+  t.match(output, 'as it is: ******')
+  await api.http.command('add-credential-version', holding(second))
+  const again = await printedBy(await trigger())
+  t.match(again, sha256Hex(second), 'the newest version at the time of the claim')
+  output += again
+  const { items } = await api.http.get<{ items: Array<{ data: object }> }>(
+    `/v1/audit?type=CredentialReleased&runId=${runId}`,
+  )
+  t.match(items.map(({ data }) => data).toSorted(), [{ credentialId: login }, { credentialId: secretId, version: 1 }])
+  t.match(JSON.stringify(items), /"stepId":"login"/, 'the log tells what for')
+  await api.http.command('revoke-credential', { credentialId: secretId, reason: 'leaked' })
+  await t.rejects(trigger(), /revoked/)
+
+  const { postgresUrl = '' } = system.runtime()
+  const places: Record<string, string> = {
+    'what the processes print': system.output(),
+    'the broker': heard.join('\n'),
+    'files of log, database and executor': contentOf(system.dataDir),
+    'rows of the database': await rowsOf(postgresUrl),
+  }
+  for (const [place, content] of Object.entries(places)) {
+    t.ok(content.includes(runId), `${place}: the search looks at the right place`)
+    for (const secret of [first, second]) t.notOk(finds(content, secret), `${place}: no trace of the secret`)
+  }
+  for (const secret of [first, second]) t.notOk(finds(output, secret), 'output: no trace of the secret')
+})
