@@ -25,6 +25,7 @@ const settings = {
   OPSCONDUCTOR_PORT: '0',
   OPSCONDUCTOR_EVENTSTORE_URL: node.connectionString,
   OPSCONDUCTOR_NATS_URL: broker.url,
+  OPSCONDUCTOR_POSTGRES_URL: 'postgres://nobody@127.0.0.1:1/nothing',
 }
 const config = loadConfig(settings)
 const apiKey = createApiKey(config.apiKeysFile, 'spec', { now: systemClock.now() })
@@ -49,11 +50,19 @@ t.test('the role serves commands, health and its description', async t => {
   t.equal((await fetch(`${base}/v1/openapi.json`)).status, 200)
 })
 
+t.test('without Postgres it takes no files, and everything else', async t => {
+  const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/octet-stream' }
+  const answer = await fetch(`${base}/v1/artifacts`, { method: 'POST', headers, body: 'a file' })
+  t.match([answer.status, await answer.json()], [503, { type: 'urn:opsconductor:problem:read-model-unavailable' }])
+})
+
 t.test('its port cannot be had twice', async t => {
   const taken = { ...settings, OPSCONDUCTOR_PORT: new URL(base).port }
   await t.rejects(start(loadConfig(taken), log), /port \d+ is taken/)
   const { OPSCONDUCTOR_EVENTSTORE_URL: _, ...without } = settings
   await t.rejects(start(loadConfig(without), log), /OPSCONDUCTOR_EVENTSTORE_URL/)
+  const { OPSCONDUCTOR_POSTGRES_URL: __, ...nowhere } = settings
+  await t.rejects(start(loadConfig(nowhere), log), /OPSCONDUCTOR_POSTGRES_URL/)
 })
 
 t.test('without the vault no credential is made, and the request can be sent again', async t => {

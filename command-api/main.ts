@@ -1,4 +1,5 @@
 import { apiKeyCheck } from '../infra/api-keys.ts'
+import { createArtifactStore } from '../infra/artifacts.ts'
 import { connectBus } from '../infra/bus.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config, Secret } from '../infra/config.ts'
@@ -7,22 +8,33 @@ import { administratorKeys, createHttpServer, type HttpServer, listen, registerD
 import { systemIds } from '../infra/ids.ts'
 import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
+import { createPool } from '../infra/postgres.ts'
 import { createVerdicts } from '../infra/safety/verdicts.ts'
 import { createActiveRuns } from './active-runs.ts'
 import { registerCommandApi } from './app.ts'
+import { registerArtifactUpload } from './artifacts.ts'
 import { createCatalogue } from './dispatch/catalogue.ts'
 import { createStateCache } from './dispatch/state-cache.ts'
 import { createDispatcher } from './dispatch.ts'
 import { createRefusals } from './refusals.ts'
 import { createVaultClient } from './vault-client.ts'
 
+const UPLOAD_CONNECTIONS = 4
+
 /** The write side with its connections, to be put on an HTTP server. */
 export type CommandSide = { register(http: HttpServer): void; ready(): Check[]; close: StopStage }
 
-/** Connects what commands need. Rejects when the broker does not answer; the event store is waited for per request. */
+/**
+ * Connects what commands need. Rejects when the broker does not answer; the event store is waited for per request, and
+ * Postgres, which holds uploaded files, per upload.
+ */
 export async function openCommandSide(config: Config, log: Log): Promise<CommandSide> {
   const store = connectEventStore(given(config.eventStoreUrl, 'OPSCONDUCTOR_EVENTSTORE_URL'))
   const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: 'command-api', log })
+  const pool = createPool(given(config.postgresUrl, 'OPSCONDUCTOR_POSTGRES_URL'), log, {
+    max: UPLOAD_CONNECTIONS,
+    name: 'opsconductor command-api',
+  })
   const catalogue = createCatalogue({ store, log })
   const activeRuns = createActiveRuns({ store, log })
   const dispatcher = createDispatcher({ store, clock: systemClock, cache: createStateCache() })
@@ -30,20 +42,13 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
   const [clock, ids] = [systemClock, systemIds]
   const verdicts = createVerdicts()
   const refusals = createRefusals({ store, clock, ids, log })
+  const artifacts = createArtifactStore(pool, clock, config.artifactQuotaBytes)
+  const deps = { store, dispatcher, catalogue, activeRuns, vault, clock, ids, log, refusals, verdicts }
   return {
-    register: http =>
-      registerCommandApi(http, {
-        store,
-        dispatcher,
-        catalogue,
-        activeRuns,
-        vault,
-        clock,
-        ids,
-        log,
-        refusals,
-        verdicts,
-      }),
+    register: http => {
+      registerCommandApi(http, deps)
+      registerArtifactUpload(http, { artifacts, dispatcher, clock, ids })
+    },
     ready: () => [
       { name: 'event-store', ok: catalogue.live },
       { name: 'broker', ok: bus.status() === 'connected' },
@@ -53,7 +58,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
       deadlineMs: 5_000,
       run: async () => {
         await refusals.flush()
-        await Promise.all([catalogue.stop(), activeRuns.stop(), bus.close(), store.close()])
+        await Promise.all([catalogue.stop(), activeRuns.stop(), bus.close(), store.close(), pool.end()])
       },
     },
   }

@@ -86,6 +86,7 @@ const streamOf: Record<keyof typeof eventsByCategory, string> = {
   run: 'run-<runId>',
   targetrun: 'targetrun-<runId>.<n>',
   command: 'command-<commandId>',
+  artifact: 'artifact-<sha256>',
 }
 
 function eventsPage(): string {

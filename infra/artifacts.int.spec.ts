@@ -11,13 +11,14 @@ const log = pino({ level: 'silent' })
 const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 const upload = (owner = 'east-1') => ({ uploadId: systemIds.next(), owner })
 const MB = 1024 * 1024
+const unrecorded = async () => undefined
 
 async function put(store: ArtifactStore, bytes: Buffer, as = upload()) {
   for (let index = 0; index * ARTIFACT_CHUNK_BYTES < bytes.length; index += 1) {
     await store.addChunk(as, index, bytes.subarray(index * ARTIFACT_CHUNK_BYTES, (index + 1) * ARTIFACT_CHUNK_BYTES))
   }
   const sha256 = digest(bytes)
-  await store.finish(as, { sha256, bytes: bytes.length })
+  await store.finish(as, { sha256, bytes: bytes.length }, unrecorded)
   return sha256
 }
 
@@ -54,7 +55,7 @@ t.test('files under their SHA-256', async t => {
     t.equal(await store.bytesOf(empty), 0)
     t.equal(await store.bytesOf(digest(Buffer.from('no such'))), undefined)
     t.equal(await store.chunk(sha256, 3), undefined)
-    await store.purge(-1)
+    await store.purge(-1, unrecorded)
     t.equal(await rows(), 0)
   })
 
@@ -64,10 +65,10 @@ t.test('files under their SHA-256', async t => {
     await store.addChunk(as, 1, whole.subarray(ARTIFACT_CHUNK_BYTES))
     await Promise.all([0, 0, 0].map(index => store.addChunk(as, index, whole.subarray(0, ARTIFACT_CHUNK_BYTES))))
     const of = { sha256: digest(whole), bytes: whole.length }
-    await Promise.all([store.finish(as, of), store.finish(as, of)])
-    await store.finish(as, of)
+    await Promise.all([store.finish(as, of, unrecorded), store.finish(as, of, unrecorded)])
+    await store.finish(as, of, unrecorded)
     t.ok((await take(store, of.sha256)).equals(whole))
-    await store.purge(-1)
+    await store.purge(-1, unrecorded)
   })
 
   await t.test('what is not what it says is not kept', async t => {
@@ -76,19 +77,19 @@ t.test('files under their SHA-256', async t => {
     const of = { sha256: digest(whole), bytes: whole.length }
     const hole = upload()
     await store.addChunk(hole, 1, part(1))
-    await t.rejects(store.finish(hole, of), { code: 'incomplete' })
+    await t.rejects(store.finish(hole, of, unrecorded), { code: 'incomplete' })
     await store.addChunk(hole, 0, part(0).subarray(1))
-    await t.rejects(store.finish(hole, of), { code: 'incomplete' })
-    await t.rejects(store.finish(upload(), of), { code: 'incomplete' })
+    await t.rejects(store.finish(hole, of, unrecorded), { code: 'incomplete' })
+    await t.rejects(store.finish(upload(), of, unrecorded), { code: 'incomplete' })
     const short = upload()
     await store.addChunk(short, 0, part(0))
-    await t.rejects(store.finish(short, of), { code: 'incomplete' })
+    await t.rejects(store.finish(short, of, unrecorded), { code: 'incomplete' })
     await store.addChunk(short, 1, Buffer.alloc(5))
-    await t.rejects(store.finish(short, of), { code: 'mismatch' })
-    await t.rejects(store.finish(short, of), { code: 'incomplete' }, 'and is gone')
+    await t.rejects(store.finish(short, of, unrecorded), { code: 'mismatch' })
+    await t.rejects(store.finish(short, of, unrecorded), { code: 'incomplete' }, 'and is gone')
     const foreign = { ...hole, owner: 'west-1' }
     await t.rejects(store.addChunk(foreign, 2, part(0)), { code: 'forbidden' })
-    await t.rejects(store.finish(foreign, of), { code: 'forbidden' })
+    await t.rejects(store.finish(foreign, of, unrecorded), { code: 'forbidden' })
     await store.abandon(foreign)
     t.equal(await rows(), 2, 'only its owner gives an upload up')
     await store.abandon(hole)
@@ -110,7 +111,29 @@ t.test('files under their SHA-256', async t => {
       ['quota', 'quota', 'quota', 'quota'],
     )
     await Promise.all(racing.map(store.abandon))
-    await store.purge(-1)
+    await store.purge(-1, unrecorded)
+  })
+
+  await t.test('nothing becomes known, and nothing goes, that cannot be written down', async t => {
+    const away = () => Promise.reject(new Error('the log is away'))
+    const whole = Buffer.from('kept')
+    const of = { sha256: digest(whole), bytes: whole.length }
+    const as = upload()
+    await store.addChunk(as, 0, whole)
+    await t.rejects(store.finish(as, of, away), /the log is away/)
+    t.equal(await store.bytesOf(of.sha256), undefined)
+    const told: unknown[] = []
+    const record = async (what: object) => void told.push(what)
+    await store.finish(as, of, record)
+    await store.finish(as, of, away)
+    await put(store, whole)
+    t.same(told, [of], 'a repeat after that asks for nothing')
+    days(1)
+    await t.rejects(store.purge(0.5, away), /the log is away/)
+    t.ok((await take(store, of.sha256)).equals(whole))
+    t.equal(await store.purge(-1, record), 1)
+    t.same(told, [of, of])
+    t.equal(await rows(), 0)
   })
 
   await t.test('only what was not used for long is removed', async t => {
@@ -121,10 +144,10 @@ t.test('files under their SHA-256', async t => {
     await store.addChunk(begun, 0, Buffer.from('x'))
     days(0.9)
     const fresh = await put(store, randomBytes(12))
-    t.equal(await store.purge(60), 1)
+    t.equal(await store.purge(60, unrecorded), 1)
     t.equal(await store.bytesOf(unused), undefined)
     days(0.2)
-    t.equal(await store.purge(60), 1, 'an upload that stopped a day ago')
+    t.equal(await store.purge(60, unrecorded), 1, 'an upload that stopped a day ago')
     t.equal(await rows(), 2)
     t.equal(await store.bytesOf(used), 10)
     t.equal(await store.bytesOf(fresh), 12)

@@ -16,19 +16,28 @@ export class ArtifactError extends Error {
 }
 
 export type Upload = { uploadId: string /** Nobody else may add to it. */; owner: string }
+export type Whole = { sha256: string; bytes: number }
+/** Writes down what becomes of a file, before that is so; resolves when it is durable. */
+export type RecordArtifact = (whole: Whole) => Promise<void>
 export type ArtifactStore = {
   /** Takes a chunk; one that is there already stays as it is. Resolves when it is durable. Throws ArtifactError. */
   addChunk(upload: Upload, index: number, data: Buffer): Promise<void>
-  /** Checks the whole and makes it known under its SHA-256; a second time changes nothing. Throws ArtifactError. */
-  finish(upload: Upload, whole: { sha256: string; bytes: number }): Promise<void>
+  /**
+   * Checks the whole, has it recorded and makes it known under its SHA-256; a second time changes nothing. Rejects with
+   * ArtifactError, and with what `record` rejects with: the file is not known then.
+   */
+  finish(upload: Upload, whole: Whole, record: RecordArtifact): Promise<void>
   /** Forgets an upload that will not be finished. */
   abandon(upload: Upload): Promise<void>
   /** Length of the whole; undefined when there is none. Counts as use. */
   bytesOf(sha256: string): Promise<number | undefined>
   /** One chunk; undefined when there is none. */
   chunk(sha256: string, index: number): Promise<{ bytes: number; data: Buffer } | undefined>
-  /** Removes what was not used for so many days, and uploads that stopped a day ago. Answers how many of both. */
-  purge(days: number): Promise<number>
+  /**
+   * Removes what was not used for so many days, once that is recorded, and uploads that stopped a day ago. Answers how
+   * many of both. Rejects with what `record` rejects with: what was to be recorded is still there.
+   */
+  purge(days: number, record: RecordArtifact): Promise<number>
 }
 
 const DAY_MS = 86_400_000
@@ -42,7 +51,7 @@ export function createArtifactStore(pool: Pool, clock: Clock, quotaBytes: number
   return {
     addChunk: (upload, index, data) =>
       inTransaction(pool, connection => addChunk(connection, { upload, index, data, now: clock.now(), quotaBytes })),
-    finish: (upload, whole) => finish(pool, upload, whole, clock.now()),
+    finish: (upload, whole, record) => finish({ pool, upload, whole, record, now: clock.now() }),
     abandon: upload => drop(pool, upload),
     bytesOf: async sha256 => {
       const { rows } = await pool.query<{ bytes: string }>(
@@ -59,7 +68,7 @@ export function createArtifactStore(pool: Pool, clock: Clock, quotaBytes: number
       )
       return rows[0] && { bytes: Number(rows[0].bytes), data: rows[0].data }
     },
-    purge: days => purge(pool, Date.parse(clock.now()), days),
+    purge: (days, record) => purge({ pool, days, record, now: Date.parse(clock.now()) }),
   }
 }
 
@@ -94,7 +103,9 @@ async function addChunk(connection: Connection, { upload, index, data, now, quot
   )
 }
 
-async function finish(pool: Pool, upload: Upload, whole: { sha256: string; bytes: number }, now: string) {
+type Finishing = { pool: Pool; upload: Upload; whole: Whole; record: RecordArtifact; now: string }
+
+async function finish({ pool, upload, whole, record, now }: Finishing): Promise<void> {
   const { rows } = await pool.query<{ owner: string }>(
     'select owner from artifacts.artifact_upload where upload_id = $1',
     [upload.uploadId],
@@ -115,6 +126,7 @@ async function finish(pool: Pool, upload: Upload, whole: { sha256: string; bytes
       [whole.sha256, upload.uploadId, whole.bytes, now],
     )
     await connection.query('delete from artifacts.artifact_upload where upload_id = $1', [upload.uploadId])
+    await record(whole)
     if (rowCount === 1) return
     // The same content was there: it counts as used, and one copy is enough.
     await connection.query('update artifacts.artifact set last_used = $2 where sha256 = $1', [whole.sha256, now])
@@ -131,7 +143,7 @@ async function isStored(pool: Pool, sha256: string): Promise<boolean> {
 }
 
 /** Reads back what is to be promised. */
-async function problemOf(pool: Pool, uploadId: string, { sha256, bytes }: { sha256: string; bytes: number }) {
+async function problemOf(pool: Pool, uploadId: string, { sha256, bytes }: Whole) {
   const hash = createHash('sha256')
   let next = 0
   let total = 0
@@ -164,15 +176,34 @@ async function drop(pool: Pool, { uploadId, owner }: Upload): Promise<void> {
   )
 }
 
-async function purge(pool: Pool, now: number, days: number): Promise<number> {
+type Purging = { pool: Pool; days: number; record: RecordArtifact; now: number }
+
+async function purge({ pool, days, record, now }: Purging): Promise<number> {
   const before = (age: number) => new Date(now - age * DAY_MS).toISOString()
   const { rows } = await pool.query<{ count: string }>(
-    `with old as (delete from artifacts.artifact where last_used < $1 returning upload_id),
-       left_over as (delete from artifacts.artifact_upload where started_at < $2 returning upload_id),
-       gone as (select upload_id from old union all select upload_id from left_over),
-       chunks as (delete from artifacts.artifact_chunk where upload_id in (select upload_id from gone))
-     select count(*) from gone`,
-    [before(days), before(UPLOAD_DAYS)],
+    `with left_over as (delete from artifacts.artifact_upload where started_at < $1 returning upload_id),
+       chunks as (delete from artifacts.artifact_chunk where upload_id in (select upload_id from left_over))
+     select count(*) from left_over`,
+    [before(UPLOAD_DAYS)],
   )
-  return Number(rows[0]?.count ?? 0)
+  let removed = Number(rows[0]?.count ?? 0)
+  const old = await pool.query<{ sha256: string }>('select sha256 from artifacts.artifact where last_used < $1', [
+    before(days),
+  ])
+  for (const { sha256 } of old.rows)
+    if (await inTransaction(pool, connection => remove(connection, sha256, before(days), record))) removed += 1
+  return removed
+}
+
+/** False when it has been used or removed meanwhile. */
+async function remove(connection: Connection, sha256: string, before: string, record: RecordArtifact) {
+  const { rows } = await connection.query<{ upload_id: string; bytes: string }>(
+    'delete from artifacts.artifact where sha256 = $1 and last_used < $2 returning upload_id, bytes',
+    [sha256, before],
+  )
+  const [gone] = rows
+  if (!gone) return false
+  await connection.query('delete from artifacts.artifact_chunk where upload_id = $1', [gone.upload_id])
+  await record({ sha256, bytes: Number(gone.bytes) })
+  return true
 }

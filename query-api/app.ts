@@ -1,10 +1,9 @@
 import type { ArtifactStore } from '../infra/artifacts.ts'
 import type { Bus } from '../infra/bus.ts'
 import type { HttpServer } from '../infra/http/index.ts'
-import { systemIds } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
 import type { Pool } from '../infra/postgres.ts'
-import { registerArtifacts } from './artifacts.ts'
+import { registerArtifactDownload } from './artifacts.ts'
 import { registerAudit } from './audit.ts'
 import { registerHistory } from './history.ts'
 import { registerJobVersions } from './job-versions.ts'
@@ -37,7 +36,7 @@ export function registerQueryApi(http: HttpServer, { pool, bus, log, artifacts }
   registerApprovals(http, reader)
   registerOutputDownload(http, reader)
   registerOutput(http, reader)
-  registerArtifacts(http, { store: artifacts, ids: systemIds })
+  registerArtifactDownload(http, artifacts)
   registerAudit(http, reader)
   registerStatus(http, reader)
   registerLive({ http, reader, bus, log })

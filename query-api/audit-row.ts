@@ -69,7 +69,7 @@ export const auditFilters = {
   actorKind: actorSchema.shape.kind.optional(),
   action: text.describe('Name of the command, for example create-target'),
   type: text.describe('Event type, for example TargetRegistered'),
-  resourceType: text.describe('target, credential, job, run, target-run or command'),
+  resourceType: text.describe('target, credential, job, run, target-run, executor, artifact or command'),
   resourceId: text,
   runId: id.optional().describe('Everything that happened in a run'),
   outcome: auditRecord.shape.outcome.optional(),

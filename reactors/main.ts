@@ -12,7 +12,7 @@ import { advisoryLock, createPool, type Pool } from '../infra/postgres.ts'
 import { createCheckpoint } from './checkpoint.ts'
 import { Engine } from './engine.ts'
 import { storePresence } from './executor-presence.ts'
-import { keepPurged, serveArtifacts } from './ingest/artifacts.ts'
+import { artifactLedger, keepPurged, serveArtifacts } from './ingest/artifacts.ts'
 import { storeOutput } from './ingest/output-store.ts'
 import { onlyOne, type Work } from './only-one.ts'
 
@@ -33,8 +33,9 @@ export async function start(config: Config, log: Log, shared = new SharedLog()):
   const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: NAME, log })
   const parts = { config, log, store, bus, pool }
   const artifacts = createArtifactStore(pool, systemClock, config.artifactQuotaBytes)
-  serveArtifacts(bus, artifacts)
-  const purging = keepPurged(artifacts, config.artifactDays, log)
+  const ledger = artifactLedger({ store, clock: systemClock, ids: systemIds })
+  serveArtifacts(bus, artifacts, ledger)
+  const purging = keepPurged({ store: artifacts, ledger, log }, config.artifactDays)
   const stop = new AbortController()
   let engine: Engine | undefined
   const working = onlyOne({

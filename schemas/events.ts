@@ -1,3 +1,4 @@
+import { type ArtifactEvent, artifactEvents } from './artifact.ts'
 import { type CommandRecordEvent, commandEvents } from './command-record.ts'
 import { type CredentialEvent, credentialEvents, type ReleaseEvent, releaseEvents } from './credential.ts'
 import { type ExecutorEvent, executorEvents } from './executor.ts'
@@ -17,6 +18,7 @@ export const eventsByCategory = {
   run: runEvents,
   targetrun: targetRunEvents,
   command: commandEvents,
+  artifact: artifactEvents,
 } as const satisfies Record<string, SchemaMap>
 export type StreamCategory = keyof typeof eventsByCategory
 
@@ -31,6 +33,7 @@ export type AnyEvent =
   | RunEvent
   | TargetRunEvent
   | CommandRecordEvent
+  | ArtifactEvent
 
 /** A position in `$all`. On the embedded node both numbers are equal; on a cluster they may differ. */
 export type LogPosition = { commit: bigint; prepare: bigint }
@@ -61,4 +64,5 @@ export const streams = {
   targetRun: (runId: string, n: number) => `targetrun-${runId}.${n}`,
   release: (runId: string, n: number) => `release-${runId}.${n}`,
   command: (commandId: string) => `command-${commandId}`,
+  artifact: (sha256: string) => `artifact-${sha256}`,
 } as const

@@ -1,3 +1,4 @@
+import { artifact } from './artifact.ts'
 import { credential } from './credential.ts'
 import { executor } from './executor.ts'
 import { job } from './job.ts'
@@ -23,7 +24,7 @@ export { type Target, target } from './target.ts'
 export { nextAttempt, type Progress, remainingSteps, type TargetRun } from './target-run-state.ts'
 
 /** Every decider by its name, which is what `dispatch` is asked by. */
-export const deciders = { target, credential, job, run, targetRun, executor } as const
+export const deciders = { target, credential, job, run, targetRun, executor, artifact } as const
 export type Deciders = typeof deciders
 export type DeciderName = keyof Deciders
 export type CommandOf<N extends DeciderName> = Parameters<Deciders[N]['decide']>[0]

@@ -253,7 +253,8 @@ t.test('the gateway knows both APIs', async t => {
     ['/v1/commands', 'command-api:7400'],
     ['/docs', 'command-api:7400'],
     ['/v1/openapi.json', 'command-api:7400'],
-    ['/v1/artifacts', 'query-api:7400'],
+    ['/v1/artifacts', 'command-api:7400'],
+    ['/v1/artifacts/', 'query-api:7400'],
     ['/', 'query-api:7400'],
   ])
   t.match(file, 'listen 8080')

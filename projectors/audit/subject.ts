@@ -1,3 +1,4 @@
+import type { ArtifactEvent } from '../../schemas/artifact.ts'
 import type { CommandRecordEvent } from '../../schemas/command-record.ts'
 import type { ReleaseEvent } from '../../schemas/credential.ts'
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
@@ -15,7 +16,7 @@ export type SubjectKey = { type: string; id: string }
 export type Subject = SubjectKey & {
   runId: string | null
   namedBy?: SubjectKey
-  /** Undefined for what has no state of its own: requests, and the release of a credential. */
+  /** Undefined for what has no state of its own: requests, files, and the release of a credential. */
   evolve?: (before: AuditSubject | undefined) => { name: string | null; state: State }
 }
 
@@ -42,6 +43,8 @@ export function subjectOf(event: Recorded): Subject {
     }
     case 'command':
       return commandSubject(event as CommandRecordEvent)
+    case 'artifact':
+      return { type: 'artifact', id: (event as ArtifactEvent).data.sha256, runId: null }
   }
   throw new Error(`${event.stream} is a stream of no known category`)
 }

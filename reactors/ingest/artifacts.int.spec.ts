@@ -6,12 +6,15 @@ import { createArtifactStore } from '../../infra/artifacts.ts'
 import { connectBus, requestJson } from '../../infra/bus.ts'
 import { systemClock } from '../../infra/clock.ts'
 import { brokerUsersFor } from '../../infra/embedded/supervisor/broker-users.ts'
+import { connectEventStore } from '../../infra/event-store/client.ts'
 import { systemIds } from '../../infra/ids.ts'
 import { createPool, migrate } from '../../infra/postgres.ts'
 import { artifactGetReply, artifactPutReply, subjects } from '../../schemas/bus.ts'
+import { streams } from '../../schemas/events.ts'
 import { startBroker } from '../../test/support/broker.ts'
+import { startEventStore } from '../../test/support/event-store.ts'
 import { freshDatabase } from '../../test/support/postgres.ts'
-import { keepPurged, serveArtifacts } from './artifacts.ts'
+import { artifactLedger, keepPurged, serveArtifacts } from './artifacts.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -30,7 +33,10 @@ t.test('executors store and fetch files over the bus', async t => {
   }
   const [workers, executor] = [await connect('workers'), await connect('executor')]
   const store = createArtifactStore(pool, systemClock, 8_000_000)
-  serveArtifacts(workers, store)
+  const events = connectEventStore((await startEventStore(t)).connectionString)
+  t.teardown(() => events.close())
+  const ledger = artifactLedger({ store: events, clock: systemClock, ids: systemIds })
+  serveArtifacts(workers, store, ledger)
   await workers.flush()
   const artifacts = new Artifacts({ bus: executor, executorId: 'east-1', ids: systemIds })
   const signal = AbortSignal.timeout(60_000)
@@ -47,7 +53,29 @@ t.test('executors store and fetch files over the bus', async t => {
       const parts: Buffer[] = []
       for (let at = 0; at < length; at += parts.at(-1)?.length ?? 0) parts.push(await source.read(at, signal))
       t.ok(Buffer.concat(parts).equals(whole))
+      const [stored, ...more] = (await events.read(streams.artifact(sha256))).events
+      t.match(stored, {
+        ...{ type: 'ArtifactStored', data: { sha256, bytes: length } },
+        metadata: { actor: { kind: 'executor', id: 'east-1' }, origin: { channel: 'executor' } },
+      })
+      t.equal(more.length, 0)
     }
+  })
+
+  await t.test('what is removed is told, and by what rule', async t => {
+    const writer = artifacts.writer()
+    await writer.write(Buffer.from('old'), signal)
+    const sha256 = writer.digest()
+    await writer.finish(sha256, signal)
+    await pool.query("update artifacts.artifact set last_used = '2020-01-01' where sha256 = $1", [sha256])
+    const timer = keepPurged({ store, ledger, log }, 30, 5)
+    const types = async () => (await events.read(streams.artifact(sha256))).events.map(({ type }) => type)
+    while ((await types()).length < 2) await new Promise(resolve => setImmediate(resolve))
+    clearInterval(timer)
+    const { data, metadata } = (await events.read(streams.artifact(sha256))).events.at(-1) ?? {}
+    t.same(data, { sha256, bytes: 3, unusedDays: 30 })
+    t.match(metadata, { actor: { kind: 'system', id: 'retention' } })
+    t.equal(await store.bytesOf(sha256), undefined)
   })
 
   await t.test('what cannot be is told', async t => {
@@ -87,7 +115,8 @@ t.test('executors store and fetch files over the bus', async t => {
 
   await t.test('it is looked through from time to time', async t => {
     const told: unknown[] = []
-    const timer = keepPurged({ ...store, purge: async days => told.push(days) }, 30, log, 5)
+    const purge = async (days: number) => told.push(days)
+    const timer = keepPurged({ store: { purge }, ledger, log }, 30, 5)
     while (told.length < 2) await new Promise(resolve => setImmediate(resolve))
     clearInterval(timer)
     t.same(told.slice(0, 2), [30, 30])

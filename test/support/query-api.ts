@@ -12,30 +12,21 @@ const log = pino({ level: 'silent' })
 
 export type ServedQueries = { http: HttpServer; pool: Pool; bus: Bus; broker: TestBroker; url: string }
 
-/**
- * The query API over a database of read models, with a broker of its own; the key `reader` may read everything,
- * `writer` write too.
- */
-export async function serveQueries(
-  t: Test,
-  postgresUrl: string,
-  options: { artifactQuotaBytes?: number; timeouts?: { headersMs: number; requestMs: number } } = {},
-): Promise<ServedQueries> {
+/** The query API over a database of read models, with a broker of its own; the key `reader` may read everything. */
+export async function serveQueries(t: Test, postgresUrl: string): Promise<ServedQueries> {
   const pool = createPool(postgresUrl, log, { max: 10 })
   await migrate(pool, log)
   const broker = await startBroker(t)
   const bus = await connectBus({ url: broker.url, name: 'query-api', log })
   const permits = (permission: string) => permission.endsWith(':read')
   const reader = { actor: { kind: 'api-key', id: 'reader' }, permits } as const
-  const writer = { actor: { kind: 'api-key', id: 'writer' }, permits: () => true } as const
   const nobody = { actor: { kind: 'api-key', id: 'nobody' }, permits: () => false } as const
   const http = await createHttpServer({
     log,
     ready: () => [],
-    authenticate: key => new Map<string, Holder>(Object.entries({ reader, writer, nobody })).get(key),
-    ...(options.timeouts && { timeouts: options.timeouts }),
+    authenticate: key => new Map<string, Holder>(Object.entries({ reader, nobody })).get(key),
   })
-  const artifacts = createArtifactStore(pool, systemClock, options.artifactQuotaBytes ?? 1e9)
+  const artifacts = createArtifactStore(pool, systemClock, 1e9)
   registerQueryApi(http, { pool, bus, log, artifacts })
   const url = await http.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(async () => {
