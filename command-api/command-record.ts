@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { Clock } from '../infra/clock.ts'
-import { type EventStore, type NewEvent, WrongRevision } from '../infra/event-store/port.ts'
+import { type EventStore, type NewEvent, SecretInEvent, WrongRevision } from '../infra/event-store/port.ts'
 import type { Principal } from '../infra/http/index.ts'
 import { derivedId, type Ids } from '../infra/ids.ts'
 import type { CommandRecordEvent } from '../schemas/command-record.ts'
@@ -13,6 +13,7 @@ import { withPatience } from './patience.ts'
 
 /** What an Idempotency-Key stands for, and what came of it if that left no events of its own. */
 export type CommandRecord = { stream: string; isNew: boolean; outcome: Answer | ProblemError | undefined }
+type Rejected = Extract<CommandRecordEvent, { type: 'CommandRejected' }>['data']
 type Received = Extract<CommandRecordEvent, { type: 'CommandReceived' }>['data']
 
 /** The command a key stands for: the same key of the same principal is the same command. */
@@ -60,11 +61,50 @@ function outcomeOf(event: Recorded | undefined, stream: string): CommandRecord['
     return { commandId, stream, revision, position, events: [] }
   }
   if (event?.type !== 'CommandRejected') return undefined
-  const { code, detail } = event.data
-  return new ProblemError(isProblemCode(code) ? code : 'internal', detail)
+  const { code, detail, errors } = event.data
+  return new ProblemError(isProblemCode(code) ? code : 'internal', detail === '' ? undefined : detail, errors)
 }
 
 const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(problems, code)
+
+const MOST_ERRORS = 100
+const MOST_CHARACTERS = 16_000
+
+/** A refusal that fits into the log: what does not is counted. */
+export function bounded({ code, detail, errors }: ProblemError): ProblemError {
+  if (!errors) return new ProblemError(code, detail)
+  let room = MOST_CHARACTERS
+  const told = errors.slice(0, MOST_ERRORS).filter(({ path, message }) => {
+    room -= path.length + message.length
+    return room >= 0
+  })
+  const more = errors.length - told.length
+  return new ProblemError(code, detail, more > 0 ? [...told, { path: '', message: `and ${more} more` }] : told)
+}
+
+/**
+ * Records a refusal; answers it as it is to be told, now and whenever the request is repeated. One that quotes what must
+ * not be in the log is told without its reasons.
+ */
+export async function recordRejection(
+  deps: Deps,
+  refused: Pick<Rejected, 'commandId' | 'command' | 'stream'>,
+  error: ProblemError,
+  meta: Meta,
+): Promise<ProblemError> {
+  const record = async (told: ProblemError) => {
+    const { code, detail = '', errors } = told
+    const data = { ...refused, code, detail, ...(errors && { errors }) }
+    await recordOutcome(deps, { type: 'CommandRejected', data }, meta)
+    return told
+  }
+  try {
+    return await record(bounded(error))
+  } catch (failure) {
+    if (!(failure instanceof SecretInEvent)) throw failure
+    return await record(new ProblemError(error.code, 'Why is not told: it quotes what looks like a secret'))
+  }
+}
 
 /** Records an outcome that left no event, so that a repeat gets the same answer even when the state has moved on. */
 export async function recordOutcome(

@@ -8,7 +8,7 @@ import { categoryOf } from '../schemas/events.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
 import type { ActiveRuns } from './active-runs.ts'
-import { bodyDigest, keyedCommandId, openRecord, recordOutcome } from './command-record.ts'
+import { bodyDigest, keyedCommandId, openRecord, recordOutcome, recordRejection } from './command-record.ts'
 import { type DecideDeps, decideCommand, type ParsedCommand } from './decide.ts'
 import { didYouMean } from './did-you-mean.ts'
 import type { Answer } from './dispatch.ts'
@@ -128,17 +128,10 @@ async function recorded({ deps, spec, parsed, body, envelope }: Work, commandId:
       await recordOutcome(deps, { type: 'CommandChangedNothing', data: { commandId, revision, position } }, meta)
     return answer
   } catch (error) {
-    if (isRejection(error)) {
-      const { code, detail = '' } = error
-      const about = minted ? {} : { stream }
-      deps.log.info({ commandId, correlationId: meta.$correlationId, command: parsed.name, code }, 'command refused')
-      await recordOutcome(
-        deps,
-        { type: 'CommandRejected', data: { commandId, command: parsed.name, code, detail, ...about } },
-        meta,
-      )
-    }
-    throw error
+    if (!isRejection(error)) throw error
+    const command = parsed.name
+    deps.log.info({ commandId, correlationId: meta.$correlationId, command, code: error.code }, 'command refused')
+    throw await recordRejection(deps, { commandId, command, ...(!minted && { stream }) }, error, meta)
   }
 }
 

@@ -16,6 +16,8 @@ export const commandEvents = {
     command: z.string(),
     code: z.string(),
     detail: z.string(),
+    /** What in the request was wrong, so far as there is room; of a request with an Idempotency-Key. */
+    errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
     stream: z.string().optional(),
   }),
   CommandRefusalsCounted: z.object({
