@@ -12,6 +12,7 @@ const steps = [
   },
   { stepId: 'db', does: 'skipped', why: 'not-selected' },
   { stepId: 'deep', does: 'skipped', why: 'condition' },
+  { stepId: 'early', does: 'skipped', why: 'before-first-step' },
   { stepId: 'later', does: 'known-later', why: 'depends on install' },
   { stepId: 'if', does: 'may-run', why: 'depends on install', text: 'true' },
   { stepId: 'bad', does: 'fails', why: 'there is no name' },
@@ -28,6 +29,7 @@ const finding = {
   reason: 'All of it.',
 }
 const plan = {
+  steps: [{ id: 'ask', gate: true, skipped: 'before-first-step' }, { id: 'deploy', gate: true }, { id: 'install' }],
   ...{ jobName: 'release', jobVersion: 4, targets: 5, allowed: false, confirmationNeeded: [finding], denied: [] },
   targetRuns: [
     { targetName: 'web-1', steps },
@@ -42,6 +44,7 @@ t.test('a plan is written once for targets with the same steps', async t => {
     planText(plan),
     [
       'release v4 on 5 targets: would have to be confirmed with --confirm',
+      '  ask: counts as done, nobody is asked',
       '  confirm delete-place, step clean in production: All of it.',
       '',
       'web-1, web-2',
@@ -55,6 +58,7 @@ t.test('a plan is written once for targets with the same steps', async t => {
       '      rm -rf /srv',
       '  db: not on this target',
       '  deep: left out, its condition is false',
+      '  early: counts as done',
       '  later: known later, it depends on install',
       '  if: perhaps, it depends on install',
       '      true',

@@ -15,6 +15,7 @@ export type Plan = {
   jobName: string
   jobVersion: number
   targets: number
+  steps: Array<{ id: string; gate?: boolean; skipped?: string }>
   allowed: boolean
   confirmationNeeded: Finding[]
   denied: Finding[]
@@ -29,6 +30,7 @@ export function planText(plan: Plan): string {
   return plain(
     [
       `${jobName} v${jobVersion} on ${machines}: ${outcome(plan)}`,
+      ...plan.steps.filter(step => step.gate && step.skipped).map(({ id }) => `  ${id}: counts as done, nobody is asked`),
       ...[...denied, ...confirmationNeeded].map(findingText),
       ...[...alike(plan)].flatMap(([names, steps]) => ['', names, ...steps.flatMap(stepText)]),
       ...(more > 0 ? ['', `… and ${more} more`] : []),
@@ -63,10 +65,15 @@ function stepText(step: Step): string[] {
   return [`  ${stepId}${when}${remark(step)}${judged}`, ...lines.map(line => `      ${line}`)]
 }
 
+const skipped: Readonly<Record<string, string>> = {
+  'not-selected': ': not on this target',
+  'before-first-step': ': counts as done',
+}
+
 function remark({ does, why = '' }: Step): string {
   switch (does) {
     case 'skipped':
-      return why === 'not-selected' ? ': not on this target' : ': left out, its condition is false'
+      return skipped[why] ?? ': left out, its condition is false'
     case 'may-run':
       return `: perhaps, it ${why}`
     case 'known-later':

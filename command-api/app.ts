@@ -59,6 +59,7 @@ const planOrNothing = {
 /** Commands that answer with more than what they have recorded. */
 const answersOf: Readonly<Record<string, (spec: CommandSpec) => ApiAnswer>> = {
   'trigger-run': () => planOrNothing,
+  rerun: () => planOrNothing,
   'create-enrolment-token': spec => ({
     description: 'Durable; the token is in this answer and nowhere else',
     schema: enrolmentTokenAnswer,
@@ -163,6 +164,7 @@ const problemsOf: Record<Category, ProblemCode[]> = {
     'step-not-running',
     'step-not-unclear',
     'approval-not-open',
+    'approval-missing',
     'approval-expired',
   ],
 }

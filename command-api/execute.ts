@@ -33,7 +33,7 @@ export function createExecutor(deps: CommandDeps): Executor {
     const spec = commandSpec(name)
     if (!envelope.principal.permits(spec.permission)) throw await forbidden(deps, name, envelope)
     const data = parseInput(spec.schema, body) as Record<string, unknown>
-    if (name === 'trigger-run' && data.mode === 'plan') return await plan(deps, data, envelope)
+    if (isPlanned(name) && data.mode === 'plan') return await plan(deps, name, data, envelope)
     const parsed: ParsedCommand = { decides: spec.decides, name, data }
     const run = envelope.idempotencyKey === undefined ? unkeyed : keyed
     return await run({ deps, spec, parsed, body, envelope, inFlight }).catch(error => {
@@ -43,14 +43,22 @@ export function createExecutor(deps: CommandDeps): Executor {
 }
 
 /** A question, not an attempt: nothing of it is recorded. */
-async function plan(deps: CommandDeps, data: Record<string, unknown>, envelope: Envelope): Promise<RunPlan> {
+async function plan(
+  deps: CommandDeps,
+  type: PlannedName,
+  data: Record<string, unknown>,
+  envelope: Envelope,
+): Promise<RunPlan> {
   const runId = typeof data.runId === 'string' ? data.runId : deps.ids.next()
-  // The schema of trigger-run has made it what planRun takes.
-  const trigger = { ...data, runId } as Parameters<typeof planRun>[1]
-  return await planRun(deps, trigger, metaOf(deps, 'trigger-run', envelope, deps.ids.next())).catch(error => {
+  // The schema of that name has made it what planRun takes.
+  const asked = { type, data: { ...data, runId } } as Parameters<typeof planRun>[1]
+  return await planRun(deps, asked, metaOf(deps, type, envelope, deps.ids.next())).catch(error => {
     throw edgeError(error)
   })
 }
+
+type PlannedName = 'trigger-run' | 'rerun'
+const isPlanned = (name: string): name is PlannedName => name === 'trigger-run' || name === 'rerun'
 
 /** @throws ProblemError unknown-command, with the nearest name there is. */
 export function commandSpec(name: string): CommandSpec {

@@ -8,7 +8,8 @@ import type { DecideDeps } from './decide.ts'
 import { askedRun, factsForRun } from './dispatch/run-facts.ts'
 import type { AskedRun } from './dispatch/run-safety.ts'
 import { type CommandOf, deciders } from './domain/index.ts'
-import { plannedOnTarget, planTarget } from './plan-target.ts'
+import { stepsBefore } from './domain/workflow/index.ts'
+import { plannedOnTarget, planTarget, whyBefore } from './plan-target.ts'
 
 /** So many target runs are shown, fewer when they say a lot; the counts are of all. */
 const SHOWN = 200
@@ -29,7 +30,9 @@ export const runPlan = z.object({
   jobVersion: z.int(),
   parameters: parameterValues.describe('Of a secret only the id of the credential that holds it'),
   targets: z.int(),
-  steps: z.array(plannedStep).describe('What each target goes through, in order; loops are unrolled'),
+  steps: z
+    .array(plannedStep.extend({ skipped: z.literal(whyBefore).optional() }))
+    .describe('What each target goes through, in order; loops are unrolled. Skipped: it counts as done, gates too'),
   allowed: z.boolean().describe('Whether the same request without mode would be accepted'),
   confirmationNeeded: z.array(finding).describe('Accepted with confirm only'),
   denied: z.array(finding),
@@ -46,40 +49,47 @@ export const runPlan = z.object({
   more: z.int().describe('Target runs that are not shown'),
 })
 export type RunPlan = z.output<typeof runPlan>
-type Trigger = Extract<CommandOf<'run'>, { type: 'trigger-run' }>['data']
+type Planned = Extract<CommandOf<'run'>, { type: 'trigger-run' | 'rerun' }>
 
 /**
  * What triggering this run would lead to, decided by the rules that decide it: nothing is appended, nothing connected
  * to. Throws what the command itself would, but not what the safety checks say: that is part of the plan.
  */
-export async function planRun(deps: DecideDeps, data: Trigger, meta: Meta): Promise<RunPlan> {
-  const command = { type: 'trigger-run', data } as const
+export async function planRun(deps: DecideDeps, command: Planned, meta: Meta): Promise<RunPlan> {
   const facts = await factsForRun(deps, command, meta.actor.id)
   const events = deciders.run.decide(command, deciders.run.initial, meta, facts && { ...facts, safety: undefined })
   const [first] = events
   if (first?.type !== 'RunRequested' || !facts) throw new Error('a trigger begins with what is requested')
-  const { jobId, jobName, jobVersion, parameters = {}, targets, plan = [] } = first.data
-  const asked = askedRun(facts, { ...data, initiator: meta.actor.id, parameters, version: jobVersion })
-  const targetRuns = asked ? await writtenOut(deps, { ...asked, targetIds: events.flatMap(resolved) }) : []
+  const { runId, jobId, jobName, jobVersion, parameters = {}, targets, plan = [], fromStep } = first.data
+  const asked = askedRun(facts, { runId, initiator: meta.actor.id, parameters, version: jobVersion, fromStep })
+  const before = stepsBefore(asked?.version.steps ?? [], fromStep)
+  const targetRuns = asked ? await writtenOut(deps, { ...asked, targetIds: events.flatMap(resolved) }, before) : []
+  const steps = plan.map(step => ({ ...step, ...(before.has(stepOf(step.id)) && { skipped: whyBefore }) }))
   const { findings = [] } = facts.safety ?? {}
   const denied = findings.filter(({ decision }) => decision === 'deny')
   const confirmationNeeded = findings.filter(({ decision }) => decision === 'confirm')
-  const allowed = denied.length === 0 && (confirmationNeeded.length === 0 || data.confirm === true)
+  const allowed = denied.length === 0 && (confirmationNeeded.length === 0 || command.data.confirm === true)
   return {
-    ...{ mode: 'plan', jobId, jobName, jobVersion, parameters, targets, steps: plan },
+    ...{ mode: 'plan', jobId, jobName, jobVersion, parameters, targets, steps },
     ...{ allowed, confirmationNeeded, denied, targetRuns, more: targets - targetRuns.length },
   }
 }
 
 const resolved = (event: RunEvent) => (event.type === 'TargetsResolved' ? event.data.targetIds : [])
 
-async function writtenOut({ catalogue, verdicts }: DecideDeps, asked: AskedRun): Promise<RunPlan['targetRuns']> {
+const stepOf = (unitId: string) => unitId.split('.', 1)[0] ?? unitId
+
+async function writtenOut(
+  { catalogue, verdicts }: DecideDeps,
+  asked: AskedRun,
+  before: ReadonlySet<string>,
+): Promise<RunPlan['targetRuns']> {
   const shown: RunPlan['targetRuns'] = []
   let characters = 0
   for (const [n, targetId] of asked.targetIds.slice(0, SHOWN).entries()) {
     const target = catalogue.target(targetId)
     if (!target || characters > MOST_CHARACTERS) break
-    const steps = await planTarget(verdicts, { ...asked, target })
+    const steps = await planTarget(verdicts, { ...asked, target }, before)
     characters += JSON.stringify(steps).length
     shown.push({ n, targetId, targetName: target.name, steps })
     // Other requests have their turn.

@@ -25,13 +25,27 @@ export const plannedOnTarget = z.object({
 })
 export type PlannedOnTarget = z.output<typeof plannedOnTarget>
 
-/** What each step that is done on targets would do on one, as far as that is known before anything is done. */
-export async function planTarget(verdicts: Verdicts, input: PreviewInput): Promise<PlannedOnTarget[]> {
+/** Of a rerun from a later step. */
+export const whyBefore = 'before-first-step'
+
+/**
+ * What each step that is done on targets would do on one, as far as that is known before anything is done. `before`:
+ * steps that count as done.
+ */
+export async function planTarget(
+  verdicts: Verdicts,
+  input: PreviewInput,
+  before: ReadonlySet<string>,
+): Promise<PlannedOnTarget[]> {
   const environment = environmentOf(input.target.tags)
   const steps: PlannedOnTarget[] = []
   for (const preview of previews(input)) {
     if (preview.kind === 'gate') continue
-    const { id, phase } = preview.unit
+    const { id, phase, step } = preview.unit
+    if (before.has(step.id)) {
+      steps.push({ stepId: id, ...(phase !== 'main' && { phase }), does: 'skipped', why: whyBefore })
+      continue
+    }
     const [worst] = await findingsAgainst(verdicts, preview, { environment, targets: input.run.targets })
     const verdict = worst ?? allowed
     const isJudged = preview.kind === 'rendered' || worst !== undefined

@@ -149,6 +149,12 @@ t.test('a run is done again, as a whole or where it did not succeed', async t =>
   t.match(over.second, { targetIds: targetIds.slice(1) })
   await refused(t, send('rerun', { of: systemIds.next() }), 404, 'run-not-found')
   await refused(t, send('rerun', { of: runId, fromStep: 'three' }), 400, 'invalid-input')
+  const head = await store.head()
+  const plan = await ok(send('rerun', { of: runId, fromStep: 'two', mode: 'plan' }))
+  t.match(plan, { mode: 'plan', steps: [{ id: 'one', skipped: 'before-first-step' }, { id: 'two' }], allowed: true })
+  t.match(plan.targetRuns[0].steps, [{ stepId: 'one', does: 'skipped', why: 'before-first-step' }, { does: 'runs' }])
+  t.notOk('skipped' in plan.steps[1])
+  t.same(await store.head(), head, 'nothing was written')
 })
 
 t.test('every run that fits is cancelled, and a repeat does no harm', async t => {

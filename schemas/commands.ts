@@ -144,7 +144,7 @@ export const commands: Readonly<Record<string, CommandSpec>> = {
   rerun: run(
     'rerun',
     'trigger',
-    'Run the same job version with the same parameters again, on all targets of a run or those that did not succeed',
+    'Run the same job version with the same parameters again, on all targets of a run or those that did not succeed; mode plan as in trigger-run',
     { of: exampleId, only: 'failed', fromStep: 'restart', reason: 'the mirror is back' },
     true,
   ),

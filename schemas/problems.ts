@@ -44,6 +44,7 @@ export const problems = {
   'step-not-running': [409, 'The step is not running'],
   'step-not-unclear': [409, 'The step does not wait for a person'],
   'approval-not-open': [409, 'The run does not wait for this approval'],
+  'approval-missing': [409, 'What was not approved cannot count as done'],
   'approval-expired': [409, 'It is too late: the approval has expired'],
   'step-already-started': [409, 'The step has already been started'],
   'step-out-of-order': [409, 'The step is not the one that is due'],

@@ -25,8 +25,9 @@ export const runCommands = {
     runId: id.optional(),
     of: id,
     only: z.enum(['failed']).optional(),
-    /** Begins at this step on every target: those before it count as done. */
+    /** Begins at this step on every target: those before it count as done, approvals only if they were given. */
     fromStep: stepId.optional(),
+    mode: z.enum(['run', 'plan']).optional(),
     confirm: z.boolean().optional(),
     reason: reason.optional(),
   }),
@@ -144,7 +145,7 @@ export const runEvents = {
   ApprovalDenied: z.object({ runId: id, stepId, reason }),
   ApprovalExpired: z.object({ runId: id, stepId }),
   /** A step that is done once for the run is left out: what needs it goes on. */
-  RunStepSkipped: z.object({ runId: id, stepId }),
+  RunStepSkipped: z.object({ runId: id, stepId, why: z.enum(['condition', 'before-first-step']).optional() }),
   /** It cannot be done: what needs it will not be done. */
   RunStepFailed: z.object({ runId: id, stepId, class: failureClass, detail }),
   SubRunTriggered: z.object({ runId: id, stepId, subRunId: id, jobId: id }),

@@ -4,6 +4,7 @@ import type { Client } from '../client.ts'
 import { contextOf, given, idOf } from '../context.ts'
 import { exitCode, NotFound } from '../errors.ts'
 import { type Column, note, print } from '../output.ts'
+import { showPlan } from '../show-plan.ts'
 
 const cancelled: Column[] = [
   ['run', r => r.runId],
@@ -35,6 +36,7 @@ function simple(run: Command, verb: string, name: string, summary: string): void
 type RerunOptions = {
   failed?: true
   fromStep?: string
+  plan?: true
   confirm?: true
   reason?: string
   follow?: true
@@ -47,6 +49,7 @@ function rerun(run: Command): void {
     .description('run the same job version with the same parameters again')
     .option('--failed', 'only where it did not succeed')
     .option('--from-step <id>', 'beginning at this step; those before it count as done')
+    .option('--plan', 'show what would happen, and do nothing')
     .option('--confirm', 'the commands that have to be confirmed are meant')
     .option('--reason <text>', 'why')
     .option('--follow', 'show output and progress, and exit with the result of the run')
@@ -54,7 +57,9 @@ function rerun(run: Command): void {
     .action(async (of: string, options: RerunOptions, command: Command) => {
       const { failed, fromStep, confirm, reason } = options
       const data = given({ of, only: failed && 'failed', fromStep, confirm, reason })
-      await begun(contextOf(command), 'rerun', data, options)
+      const context = contextOf(command)
+      if (options.plan) await showPlan(context, 'rerun', data)
+      else await begun(context, 'rerun', data, options)
     })
 }
 

@@ -4,7 +4,7 @@ import { collect, contextOf, given, idOf } from '../context.ts'
 import { followRun } from '../follow.ts'
 import { type Column, print } from '../output.ts'
 import { parametersFrom } from '../parameters.ts'
-import { type Plan, planText } from '../plan.ts'
+import { showPlan } from '../show-plan.ts'
 import { wholeNumber } from '../values.ts'
 import { runControl } from './run-control.ts'
 import { runReports } from './run-reports.ts'
@@ -69,17 +69,14 @@ export function runCommand(program: Command): void {
 
 async function create(job: string, options: CreateOptions, command: Command): Promise<void> {
   const context = contextOf(command)
-  const { client, settings } = context
+  const { client } = context
   const targetIds = options.target && (await Promise.all(options.target.map(t => idOf(client, 'targets', t))))
   const selection = options.labels || targetIds ? given({ labels: options.labels, targetIds }) : undefined
   const { version, reason, confirm } = options
   const jobId = await idOf(client, 'jobs', job)
   const parameters = await parametersFrom(client, jobId, options)
   const data = given({ jobId, selection, version, parameters, confirm, reason })
-  if (options.plan) {
-    const plan = await client.send<Plan>('trigger-run', { ...data, mode: 'plan' })
-    return settings.output === 'table' ? console.log(planText(plan)) : print(settings.output, plan)
-  }
+  if (options.plan) return await showPlan(context, 'trigger-run', data)
   await begun(context, 'trigger-run', data, options)
 }
 

@@ -89,7 +89,7 @@ async function rerunFacts(deps: Deps, { of, only }: DataOf<'rerun'>): Promise<Ru
   const targetIds = only === 'failed' ? await unsuccessful(deps, of, earlier) : earlier.targetIds
   const targets = targetIds.length > 0 ? catalogue.select({ targetIds: [...targetIds] }) : []
   const credentials = statuses(catalogue, job, targets, earlier.requested.parameters)
-  return { job, targets, credentials, earlier: { requested: earlier.requested, targetIds } }
+  return { job, targets, credentials, earlier: { requested: earlier.requested, targetIds, gates: earlier.gates } }
 }
 
 /** Targets on which the run failed, was cancelled or, once it has ended, never came to anything. */

@@ -11,9 +11,9 @@ import {
   type Preview,
   previews,
   type RunScope,
+  stepsBefore,
   TemplateError,
 } from '../domain/workflow/index.ts'
-import { inOrder } from '../domain/workflow/order.ts'
 import type { Catalogue } from './catalogue.ts'
 import { findingsAgainst } from './safety.ts'
 
@@ -93,17 +93,16 @@ function* onFirst({ catalogue }: SafetyDeps, asked: AskedRun, targetIds: readonl
 
 /** What a rerun begins with and all after it; what was done before is not undone either. */
 function due(all: readonly Preview[], { version, fromStep }: AskedRun): readonly Preview[] {
-  if (fromStep === undefined) return all
-  const order = inOrder(version.steps).map(({ id }) => id)
-  const before = new Set(order.slice(0, Math.max(0, order.indexOf(fromStep))))
+  const before = stepsBefore(version.steps, fromStep)
   return all.filter(({ unit }) => !before.has(unit.step.id))
 }
 
 /** The same for every job that a step of the run runs. */
 async function findingsBelow(deps: SafetyDeps, asked: AskedRun, walk: Walk): Promise<SafetyFinding[]> {
   const found: SafetyFinding[] = []
+  const before = stepsBefore(asked.version.steps, asked.fromStep)
   for (const { id, uses } of asked.version.steps) {
-    if (uses !== 'job.run' || walk.depth === MAX_DEPTH || walk.left.jobs === 0) continue
+    if (uses !== 'job.run' || before.has(id) || walk.depth === MAX_DEPTH || walk.left.jobs === 0) continue
     walk.left.jobs -= 1
     const below = await subRun(deps, asked, id).catch(unknownYet)
     if (!below) continue

@@ -92,7 +92,7 @@ t.test('a sub-run lets its parent go on when it succeeded', async t => {
 
 t.test('a step of the whole run that is left out or cannot be done closes or opens its gate at once', async t => {
   const skip: Command = { type: 'open-gate', data: { ...where, gate: { kind: 'skip' } } }
-  const skipped: RunEvent = { type: 'RunStepSkipped', data: where }
+  const skipped: RunEvent = { type: 'RunStepSkipped', data: { ...where, why: 'condition' } }
   spec(started).when(skip).thenRecords(skipped)
   const why = { class: 'denied', detail: 'job-disabled' } as const
   const failed: RunEvent = { type: 'RunStepFailed', data: { ...where, ...why } }

@@ -9,7 +9,7 @@ type Approval = Extract<Gate, { kind: 'approval' }>
 
 export function openGate({ runId, stepId, gate }: DataOf<'open-gate'>, state: KnownRun, at: string): RunEvent[] {
   if (state.gates[stepId]) return []
-  if (gate.kind === 'skip') return [{ type: 'RunStepSkipped', data: { runId, stepId } }]
+  if (gate.kind === 'skip') return [{ type: 'RunStepSkipped', data: { runId, stepId, why: 'condition' } }]
   if (gate.kind === 'impossible') {
     const { class: failure, detail } = gate
     return [{ type: 'RunStepFailed', data: { runId, stepId, class: failure, detail } }]

@@ -7,8 +7,10 @@ import { type Job, latest } from './job.ts'
 import { confirmedRules, type SafetyFacts } from './run-safety.ts'
 import type { KnownRun, Requested } from './run-state.ts'
 import { spread } from './spread.ts'
+import { stepsBefore } from './workflow/order.ts'
 import { bindParameters } from './workflow/parameters.ts'
 import { planOf } from './workflow/plan.ts'
+import { isGate } from './workflow/units.ts'
 
 /** A target the selection led to; `absent` and `decommissioned` only for targets that were named by id. */
 export type SelectedTarget = {
@@ -22,7 +24,7 @@ export type RunFacts = {
   targets: readonly SelectedTarget[]
   credentials: ReadonlyMap<string, 'active' | 'revoked'>
   /** Of a rerun: the earlier run, with the targets the new one is for. */
-  earlier?: { requested: Requested; targetIds: readonly string[] } | undefined
+  earlier?: { requested: Requested; targetIds: readonly string[]; gates: KnownRun['gates'] } | undefined
   /** What the safety checks say about its commands, as far as they are known by now. */
   safety?: SafetyFacts | undefined
   /** Of a run that a step of another run triggers: that run's step, and what was confirmed for it. */
@@ -51,10 +53,13 @@ export const chosenSelection = (data: Pick<Trigger, 'version' | 'selection'>, jo
 
 /** The same request again, for a run that exists. Throws run-already-exists when it is another request. */
 export function repeated(data: Trigger | Rerun, { requested }: KnownRun): RunEvent[] {
-  const same = 'of' in data ? requested.rerunOf === data.of : sameTrigger(data, requested)
+  const same = 'of' in data ? sameRerun(data, requested) : sameTrigger(data, requested)
   if (same && data.reason === requested.reason) return []
   throw new DomainError('run-already-exists', `there is already a run ${data.runId}`)
 }
+
+const sameRerun = ({ of, fromStep }: Rerun, requested: Requested): boolean =>
+  requested.rerunOf === of && requested.fromStep === fromStep
 
 function sameTrigger(data: Trigger, requested: Requested): boolean {
   const { labels, targetIds } = data.selection ?? requested.selection
@@ -87,7 +92,25 @@ export function requestAgain(data: Rerun, meta: Meta, facts: RunFacts): RunEvent
   const { runId, reason, confirm, of: rerunOf, fromStep } = data
   if (fromStep !== undefined && !version.steps.some(step => step.id === fromStep))
     throw new DomainError('invalid-input', `the job has no step ${fromStep}`)
-  return requested({ runId, selection, parameters, reason, rerunOf, fromStep }, confirm, { job, version }, meta, facts)
+  const asked = { runId, selection, parameters, reason, rerunOf, fromStep }
+  const passedOver = gatesBefore(version, fromStep, earlier.gates)
+  return [
+    ...requested(asked, confirm, { job, version }, meta, facts),
+    ...passedOver.map(stepId => ({
+      type: 'RunStepSkipped' as const,
+      data: { runId, stepId, why: 'before-first-step' as const },
+    })),
+  ]
+}
+
+/** What counts as done beside the steps on targets; an approval only when the earlier run had it, or needed none. */
+function gatesBefore({ steps }: JobVersion, fromStep: string | undefined, known: KnownRun['gates']): string[] {
+  const before = stepsBefore(steps, fromStep)
+  const gates = steps.filter(step => isGate(step) && before.has(step.id))
+  for (const { id, uses } of gates)
+    if (uses === 'approval' && known[id]?.status !== 'passed')
+      throw new DomainError('approval-missing', `the earlier run was not given the approval ${id}: begin there or before`)
+  return gates.map(({ id }) => id)
 }
 
 type Runnable = { job: Exclude<Job, { status: 'absent' }>; version: JobVersion }

@@ -5,13 +5,14 @@ import { fold } from './decider.ts'
 import type { Job } from './job.ts'
 import { run } from './run.ts'
 import type { RunFacts } from './run-request.ts'
-import { isFinished } from './run-state.ts'
+import { isFinished, type KnownRun } from './run-state.ts'
 
 const idOf = (n: number) => `0192d3c4-5e6f-7a8b-9c0d-${String(n).padStart(12, '0')}`
 const runId = idOf(1)
 const jobId = idOf(2)
 const [web1, web2, gone] = [idOf(11), idOf(12), idOf(13)]
 const deploy = idOf(21)
+const common = { timeoutSeconds: 60, continueOnError: false, idempotent: false }
 const steps = [
   {
     id: 'a',
@@ -75,6 +76,38 @@ const counts = (succeeded: number, failed = 0, cancelled = 0, needsAttention = 0
 const finish = (...c: Parameters<typeof counts>) =>
   ({ type: 'finish-run', data: { runId, counts: counts(...c) } }) as const
 const succeeded = { type: 'RunSucceeded', data: { runId, counts: counts(2) } } as const
+
+t.test('a rerun that begins later passes over gates, approvals only if they were given', async t => {
+  const approval = { uses: 'approval' as const, with: { prompt: 'Go?', quorum: 1, expiresSeconds: 60 }, ...common }
+  const nested = { uses: 'job.run' as const, with: { jobId, sameTargets: false }, ...common }
+  const gated = [...steps, { id: 'ask', ...approval }, { id: 'nested', ...nested }, { ...steps[0], id: 'b' }]
+  const job = jobOf('enabled', version(1, { steps: gated }))
+  const rerun = (fromStep?: string) => ({ type: 'rerun', data: { runId, of: idOf(9), fromStep } }) as const
+  const after = (gates: KnownRun['gates'], fromStep?: string) => {
+    const earlier = { requested: { ...requested.data, runId: idOf(9) }, targetIds: [web1, web2], gates }
+    return specFor(t, run).given().when(rerun(fromStep), factsOf({ job, earlier }))
+  }
+  const plan = [{ id: 'a' }, { id: 'ask', gate: true as const }, { id: 'nested', gate: true as const }, { id: 'b' }]
+  const asked = (fromStep?: string) => ({ ...requested.data, plan, rerunOf: idOf(9), fromStep })
+  const skipped = (stepId: string): RunEvent => ({
+    type: 'RunStepSkipped',
+    data: { runId, stepId, why: 'before-first-step' },
+  })
+  const given = { ask: { kind: 'undone', status: 'passed' } } as const
+  const begun = (fromStep?: string): RunEvent[] => [{ type: 'RunRequested', data: asked(fromStep) }, resolved]
+  after(given, 'b').thenRecords(...begun('b'), skipped('ask'), skipped('nested'))
+  after(given, 'nested').thenRecords(...begun('nested'), skipped('ask'))
+  after({}, 'ask').thenRecords(...begun('ask'))
+  after({}).thenRecords(...begun())
+  after({}, 'b').thenRejects('approval-missing')
+  after({ ask: { kind: 'undone', status: 'closed' } }, 'b').thenRejects('approval-missing')
+  const again = specFor(t, run).given(...begun('b'))
+  again.when(rerun('b'), factsOf()).thenNothing()
+  again.when(rerun('a'), factsOf()).thenRejects('run-already-exists')
+  t.match(fold(run, [...begun('b'), skipped('ask'), skipped('nested')]), {
+    ...{ status: 'queued', gates: { ask: { status: 'passed' }, nested: { status: 'passed' } } },
+  })
+})
 
 t.test('a secret parameter names a credential that is there to be read', async t => {
   const parameters = { token: { type: 'secret' as const } }

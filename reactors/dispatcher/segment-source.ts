@@ -1,4 +1,5 @@
 import { type CommandOf, type Progress, remainingSteps, type TargetRun } from '../../command-api/domain/index.ts'
+import { stepsBefore } from '../../command-api/domain/workflow/order.ts'
 import { rulesOf } from '../../command-api/domain/workflow/plan.ts'
 import type { OutputValues } from '../../command-api/domain/workflow/scope.ts'
 import { nextSegment, type Segment, type SegmentInput } from '../../command-api/domain/workflow/segment.ts'
@@ -28,7 +29,7 @@ export async function nextOf(
   const rules = rulesFor(run, version)
   const { ended, recovery } = state.status === 'absent' ? nothing : state
   const left = remainingSteps({ steps: rules, ended, recovery })
-  const early = recovery ? [] : beforeFirst(run, left)
+  const early = recovery ? [] : beforeFirst(run, version, left)
   const remaining = left.slice(early.length)
   const { runId, jobId, jobName, jobVersion, targets, initiator } = run.request
   const input: SegmentInput = {
@@ -57,11 +58,10 @@ function rulesFor(run: ActiveRun, version: JobVersion): StepRule[] {
   return rules
 }
 
-/** Of a rerun from a later step: what counts as done. */
-function beforeFirst({ request: { fromStep } }: ActiveRun, left: readonly StepRule[]): StepRule[] {
-  if (fromStep === undefined) return []
-  const at = left.findIndex(({ id }) => id === fromStep || id.startsWith(`${fromStep}.`))
-  return left.slice(0, Math.max(0, at))
+/** Of a rerun from a later step: what counts as done. It is the beginning of what is left. */
+function beforeFirst({ request }: ActiveRun, { steps }: JobVersion, left: readonly StepRule[]): StepRule[] {
+  const before = stepsBefore(steps, request.fromStep)
+  return left.filter(({ id }) => before.has(id.split('.', 1)[0] ?? id))
 }
 
 /** The outputs of steps over all targets. What a barrier lets through is final, so it is gathered once for each. */

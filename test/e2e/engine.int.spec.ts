@@ -127,6 +127,13 @@ t.test('the run engine, from outside', async t => {
     await statusIs(denied, 'awaiting-approval')
     await api.http.command('deny-approval', { runId: denied, stepId: 'sign-off', reason: 'not today' })
     t.equal((await api.ended(denied)).run.status, 'rejected')
+    const again = randomUUID()
+    await api.http.command('rerun', { runId: again, of: runId, fromStep: 'after' })
+    const { run: later, target } = await api.ended(again)
+    t.equal(later.status, 'succeeded', 'nobody is asked once more for what comes before')
+    t.same(outcomes(target), ['before 0 skipped', 'settle 0 skipped', 'after 1 succeeded'])
+    t.equal(lines('gate').filter(line => line === 'before').length, 3)
+    await t.rejects(api.http.command('rerun', { of: denied, fromStep: 'after' }), /approval/)
   })
 
   await t.test('a run of another job is a step, and its end is the end of the step', async t => {

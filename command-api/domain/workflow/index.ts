@@ -1,4 +1,5 @@
 export { type Gate, gateOf } from './gate.ts'
+export { stepsBefore } from './order.ts'
 export { bindParameters } from './parameters.ts'
 export { planOf, rulesOf } from './plan.ts'
 export { type Preview, type PreviewInput, previews } from './preview.ts'

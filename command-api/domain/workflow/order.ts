@@ -27,6 +27,13 @@ export function inOrder<N extends Node>(steps: readonly N[]): N[] {
   return ordered
 }
 
+/** The steps that come before this one, in whose place a run begins; none without it. */
+export function stepsBefore(steps: readonly Node[], fromStep: string | undefined): ReadonlySet<string> {
+  if (fromStep === undefined) return new Set()
+  const ids = inOrder(steps).map(({ id }) => id)
+  return new Set(ids.slice(0, Math.max(0, ids.indexOf(fromStep))))
+}
+
 /** The steps of a circle of needs, the first one again at the end; undefined when there is none. */
 export function cycleIn(steps: readonly Node[]): string[] | undefined {
   const needs = needsOf(steps)
