@@ -25,7 +25,7 @@ import { Output } from './ingest/output.ts'
 import type { StoredChunk } from './ingest/output-store.ts'
 import { Reports } from './ingest/reports.ts'
 import { Watchdog } from './leases/watchdog.ts'
-import type { ActiveRun } from './runs/active-run.ts'
+import type { ActiveRun, Labels } from './runs/active-run.ts'
 import { ActiveRuns } from './runs/active-runs.ts'
 import { RunCoordinator } from './runs/coordinator.ts'
 import { serve } from './serve.ts'
@@ -179,9 +179,9 @@ export class Engine {
     const parts = {
       ...{ fleet: this.#fleet, commands: this.#commands, log },
       enrol: (request: EnrolRequest) => enrol({ ...this.#options, commands: this.#commands }, request),
-      pull: (request: PullRequest, message: BusMessage) => {
+      pull: (request: PullRequest, message: BusMessage, labels: Labels) => {
         this.#watchdog.asked(request)
-        this.#dispatcher.pull(request, message)
+        this.#dispatcher.pull(request, message, labels)
       },
       heartbeat: (beat: Heartbeat) => this.#watchdog.heartbeat(beat),
       isAsked: (beat: Heartbeat) => this.#dispatcher.isAsked(beat),

@@ -205,6 +205,22 @@ t.test('an executor that is moved is told where to ask', async t => {
   t.same(await ask(executor.question(1, 10, 'west'), 'west'), { assignments: [] })
 })
 
+t.test('work that wants labels goes to the executor that has them in the log, as soon as it has them', async t => {
+  const [plain, labelled] = [newExecutor('plain'), newExecutor('labelled')]
+  const credentialId = await resources.credential()
+  const jobId = await resources.job({ executors: 'site=north' })
+  const waiting = labelled.pull(1, 25_000)
+  await until(streams.executor('labelled'), 'ExecutorEnrolled')
+  const runId = await resources.trigger(jobId, await resources.targets(1, credentialId), credentialId)
+  t.same(await plain.pull(1, 200), [])
+  t.same(await ask({ ...plain.question(1, 200), labels: { site: 'north' } }), { assignments: [] }, 'saying so is nothing')
+  await send('executor', { type: 'set-executor-labels', data: { executorId: 'labelled', labels: { site: 'north' } } })
+  t.same(await waiting, [], 'it is to ask anew')
+  const [assignment] = await labelled.pull(1, 10_000)
+  t.equal(assignment?.runId, runId)
+  if (assignment) await labelled.work(assignment)
+})
+
 t.test('a heartbeat is told whether a question of its process waits, and when answers may have got lost', async t => {
   const executor = newExecutor('asking')
   const told = async () => (await executor.beat([])).headers

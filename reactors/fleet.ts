@@ -68,6 +68,7 @@ export class Fleet {
         return undefined
       case 'ExecutorDrained':
       case 'ExecutorMovedToPool':
+      case 'ExecutorLabelsSet':
         return data.executorId
     }
     return undefined

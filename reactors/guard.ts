@@ -1,3 +1,4 @@
+import type { Executor } from '../command-api/domain/index.ts'
 import type { BusMessage } from '../infra/bus.ts'
 import { derivedId } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
@@ -11,6 +12,7 @@ import {
 } from '../schemas/bus.ts'
 import type { By, Commands } from './commands.ts'
 import type { Fleet } from './fleet.ts'
+import type { Labels } from './runs/active-run.ts'
 import { refuse, type Served } from './serve.ts'
 
 type Parts = {
@@ -18,7 +20,7 @@ type Parts = {
   commands: Pick<Commands, 'send'>
   log: Log
   enrol: Served['enrol']
-  pull(request: PullRequest, message: BusMessage): void
+  pull(request: PullRequest, message: BusMessage, labels: Labels): void
   /** Undefined when it must not count as heard. */
   heartbeat(beat: Heartbeat): Promise<HeartbeatReply | undefined>
   /** Whether its question for work waits to be answered. */
@@ -41,7 +43,7 @@ export function guarded({ fleet, commands, log, ...parts }: Parts): Served {
     async pull(request, message) {
       const pool = message.subject.slice(message.subject.lastIndexOf('.') + 1)
       const verdict = await fleet.admits(request, pool)
-      if (verdict === 'ok') parts.pull(request, message)
+      if (verdict === 'ok') parts.pull(request, message, labelsOf(await fleet.standing(request.executorId)))
       else if (verdict === 'draining') answerLater(message, Math.min(request.waitMs, DRAINED_WAIT_MS))
       else refuse(message, verdict)
     },
@@ -70,6 +72,8 @@ export function guarded({ fleet, commands, log, ...parts }: Parts): Served {
     },
   }
 }
+
+const labelsOf = (standing: Executor): Labels => (standing.status === 'absent' ? {} : standing.labels)
 
 function answerLater(message: BusMessage, ms: number): void {
   setTimeout(() => message.reply(JSON.stringify({ assignments: [] })), ms).unref()

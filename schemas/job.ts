@@ -55,6 +55,8 @@ const definition = {
   priority: priority.optional(),
   /** Executors of this pool do the work; `default` when absent. */
   pool: poolName.optional(),
+  /** Only executors whose labels match do the work. */
+  executors: labelExpression.optional(),
   access: access.optional(),
   timeouts: z
     .strictObject({
@@ -105,6 +107,7 @@ export const definitionRow = z.object({
   overlap: definition.overlap.unwrap().nullable(),
   priority: definition.priority.unwrap().nullable(),
   pool: poolName.nullable(),
+  executors: labelExpression.nullable(),
   access: definition.access.unwrap().nullable(),
   timeouts: definition.timeouts.unwrap().nullable(),
 } satisfies Record<keyof typeof definition, z.ZodType>)

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { failureClass } from './failure.ts'
 import { access, overlap, poolName, priority, selection, strategySchema } from './job.ts'
 import { actorSchema, id, instant, type MessageOf, name, reason, sha256 } from './kernel.ts'
+import { labelExpression } from './label-expression.ts'
 import { parameterValues } from './parameters.ts'
 import { stepId, stepRunId } from './steps/base.ts'
 
@@ -102,6 +103,8 @@ export const runEvents = {
     overlap: overlap.optional(),
     priority: priority.optional(),
     pool: poolName.optional(),
+    /** Labels that an executor has to have to be given any of it. */
+    executors: labelExpression.optional(),
     access: access.optional(),
     timeouts: z
       .object({

@@ -141,13 +141,13 @@ function requested(
   checkSecrets(version, asked.parameters, facts.credentials)
   const plan = planOf(version, asked.parameters)
   const confirmed = facts.safety && confirmedRules(facts.safety, { confirm, above: facts.confirmedAbove })
-  const { credentialId, maxParallel, strategy, overlap, priority, pool, timeouts } = version
+  const { credentialId, maxParallel, strategy, overlap, priority, pool, executors, timeouts } = version
   const access = version.access ?? (logsIn(version) ? 'exclusive' : 'shared')
   const data: Requested = {
     ...asked,
     parameters: Object.keys(asked.parameters).length > 0 ? asked.parameters : undefined,
     ...{ jobId: job.jobId, jobVersion: version.version, jobName: job.name, targets: targetIds.length },
-    ...{ credentialId, maxParallel, strategy, overlap, priority, pool, access, timeouts },
+    ...{ credentialId, maxParallel, strategy, overlap, priority, pool, executors, access, timeouts },
     initiator: meta.actor,
     plan,
     parent: facts.parent,

@@ -36,8 +36,8 @@ export function requestedRun({ data, metadata, position, revision }: Requested):
 /** What was asked for in full, which never changes. */
 export function requestOf({ data }: Requested): RunRequest {
   const { runId, selection, parameters = {}, strategy = {}, timeouts = {}, plan = [] } = data
-  const { overlap = null, access = null, fromStep = null, confirmed = null } = data
-  return { runId, selection, parameters, strategy, timeouts, plan, overlap, access, fromStep, confirmed }
+  const { overlap = null, access = null, executors = null, fromStep = null, confirmed = null } = data
+  return { runId, selection, parameters, strategy, timeouts, plan, overlap, access, executors, fromStep, confirmed }
 }
 
 type Place = { runId: string; n: number; targetId: string }

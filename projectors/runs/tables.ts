@@ -66,6 +66,7 @@ export type RunRequest = {
   plan: NonNullable<Requested['plan']>
   overlap: string | null
   access: string | null
+  executors: string | null
   fromStep: string | null
   confirmed: State | null
 }
@@ -79,6 +80,7 @@ export const runRequest = defineTable<RunRequest>('run_request', ['runId'], {
   plan: 'json',
   overlap: 'text',
   access: 'text',
+  executors: 'text',
   fromStep: 'text',
   confirmed: 'json',
 })

@@ -1,11 +1,13 @@
 import { z } from 'zod'
 import type { HttpServer } from '../../infra/http/index.ts'
 import { id, sha256 } from '../../schemas/kernel.ts'
+import { labelExpression } from '../../schemas/label-expression.ts'
 import { parameterValues } from '../../schemas/parameters.ts'
 import { plannedStep } from '../../schemas/run.ts'
 import { stepId } from '../../schemas/steps/base.ts'
 import type { Query, Reader } from '../reader.ts'
 import { found, registerRead } from '../route.ts'
+import { noExecutorFor } from './no-executor.ts'
 import { progress, progressOf } from './progress.ts'
 import { type GateDbRow, gate, gateView, type RunDbRow, run, runView } from './views.ts'
 
@@ -19,16 +21,18 @@ const shown = run.extend({
   maxParallel: z.int().nullable(),
   overlap: z.string().nullable(),
   access: z.string().nullable(),
+  executors: labelExpression.nullable().describe('Labels an executor has to have to be given any of it'),
+  noExecutor: z.string().nullable().describe('Why nobody can take what is left of it, for want of an executor'),
   plan: z.array(plannedStep).describe('The steps each target goes through, in order; loops are unrolled'),
   fromStep: stepId.nullable(),
   confirmed: z.object({ rules: z.array(z.string()), rulesDigest: sha256 }).nullable(),
   gates: z.array(gate).describe('What is done once for the run: approvals and runs of other jobs'),
 })
 
-type ItemDbRow = RunDbRow & { elapsed: number | null }
+type ItemDbRow = RunDbRow & { elapsed: number | null; status: string; pool: string | null; executors: string | null }
 /** One row of the run and one of its request, each found by its key. */
 export const ITEM = `
-  select r.*, q.selection, q.parameters, q.strategy, q.timeouts, q.plan, q.overlap, q.access, q.from_step, q.confirmed,
+  select r.*, q.selection, q.parameters, q.strategy, q.timeouts, q.plan, q.overlap, q.access, q.executors, q.from_step, q.confirmed,
     extract(epoch from coalesce(r.finished_at, now()) - r.started_at)::float8 as elapsed
   from read_model.run r join read_model.run_request q using (run_id) where r.run_id = $1`
 export const GATES = 'select * from read_model.run_gate where run_id = $1 order by opened_commit, step_id'
@@ -56,6 +60,7 @@ export function registerRunItem(http: HttpServer, reader: Reader): void {
         progress: await progressOf(db, row),
         ...{ selection: row.selection, parameters: row.parameters, strategy: row.strategy, timeouts: row.timeouts },
         ...{ maxParallel: row.max_parallel, overlap: row.overlap, access: row.access, plan: row.plan },
+        ...{ executors: row.executors, noExecutor: await noExecutorFor(db, row) },
         ...{ fromStep: row.from_step, confirmed: row.confirmed },
         gates: gates.map(gateView),
       }

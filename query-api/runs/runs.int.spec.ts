@@ -304,3 +304,47 @@ t.test('the page of a run on 10,000 targets is a handful of index lookups', asyn
   }
   await connection.query('rollback')
 })
+
+t.test('a run that no enrolled executor may take says so', async t => {
+  const history = new History()
+  history.job(0)
+  const initiator = { kind: 'api-key', id: 'ada' } as const
+  const chosen = { jobId: ids.job(0), jobVersion: 1, jobName: 'job-0', selection: { labels: 'env=prod' } }
+  const request = (n: number, more: object = {}) => {
+    const data = { runId: ids.run(n), ...chosen, targets: 1, initiator, ...more }
+    history.add(streams.run(ids.run(n)), { type: 'RunRequested', data })
+    history.add(streams.run(ids.run(n)), {
+      type: 'TargetsResolved',
+      data: { runId: ids.run(n), from: 0, targetIds: [ids.target(0)] },
+    })
+  }
+  request(0)
+  request(1, { executors: 'site=east' })
+  request(2, { executors: 'site=west,!spare' })
+  request(3, { pool: 'lab' })
+  history.run(4, 0, [0])
+  const enrol = (executorId: string, pool: string, labels: Record<string, string>) => {
+    const program = { publicKey: 'k'.repeat(43), version: '0.1.0', protocol: 1, tokenHash: 'ab'.repeat(32) }
+    const token = { executorId, pool, labels, tokenHash: program.tokenHash, expiresAt: '2027-01-01T00:00:00.000Z' }
+    history.add(streams.executor(executorId), { type: 'EnrolmentTokenIssued', data: token })
+    if (pool === 'lab') return
+    history.add(streams.executor(executorId), { type: 'ExecutorEnrolled', data: { executorId, pool, labels, ...program } })
+  }
+  enrol('east-1', 'default', { site: 'east' })
+  enrol('west-1', 'default', { site: 'west', spare: '1' })
+  enrol('lab-1', 'lab', {})
+  const { get, model } = await served(t, history)
+  const why = async (n: number) => (await get(`/v1/runs/${ids.run(n)}`)).noExecutor
+  t.same([await why(0), await why(1)], [null, null])
+  t.equal(
+    await why(2),
+    'no executor matches: none with the labels site=west,!spare is enrolled in the pool default and not draining',
+  )
+  t.match(await why(3), /none is enrolled in the pool lab/, 'one that was only invited is none')
+  t.equal(await why(4), null, 'what is over needs nobody')
+  t.match(await get(`/v1/runs/${ids.run(2)}`), { executors: 'site=west,!spare' })
+  const before = history.events.length
+  history.add(streams.executor('east-1'), { type: 'ExecutorDrained', data: { executorId: 'east-1' } })
+  await model.project(history.events.slice(before))
+  t.match(await why(1), /no executor matches/)
+})

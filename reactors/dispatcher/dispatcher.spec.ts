@@ -70,7 +70,7 @@ function dispatching(t: Test, { heard = true } = {}) {
       if (heard) reply(data)
       return heard
     }
-    dispatcher.pull(request, { reply, deliver, subject: 'opsc.dispatch.v1.pull.default' })
+    dispatcher.pull(request, { reply, deliver, subject: 'opsc.dispatch.v1.pull.default' }, {})
   }
   const trigger = (targets: number) => {
     const history = new History()

@@ -3,7 +3,7 @@ import type { Clock } from '../../infra/clock.ts'
 import type { Log } from '../../infra/log.ts'
 import type { Assignment, PullReply, PullRequest } from '../../schemas/bus.ts'
 import type { Commands } from '../commands.ts'
-import type { ActiveRun } from '../runs/active-run.ts'
+import type { ActiveRun, Labels } from '../runs/active-run.ts'
 import type { ActiveRuns, Reservation } from '../runs/active-runs.ts'
 import type { Claims } from './claims.ts'
 import { deal } from './deal.ts'
@@ -12,6 +12,7 @@ import { type Job, type Prepared, prepare } from './work-source.ts'
 type Parked = {
   request: PullRequest
   pool: string
+  labels: Labels
   answer(reply: PullReply): void
   /** False when nobody is there any more to hear it. */
   deliver(reply: PullReply): Promise<boolean>
@@ -53,8 +54,13 @@ export class Dispatcher {
   /**
    * An executor asks. It is answered once: when there is work for it, or with none after `waitMs`. It asks one question
    * at a time, so when it asks anew (it lost the connection, or was started again) the older question gets no work.
+   * `labels`: as the log has them.
    */
-  pull(request: PullRequest, message: Pick<BusMessage, 'reply' | 'deliver' | 'subject'>): void {
+  pull(
+    request: PullRequest,
+    message: Pick<BusMessage, 'reply' | 'deliver' | 'subject'>,
+    labels: Labels,
+  ): void {
     const timer = setTimeout(() => {
       parked.late = true
       if (this.#parked.has(parked)) this.#sendAway(parked)
@@ -62,7 +68,7 @@ export class Dispatcher {
     const pool = message.subject.slice(message.subject.lastIndexOf('.') + 1)
     const answer = (reply: PullReply) => message.reply(JSON.stringify(reply))
     const deliver = (reply: PullReply) => message.deliver(JSON.stringify(reply))
-    const parked: Parked = { request, pool, answer, deliver, timer, late: false, next: undefined }
+    const parked: Parked = { request, pool, labels, answer, deliver, timer, late: false, next: undefined }
     const older = this.#newest.get(request.executorId)
     this.#newest.set(request.executorId, parked)
     if (older && !this.#succeed(older, parked)) return
@@ -86,7 +92,7 @@ export class Dispatcher {
   /** There may be work or room for it. */
   wake(): void {
     if (this.#stopped || this.#parked.size === 0) return
-    const hands = deal(this.#parked, pool => this.#options.runs.reserve(pool))
+    const hands = deal(this.#parked, (pool, labels) => this.#options.runs.reserve(pool, labels))
     for (const [parked, hand] of hands) {
       this.#parked.delete(parked)
       const serving = this.#serve(parked, hand).finally(() => this.#serving.delete(serving))

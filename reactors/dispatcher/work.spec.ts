@@ -61,12 +61,13 @@ t.test('the newest version of a credential is used, unless it is revoked', async
   t.match(credentialOf({ status: 'absent' }, jobId), { class: 'credential-unavailable', detail: /there is no/ })
 })
 
+const request = {
+  ...{ runId: jobId, jobId, jobVersion: 1, jobName: 'uptime', selection: { labels: 'env=prod' }, targets: 200 },
+  ...{ initiator: { kind: 'user' as const, id: 'anna' }, correlationId: jobId, requestEventId: jobId },
+  requestedAt: '2026-03-01T12:00:00.000Z',
+}
+
 t.test('work is dealt one by one to each who asks, up to its slots and to what one answer may hold', async t => {
-  const request = {
-    ...{ runId: jobId, jobId, jobVersion: 1, jobName: 'uptime', selection: { labels: 'env=prod' }, targets: 200 },
-    ...{ initiator: { kind: 'user' as const, id: 'anna' }, correlationId: jobId, requestEventId: jobId },
-    requestedAt: '2026-03-01T12:00:00.000Z',
-  }
   const run = new ActiveRun(request, undefined)
   const dealt = (count: number, ...slots: number[]) => {
     let n = 0
@@ -74,7 +75,7 @@ t.test('work is dealt one by one to each who asks, up to its slots and to what o
       n += 1
       return n <= count ? { run, n } : undefined
     }
-    const asking = slots.map(each => ({ pool: 'default', request: { slots: each } }))
+    const asking = slots.map(each => ({ pool: 'default', labels: {}, request: { slots: each } }))
     const hands = deal(asking, next)
     return asking.map(each =>
       hands
@@ -87,4 +88,32 @@ t.test('work is dealt one by one to each who asks, up to its slots and to what o
   t.same(dealt(5, 1, 10), ['1', '2,3,4,5'])
   t.same(dealt(1, 4, 4), ['1', undefined])
   t.equal(dealt(200, 1_000)[0]?.split(',').length, MAX_ASSIGNMENTS)
+})
+
+t.test('work goes to those alone whose pool and labels are wanted', async t => {
+  const left = new Map([
+    ['default {}', 1],
+    ['default {"site":"east"}', 3],
+    ['lab {"site":"east"}', 1],
+  ])
+  const asked: string[] = []
+  const run = new ActiveRun(request, undefined)
+  const reserve = (pool: string, labels: object) => {
+    const key = `${pool} ${JSON.stringify(labels)}`
+    asked.push(key)
+    const count = left.get(key) ?? 0
+    left.set(key, count - 1)
+    return count > 0 ? { run, n: count } : undefined
+  }
+  const ask = (name: string, pool: string, labels: Record<string, string>, slots = 10) => ({
+    ...{ name, pool, labels, request: { slots } },
+  })
+  const east = { site: 'east' }
+  const asking = [ask('a', 'default', {}), ask('b', 'default', east), ask('c', 'default', east), ask('d', 'lab', east, 1)]
+  const hands = deal([...asking, ask('e', 'default', { site: 'west' })], reserve)
+  t.same(
+    [...hands].map(([{ name }, hand]) => `${name} ${hand.length}`),
+    ['a 1', 'b 2', 'c 1', 'd 1'],
+  )
+  t.equal(asked.filter(key => key.endsWith('"west"}')).length, 1, 'who cannot be given any is not asked for again')
 })

@@ -1,4 +1,5 @@
 import type { LogPosition } from '../../schemas/events.ts'
+import { matchesLabels, parseLabelExpression } from '../../schemas/label-expression.ts'
 import type { RunEvent } from '../../schemas/run.ts'
 import { Batches } from './batches.ts'
 import { Passage } from './passage.ts'
@@ -20,6 +21,7 @@ export type Delay = { until: string; wait?: string | undefined }
 
 type Requested = Extract<RunEvent, { type: 'RunRequested' }>['data']
 export type RunRequest = Requested & { correlationId: string; requestEventId: string; requestedAt: string }
+export type Labels = Readonly<Record<string, string>>
 export type Gate = {
   status: 'open' | 'passed' | 'closed'
   expiresAt?: string
@@ -77,6 +79,7 @@ export class ActiveRun {
   readonly #counts: Record<Ending, number> = { succeeded: 0, failed: 0, cancelled: 0 }
   readonly #batches: Batches
   readonly #acceptedFailures: number
+  readonly #executors: ReturnType<typeof parseLabelExpression>
   /** Reserved ones that have not begun. */
   readonly #starting = new Set<number>()
   #fresh = 0
@@ -89,11 +92,17 @@ export class ActiveRun {
     this.before = before
     this.passage = new Passage(request.plan ?? [])
     this.#batches = new Batches(request.strategy?.batches, request.targets)
+    this.#executors = request.executors === undefined ? undefined : parseLabelExpression(request.executors)
     this.#acceptedFailures = acceptedFailures(request.strategy?.maxFailures, request.targets)
   }
 
   get runId(): string {
     return this.request.runId
+  }
+
+  /** Whether its job wants an executor with these labels. */
+  mayBeDoneBy(labels: Labels): boolean {
+    return this.#executors === undefined || matchesLabels(this.#executors, labels)
   }
 
   get everClaimed(): boolean {

@@ -106,6 +106,16 @@ t.test('runs take turns, so a small one does not wait for a large one', async t 
   t.same(work(5), ['nightly.0', 'urgent.0', 'nightly.1', 'urgent.1', 'nightly.2'])
 })
 
+t.test('a run that wants executors with labels is offered to those alone, and holds up nobody', async t => {
+  const { runs } = given(...requested(nightly, 2, { executors: 'site in (east,west),!spare' }), ...requested(urgent, 1))
+  const offered = (labels?: Record<string, string>) => runs.reserve('default', labels)?.run.runId
+  t.equal(offered({ site: 'east', spare: '1' }), urgent)
+  t.equal(offered(), undefined)
+  t.equal(offered({ site: 'north' }), undefined)
+  t.equal(offered({ site: 'east' }), nightly)
+  t.equal(offered({ site: 'west', rack: '2' }), nightly)
+})
+
 t.test('maxParallel counts what is claimed and what is about to be', async t => {
   const { work, when, runs } = given(...requested(nightly, 5, { maxParallel: 2 }))
   t.same(work(), ['nightly.0', 'nightly.1'])

@@ -1,7 +1,7 @@
 import type { LogPosition, Recorded } from '../../schemas/events.ts'
 import { comparePositions } from '../../schemas/position.ts'
 import { runEndedAs } from '../../schemas/run.ts'
-import { ActiveRun, type Hold } from './active-run.ts'
+import { ActiveRun, type Hold, type Labels } from './active-run.ts'
 import { fold } from './folds.ts'
 import { RunQueue } from './run-queue.ts'
 import { TargetLocks } from './target-locks.ts'
@@ -83,9 +83,10 @@ export class ActiveRuns {
     if (this.#isNew(position)) this.#position = position
   }
 
-  /** The next target run for executors of this pool; one whose target is in use is held and passed over. */
-  reserve(pool = 'default'): Reservation | undefined {
-    for (let run = this.#queue.next(pool); run; run = this.#queue.next(pool)) {
+  /** The next target run for an executor of this pool with these labels; one whose target is in use is held and passed over. */
+  reserve(pool = 'default', labels: Labels = {}): Reservation | undefined {
+    const fits = (run: ActiveRun) => run.mayBeDoneBy(labels)
+    for (let run = this.#queue.next(pool, fits); run; run = this.#queue.next(pool, fits)) {
       const n = this.#take(run)
       this.refresh(run)
       if (n !== undefined) return { run, n }

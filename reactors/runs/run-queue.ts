@@ -27,11 +27,11 @@ export class RunQueue {
     if (runs?.size === 0) turns.delete(run.request.jobId)
   }
 
-  /** The run whose turn it is; it goes to the end of the queue, and so does its job. */
-  next(pool: string): ActiveRun | undefined {
+  /** The run whose turn it is of those that fit; it goes to the end of the queue, and so does its job. */
+  next(pool: string, fits: (run: ActiveRun) => boolean): ActiveRun | undefined {
     for (let priority = 0; priority <= 9; priority++) {
       const turns = this.#turns.get(`${pool} ${priority}`)
-      const run = turns && turn(turns)
+      const run = turns && turn(turns, fits)
       if (run) return run
     }
     return undefined
@@ -47,9 +47,10 @@ export class RunQueue {
   }
 }
 
-function turn(turns: Turns): ActiveRun | undefined {
+function turn(turns: Turns, fits: (run: ActiveRun) => boolean): ActiveRun | undefined {
   for (const [jobId, runs] of turns) {
     for (const run of runs) {
+      if (!fits(run)) continue
       runs.delete(run)
       runs.add(run)
       turns.delete(jobId)
