@@ -30,7 +30,9 @@ export function planText(plan: Plan): string {
   return plain(
     [
       `${jobName} v${jobVersion} on ${machines}: ${outcome(plan)}`,
-      ...plan.steps.filter(step => step.gate && step.skipped).map(({ id }) => `  ${id}: counts as done, nobody is asked`),
+      ...plan.steps
+        .filter(step => step.gate && step.skipped)
+        .map(({ id }) => `  ${id}: counts as done, nobody is asked`),
       ...[...denied, ...confirmationNeeded].map(findingText),
       ...[...alike(plan)].flatMap(([names, steps]) => ['', names, ...steps.flatMap(stepText)]),
       ...(more > 0 ? ['', `… and ${more} more`] : []),

@@ -414,7 +414,6 @@ t.test('bad input gets its own answer', async t => {
 
 t.test('a refusal that is asked for again is told as it was, with every reason', async t => {
   const told = async (definition: object, key: string) => {
-
     const first = await send('define-job', definition, { 'idempotency-key': key })
 
     const again = await send('define-job', definition, { 'idempotency-key': key })
@@ -424,9 +423,12 @@ t.test('a refusal that is asked for again is told as it was, with every reason',
     return one
   }
   const wrong = steps.map(step => ({ ...step, with: { command: 'echo ${{ params.missing }} ${{ target.nam }}' } }))
-  const problem = await told({ name: 'wrong', steps: wrong }, 'two reasons')
+  const problem = await told({ name: 'wrong', steps: wrong }, 'two-reasons')
   t.match(problem, { status: 422, type: /invalid-workflow/, detail: /there is no parameter missing/ })
-  t.match(problem.errors, [{ message: /there is no parameter missing/ }, { message: /target has no nam; did you mean/ }])
+  t.match(problem.errors, [
+    { message: /there is no parameter missing/ },
+    { message: /target has no nam; did you mean/ },
+  ])
   const quoting = `echo \${{ params.x == "-----BEGIN OPENSSH ${'PRIVATE'} KEY-----" }}`
   const secret = await told({ name: 'leak', steps: [{ ...steps[0], with: { command: quoting } }] }, 'quoted')
   t.match(secret, { status: 422, type: /invalid-workflow/, detail: /looks like a secret/ })

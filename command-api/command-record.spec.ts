@@ -4,7 +4,11 @@ import { bounded } from './command-record.ts'
 
 const entry = (i: number, length = 10) => ({ path: `steps.${i}`, message: 'x'.repeat(length) })
 const refusal = (count: number, length?: number) =>
-  new ProblemError('invalid-workflow', 'why', Array.from({ length: count }, (_, i) => entry(i, length)))
+  new ProblemError(
+    'invalid-workflow',
+    'why',
+    Array.from({ length: count }, (_, i) => entry(i, length)),
+  )
 
 t.test('a refusal is kept whole as long as it fits', async t => {
   t.match(bounded(refusal(3)), { code: 'invalid-workflow', detail: 'why', errors: [entry(0), entry(1), entry(2)] })

@@ -149,7 +149,12 @@ function identified(data: Record<string, unknown>, { idField, creates }: Command
 }
 
 /** What the log is told about a command beside its events. */
-export function metaOf({ clock }: Pick<CommandDeps, 'clock'>, command: string, envelope: Envelope, commandId: string): Meta {
+export function metaOf(
+  { clock }: Pick<CommandDeps, 'clock'>,
+  command: string,
+  envelope: Envelope,
+  commandId: string,
+): Meta {
   const { principal, origin, correlationId, justification, ticket, traceparent } = envelope
   return {
     commandId,

@@ -29,12 +29,10 @@ export type CommandSide = { register(http: HttpServer): void; ready(): Check[]; 
  * Postgres, which holds uploaded files, per upload.
  */
 export async function openCommandSide(config: Config, log: Log): Promise<CommandSide> {
+  const postgresUrl = given(config.postgresUrl, 'OPSCONDUCTOR_POSTGRES_URL')
   const store = connectEventStore(given(config.eventStoreUrl, 'OPSCONDUCTOR_EVENTSTORE_URL'))
   const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: 'command-api', log })
-  const pool = createPool(given(config.postgresUrl, 'OPSCONDUCTOR_POSTGRES_URL'), log, {
-    max: UPLOAD_CONNECTIONS,
-    name: 'opsconductor command-api',
-  })
+  const pool = createPool(postgresUrl, log, { max: UPLOAD_CONNECTIONS, name: 'opsconductor command-api' })
   const catalogue = createCatalogue({ store, log })
   const activeRuns = createActiveRuns({ store, log })
   const dispatcher = createDispatcher({ store, clock: systemClock, cache: createStateCache() })

@@ -64,7 +64,7 @@ export async function planRun(deps: DecideDeps, command: Planned, meta: Meta): P
   const asked = askedRun(facts, { runId, initiator: meta.actor.id, parameters, version: jobVersion, fromStep })
   const before = stepsBefore(asked?.version.steps ?? [], fromStep)
   const targetRuns = asked ? await writtenOut(deps, { ...asked, targetIds: events.flatMap(resolved) }, before) : []
-  const steps = plan.map(step => ({ ...step, ...(before.has(stepOf(step.id)) && { skipped: whyBefore }) }))
+  const steps = plan.map(step => ({ ...step, ...(before.has(stepOf(step.id)) ? { skipped: whyBefore } : {}) }))
   const { findings = [] } = facts.safety ?? {}
   const denied = findings.filter(({ decision }) => decision === 'deny')
   const confirmationNeeded = findings.filter(({ decision }) => decision === 'confirm')

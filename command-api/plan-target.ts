@@ -26,7 +26,7 @@ export const plannedOnTarget = z.object({
 export type PlannedOnTarget = z.output<typeof plannedOnTarget>
 
 /** Of a rerun from a later step. */
-export const whyBefore = 'before-first-step'
+export const whyBefore = 'before-first-step' as const
 
 /**
  * What each step that is done on targets would do on one, as far as that is known before anything is done. `before`:

@@ -213,7 +213,11 @@ t.test('work that wants labels goes to the executor that has them in the log, as
   await until(streams.executor('labelled'), 'ExecutorEnrolled')
   const runId = await resources.trigger(jobId, await resources.targets(1, credentialId), credentialId)
   t.same(await plain.pull(1, 200), [])
-  t.same(await ask({ ...plain.question(1, 200), labels: { site: 'north' } }), { assignments: [] }, 'saying so is nothing')
+  t.same(
+    await ask({ ...plain.question(1, 200), labels: { site: 'north' } }),
+    { assignments: [] },
+    'saying so is nothing',
+  )
   await send('executor', { type: 'set-executor-labels', data: { executorId: 'labelled', labels: { site: 'north' } } })
   t.same(await waiting, [], 'it is to ask anew')
   const [assignment] = await labelled.pull(1, 10_000)

@@ -5,6 +5,7 @@ import { AppendOutcomeUnknown } from '../infra/event-store/port.ts'
 import { loadKekFile } from '../infra/kek-file.ts'
 import { createPool } from '../infra/postgres.ts'
 import { type AnyEvent, streams } from '../schemas/events.ts'
+import { until } from '../test/support/process.ts'
 import { type Ask, vaultBench } from '../test/support/vault.ts'
 import { credentialReader } from './credential-status.ts'
 import { denialLimit } from './denial-limit.ts'
@@ -180,8 +181,12 @@ t.test('what a step reads comes out while that step runs, and the log tells what
   await append1({ type: 'StepSucceeded', data: { ...over, output: digest, exitCode: 0 } })
   await denied('once it is over', 'step-not-running')
   await append1(started('later'))
-  await append(streams.credential(credentialId), { type: 'CredentialRevoked', data: { credentialId, reason: 'leaked' } })
-  await new Promise(resolve => setTimeout(resolve, 1_100))
+  await append(streams.credential(credentialId), {
+    type: 'CredentialRevoked',
+    data: { credentialId, reason: 'leaked' },
+  })
+  const onceMore = async () => (await ask({ ...of, stepId: 'later' }, anna)).error === 'revoked'
+  await until('the revocation is seen', onceMore)
   await denied('once it was revoked', 'revoked', { stepId: 'later' })
 })
 

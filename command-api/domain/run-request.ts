@@ -109,7 +109,10 @@ function gatesBefore({ steps }: JobVersion, fromStep: string | undefined, known:
   const gates = steps.filter(step => isGate(step) && before.has(step.id))
   for (const { id, uses } of gates)
     if (uses === 'approval' && known[id]?.status !== 'passed')
-      throw new DomainError('approval-missing', `the earlier run was not given the approval ${id}: begin there or before`)
+      throw new DomainError(
+        'approval-missing',
+        `the earlier run was not given the approval ${id}: begin there or before`,
+      )
   return gates.map(({ id }) => id)
 }
 

@@ -68,7 +68,7 @@ t.test('a run that a step triggers goes by what was confirmed for the run above,
 
 t.test('a rerun is asked like any other', async t => {
   const requested = { ...data, jobVersion: 1, jobName: 'drop', targets: 1, initiator: specMeta.actor }
-  const earlier = { requested, targetIds: [idOf(11)] }
+  const earlier = { requested, targetIds: [idOf(11)], gates: {} }
   const again = { type: 'rerun', data: { runId: idOf(3), of: runId } } as const
   const facts = factsOf([confirm], { earlier })
   t.throws(() => run.decide(again, run.initial, specMeta, facts), { code: 'confirmation-needed' })

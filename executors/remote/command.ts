@@ -74,7 +74,8 @@ export function commandWithSecret(
 ): RemoteCommand {
   if (secret.includes(0)) throw new Unwritable('the secret holds a NUL character')
   const line = wrap(WITH_SECRET, token, [withVariables(command, variables)], sudo)
-  if (Buffer.byteLength(line) > LONGEST_LINE) throw new Unwritable('the command is too long for one that reads a secret')
+  if (Buffer.byteLength(line) > LONGEST_LINE)
+    throw new Unwritable('the command is too long for one that reads a secret')
   return { token, command: line, stdin: Buffer.concat([secret, Buffer.from(token)]), ...(sudo && { sudo }) }
 }
 

@@ -37,5 +37,5 @@ export function outcomeOf({ type, data }: AnyEvent): { outcome: Outcome; reasonC
 function reasonCodeOf(data: AnyEvent['data']): string | null {
   if ('code' in data) return data.code
   if ('class' in data) return data.class
-  return 'why' in data ? data.why : null
+  return 'why' in data ? (data.why ?? null) : null
 }

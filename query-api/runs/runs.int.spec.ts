@@ -328,7 +328,10 @@ t.test('a run that no enrolled executor may take says so', async t => {
     const token = { executorId, pool, labels, tokenHash: program.tokenHash, expiresAt: '2027-01-01T00:00:00.000Z' }
     history.add(streams.executor(executorId), { type: 'EnrolmentTokenIssued', data: token })
     if (pool === 'lab') return
-    history.add(streams.executor(executorId), { type: 'ExecutorEnrolled', data: { executorId, pool, labels, ...program } })
+    history.add(streams.executor(executorId), {
+      type: 'ExecutorEnrolled',
+      data: { executorId, pool, labels, ...program },
+    })
   }
   enrol('east-1', 'default', { site: 'east' })
   enrol('west-1', 'default', { site: 'west', spare: '1' })

@@ -70,7 +70,11 @@ t.test('a rerun from a later step counts what comes before as done, on every tar
   t.match(await gate.next(), { skipped, due: [] }, 'from a gate on: it is asked')
   gate.pass()
   t.match(await gate.next(), { skipped, due: ['b', 'c'] })
-  t.match(await from('each').next(), { skipped: ['a before-first-step'], due: ['each.0', 'each.1'] }, 'a loop as a whole')
+  t.match(
+    await from('each').next(),
+    { skipped: ['a before-first-step'], due: ['each.0', 'each.1'] },
+    'a loop as a whole',
+  )
 })
 
 t.test('after a failure what undoes and handles it is due, and knows why', async t => {

@@ -27,19 +27,28 @@ t.test('an executor is given the steps with all they need', async t => {
     credential: { credentialId: login, version: 2, username: 'deploy' },
   })
   if (work.kind !== 'claim') return
-  t.same([ids(work.due), ids(work.rules)], [['a', 'b'], ['a', 'b']])
+  t.same(
+    [ids(work.due), ids(work.rules)],
+    [
+      ['a', 'b'],
+      ['a', 'b'],
+    ],
+  )
   t.ok(work.bytes > JSON.stringify(work.due).length)
 })
 
-t.test('the credential of the run counts before that of the target, and where nobody logs in none is needed', async t => {
-  const credentials = { [login]: 2, [other]: 1 }
-  const own = given([command('a')], { request: { credentialId: other }, credentials })
-  t.match(await own.next(), { credential: { credentialId: other, version: 1 } })
-  const nothing = given([{ id: 'a', uses: 'noop' }], { targets: [{}] })
-  t.match(await nothing.next(), { kind: 'claim', credential: undefined, environment: undefined })
-  const checked = given([{ id: 'a', uses: 'noop', check: 'true' }])
-  t.match(await checked.next(), { credential: { credentialId: login } }, 'a check logs in')
-})
+t.test(
+  'the credential of the run counts before that of the target, and where nobody logs in none is needed',
+  async t => {
+    const credentials = { [login]: 2, [other]: 1 }
+    const own = given([command('a')], { request: { credentialId: other }, credentials })
+    t.match(await own.next(), { credential: { credentialId: other, version: 1 } })
+    const nothing = given([{ id: 'a', uses: 'noop' }], { targets: [{}] })
+    t.match(await nothing.next(), { kind: 'claim', credential: undefined, environment: undefined })
+    const checked = given([{ id: 'a', uses: 'noop', check: 'true' }])
+    t.match(await checked.next(), { credential: { credentialId: login } }, 'a check logs in')
+  },
+)
 
 t.test('what cannot be done at all is said before anything is connected to', async t => {
   const impossible = async (world: ReturnType<typeof given>, why: object, stepId = 'a') =>
@@ -90,7 +99,10 @@ t.test('before a step whose secret is not to be had the others are done', async 
 })
 
 t.test('where everything is left out nobody is asked for', async t => {
-  const steps = [command('a', 'true', { if: 'target.name == "db"' }), command('b', 'true', { on: { labels: 'env=lab' } })]
+  const steps = [
+    command('a', 'true', { if: 'target.name == "db"' }),
+    command('b', 'true', { on: { labels: 'env=lab' } }),
+  ]
   const work = await given(steps, { credentials: {} }).next()
   t.same(work.kind === 'settle' && work.skip, [
     { stepId: 'a', why: 'condition' },
@@ -114,7 +126,11 @@ t.test('at a barrier a target waits for the others, at a gate for the run', asyn
   two.succeed(0, 'a')
   t.match(await two.next(0), { kind: 'hold', hold: { step: 'b' } })
   two.succeed(1, 'a')
-  t.match(await two.next(0), { kind: 'hold', hold: { step: 'c' }, leftOut: ['b'] }, 'it says what it leaves out on its way')
+  t.match(
+    await two.next(0),
+    { kind: 'hold', hold: { step: 'c' }, leftOut: ['b'] },
+    'it says what it leaves out on its way',
+  )
 
   const approval = { id: 'ask', uses: 'approval', with: { prompt: 'Go?' } }
   const gated = given([command('a'), approval, command('b')])

@@ -109,7 +109,12 @@ t.test('work goes to those alone whose pool and labels are wanted', async t => {
     ...{ name, pool, labels, request: { slots } },
   })
   const east = { site: 'east' }
-  const asking = [ask('a', 'default', {}), ask('b', 'default', east), ask('c', 'default', east), ask('d', 'lab', east, 1)]
+  const asking = [
+    ask('a', 'default', {}),
+    ask('b', 'default', east),
+    ask('c', 'default', east),
+    ask('d', 'lab', east, 1),
+  ]
   const hands = deal([...asking, ask('e', 'default', { site: 'west' })], reserve)
   t.same(
     [...hands].map(([{ name }, hand]) => `${name} ${hand.length}`),

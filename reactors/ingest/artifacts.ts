@@ -67,10 +67,12 @@ export function keepPurged(
   everyMs = PURGE_EVERY_MS,
 ): NodeJS.Timeout {
   const purge = () =>
-    store.purge(days, whole => ledger.removed(whole, days)).then(
-      removed => removed > 0 && log.info({ removed }, 'removed artifacts that were not used for long'),
-      err => log.warn({ err }, 'artifacts could not be looked through'),
-    )
+    store
+      .purge(days, whole => ledger.removed(whole, days))
+      .then(
+        removed => removed > 0 && log.info({ removed }, 'removed artifacts that were not used for long'),
+        err => log.warn({ err }, 'artifacts could not be looked through'),
+      )
   return setInterval(() => void purge(), everyMs)
 }
 

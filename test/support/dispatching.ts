@@ -61,7 +61,8 @@ export function dispatching(given: Given) {
   }
   const known = new Map<string, unknown>([[streams.job(jobId), jobOf(version)]])
   for (const [n, target] of targets.entries()) known.set(streams.target(targetId(n)), targetOf(n, target))
-  for (const [id, versions] of Object.entries(credentials)) known.set(streams.credential(id), credentialOf(id, versions))
+  for (const [id, versions] of Object.entries(credentials))
+    known.set(streams.credential(id), credentialOf(id, versions))
   const run = runs.get(runId)
   if (!run) throw new Error('the run is not active')
   const place = (n: number) => ({ runId, n })
@@ -121,4 +122,3 @@ function credentialOf(credentialId: string, versions: number) {
     ...(versions === 0 ? [{ type: 'CredentialRevoked' as const, data: { credentialId, reason: 'leaked' } }] : []),
   ])
 }
-
