@@ -250,7 +250,13 @@ steps:
       parameters: { word: 'it is; so $(done)' },
     })
     t.match(await json('run', 'attention', asked.runId), { items: [], approvals: [] })
-    const again = startCli(['run', 'rerun', asked.runId, '--from-step', 'greet', '--watch'])
+    const shown = await opsconductor('run', 'rerun', asked.runId, '--from-step', 'greet', '--plan', '-o', 'table')
+    t.match(shown.out, /^greet v1 on 2 targets: would run\n {2}go: counts as done, nobody is asked\n/)
+    t.match(await opsconductor('run', 'rerun', asked.runId, '--from-step', 'greet', '--watch'), {
+      ...{ code: 0, out: /uno │ it is; so/ },
+    })
+    t.same(await json('approval', 'list'), [])
+    const again = startCli(['run', 'rerun', asked.runId, '--watch'])
     await until('it asks again', () => /waits for approval/.test(again.said.err))
     const [once] = await json('approval', 'list')
     t.not(once.runId, asked.runId, 'a yes is for one run')
