@@ -169,7 +169,10 @@ t.test('after a restart it is the turn of the one of a group that was worked on 
   // The first waited for a person while the second had its turn, and is not the first in line for that.
   world.claim(0, 'a')
   const detail = 'nobody knows'
-  world.tell({ type: 'TargetRunNeedsAttention', data: { ...world.place(0), targetId: targetId(0), stepId: 'a', detail } })
+  world.tell({
+    type: 'TargetRunNeedsAttention',
+    data: { ...world.place(0), targetId: targetId(0), stepId: 'a', detail },
+  })
   world.claim(1, 'a')
   world.tell({ type: 'StepResolved', data: { ...step(0), as: 'retry', reason: 'it did not happen' } })
   world.tell({ type: 'TargetRunHandedBack', data: { ...world.place(1), epoch: 1, seq: 1, detail: 'stopping' } })

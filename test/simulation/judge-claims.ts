@@ -56,6 +56,7 @@ function startsWereAllowed({ runId, run, events }: TargetCase, world: World, say
 
 function letsPass(event: Told, gate: string): boolean {
   if (event.type === 'SubRunEnded') return event.data.stepId === gate && event.data.status === 'succeeded'
+  if (event.type === 'RunStepSkipped') return event.data.stepId === gate
   return event.type === 'ApprovalQuorumReached' && event.data.stepId === gate
 }
 

@@ -2,6 +2,7 @@ import { deciders, fold, isFinished } from '../../command-api/domain/index.ts'
 import { acceptedFailures, batchEnds } from '../../reactors/runs/strategy.ts'
 import { streams } from '../../schemas/events.ts'
 import { runEndedAs } from '../../schemas/run.ts'
+import { judgeRerun } from './judge-rerun.ts'
 import { begun, byTargetRun, type Case, ended, only, placeOf, type Say } from './record.ts'
 import type { Told } from './sim-log.ts'
 import { ROUGH_MS, type World } from './world.ts'
@@ -21,6 +22,7 @@ export function judgeRun(of: Case, world: World, report: Say): void {
   timeLimit(of, say)
   subRuns(of, world, say)
   gates(of, say)
+  judgeRerun(of, world, say)
 }
 
 type Targets = ReturnType<typeof byTargetRun>

@@ -72,16 +72,15 @@ export class People {
   }
 
   /** Once more, from any of its steps on or from the first. */
-  async #rerun(of: string, { requested, targetIds }: Known): Promise<void> {
+  async #rerun(of: string, { requested, targetIds, gates }: Known): Promise<void> {
     const { ids, random } = this.#parts
     const meta = this.#meta('anna')
     await this.#try(async () => {
       const { state: job } = await this.#dispatcher.load('job', streams.job(requested.jobId))
-      const all = job.status === 'absent' ? [] : (job.versions.at(-1)?.steps ?? [])
-      const steps = all.filter(({ uses }) => uses !== 'approval' && uses !== 'job.run')
+      const steps = job.status === 'absent' ? [] : (job.versions.at(-1)?.steps ?? [])
       const fromStep = random.next() < 0.8 && steps.length > 0 ? random.pick(steps).id : undefined
       const data = { runId: ids.next(), of, ...(fromStep !== undefined && { fromStep }) }
-      const facts = { ...factsOf(job, targetIds), earlier: { requested, targetIds } }
+      const facts = { ...factsOf(job, targetIds), earlier: { requested, targetIds, gates } }
       await this.#dispatcher.dispatch('run', { type: 'rerun', data }, { meta, facts })
     })
   }

@@ -246,8 +246,20 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a rerun begins at the first step',
     file: 'reactors/dispatcher/segment-source.js',
-    text: 'left.slice(0, Math.max(0, at))',
-    by: 'left.slice(0, 0)',
+    text: 'stepsBefore(steps, request.fromStep)',
+    by: 'stepsBefore(steps, undefined)',
+  },
+  {
+    name: 'a rerun passes over an approval only if the earlier run was given it',
+    file: 'command-api/domain/run-request.js',
+    text: "known[id]?.status !== 'passed'",
+    by: 'false',
+  },
+  {
+    name: 'a rerun asks for nothing that comes before its first step',
+    file: 'command-api/domain/run-request.js',
+    text: '...passedOver.map(',
+    by: '...[].map(',
   },
   {
     name: 'after a restart it is the turn of the target that was begun first',
