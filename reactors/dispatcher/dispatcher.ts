@@ -56,11 +56,7 @@ export class Dispatcher {
    * at a time, so when it asks anew (it lost the connection, or was started again) the older question gets no work.
    * `labels`: as the log has them.
    */
-  pull(
-    request: PullRequest,
-    message: Pick<BusMessage, 'reply' | 'deliver' | 'subject'>,
-    labels: Labels,
-  ): void {
+  pull(request: PullRequest, message: Pick<BusMessage, 'reply' | 'deliver' | 'subject'>, labels: Labels): void {
     const timer = setTimeout(() => {
       parked.late = true
       if (this.#parked.has(parked)) this.#sendAway(parked)
