@@ -11,7 +11,7 @@ import type { Log } from '../infra/log.ts'
 import { advisoryLock, createPool, type Pool } from '../infra/postgres.ts'
 import { createCheckpoint } from './checkpoint.ts'
 import { Engine } from './engine.ts'
-import { storePresence } from './executor-presence.ts'
+import { recentExecutors, storePresence } from './executor-presence.ts'
 import { artifactLedger, keepPurged, serveArtifacts } from './ingest/artifacts.ts'
 import { storeOutput } from './ingest/output-store.ts'
 import { onlyOne, type Work } from './only-one.ts'
@@ -84,6 +84,7 @@ async function begin({ config, log, store, bus, pool }: Parts): Promise<Work & {
     ...{ store, bus, log, after, clock: systemClock, ids: systemIds },
     ...{ leaseSeconds: config.leaseSeconds, firstExecutors: config.firstExecutors },
     storeOutput: chunks => storeOutput(pool, chunks),
+    recentExecutors: () => recentExecutors(pool),
   })
   let saved = after?.commit
   const save = async () => {
