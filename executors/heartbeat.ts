@@ -28,10 +28,14 @@ export type HeartbeatOptions = {
 const MOST_ACTIVE = 2_048
 /** While nobody answers: whoever comes back should soon hear who is there. */
 const RETRY_MS = 500
+/** Time for what came before the answer to be taken in. */
+const TAKEN_IN_MS = 20
 
 /** Says what this executor works on. */
 export class Heartbeat {
   readonly #options: HeartbeatOptions
+  #session: string | undefined
+  #repeatedAt = Number.NEGATIVE_INFINITY
 
   constructor(options: HeartbeatOptions) {
     this.#options = options
@@ -62,15 +66,30 @@ export class Heartbeat {
     try {
       const { payload, headers } = await exchangeJson(bus, subjects.heartbeat(executorId), heartbeatReply, body, {
         timeoutMs,
+        ...(this.#session !== undefined && { headers: { [heartbeatHeaders.session]: this.#session } }),
       })
       const { [heartbeatHeaders.session]: session, [heartbeatHeaders.asking]: asking } = headers
       onAnswer({ reply: payload, sentAt, session, asking: asking !== 'no' })
       lease.heard(sentAt)
+      this.#heardOf(session)
       return true
     } catch (error) {
       // Silence is what a lease is for; the bus itself logs when it loses the broker.
       if (!(error instanceof BusError)) throw error
       return false
     }
+  }
+
+  /**
+   * A control plane that begins waits to hear what was handed out and nobody has got. Where two believe to be the active
+   * one, each answer is of another session than the one before: no reason to go on for ever.
+   */
+  #heardOf(session: string | undefined): void {
+    const now = this.#options.clock.monotonic()
+    if (session === this.#session) return
+    this.#session = session
+    if (now - this.#repeatedAt < RETRY_MS) return
+    this.#repeatedAt = now
+    setTimeout(() => this.now(), TAKEN_IN_MS)
   }
 }

@@ -183,7 +183,8 @@ export class Engine {
         this.#watchdog.asked(request)
         this.#dispatcher.pull(request, message, labels)
       },
-      heartbeat: (beat: Heartbeat) => this.#watchdog.heartbeat(beat),
+      heartbeat: (beat: Heartbeat, session: string | undefined) =>
+        this.#watchdog.heartbeat(beat, session === this.#session),
       isAsked: (beat: Heartbeat) => this.#dispatcher.isAsked(beat),
       session: () => this.#session,
       report: (message: ReportMessage) => this.#reports.receive(message),
@@ -202,6 +203,7 @@ export class Engine {
     this.#watchdog.deaf(!connected)
     if (!connected) return
     this.#session = this.#options.ids.next()
+    this.#watchdog.beginSession()
     void this.#hello()
   }
 

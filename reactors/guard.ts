@@ -22,7 +22,7 @@ type Parts = {
   enrol: Served['enrol']
   pull(request: PullRequest, message: BusMessage, labels: Labels): void
   /** Undefined when it must not count as heard. */
-  heartbeat(beat: Heartbeat): Promise<HeartbeatReply | undefined>
+  heartbeat(beat: Heartbeat, session: string | undefined): Promise<HeartbeatReply | undefined>
   /** Whether its question for work waits to be answered. */
   isAsked(beat: Heartbeat): boolean
   /** Changes when answers may have got lost. */
@@ -51,7 +51,7 @@ export function guarded({ fleet, commands, log, ...parts }: Parts): Served {
       const standing = await fleet.standing(beat.executorId)
       if (standing.status === 'revoked') return refuse(message, revoked)
       if (standing.status === 'enrolled' || standing.status === 'draining') fleet.heard(beat)
-      const reply = await parts.heartbeat(beat)
+      const reply = await parts.heartbeat(beat, message.headers[heartbeatHeaders.session])
       if (!reply) return refuse(message, ending)
       const said = standing.status === 'absent' ? reply : { ...reply, pool: standing.pool }
       message.reply(JSON.stringify(said), {

@@ -320,6 +320,25 @@ t.test('an answer that got lost is taken back, though its executor lives', async
   t.ok((await types(streams.targetRun(runId, 0))).includes('LeaseExpired'))
 })
 
+t.test('what a control plane handed out and nobody got is taken back when the next one begins', async t => {
+  const { runWith, restartEngine, newExecutor, types, until } = await patient()
+  const executor = newExecutor()
+  const { runId } = await runWith(1)
+  t.match(await executor.pull(1), [{ n: 0, epoch: 1 }], 'which this executor forgets at once')
+  await restartEngine()
+  t.same(await newExecutor().pull(1, 10), [], 'somebody answers again')
+  const waiting = executor.pull(1, 20_000)
+  const since = performance.now()
+  const { headers } = await executor.beat([])
+  await executor.beat([], headers['opsc-session'])
+  const [assignment] = await waiting
+  t.match(assignment, { n: 0, epoch: 2 })
+  t.ok(performance.now() - since < 5_000, 'and not after half a lease')
+  if (assignment) await executor.work(assignment)
+  await until(streams.run(runId), 'RunSucceeded')
+  t.ok((await types(streams.targetRun(runId, 0))).includes('LeaseExpired'))
+})
+
 t.test('an answer to somebody who is gone is taken back at once', async t => {
   const { runWith, until, newExecutor, types } = await impatient()
   const [gone, executor] = [newExecutor(), newExecutor()]

@@ -137,11 +137,14 @@ export const heartbeatReply = z.strictObject({
   pool: poolName.optional(),
 })
 /**
- * Headers of the answer to a heartbeat. Payloads are strict: a program that does not know a field refuses all of it, so
+ * Headers of a heartbeat and its answer. Payloads are strict: a program that does not know a field refuses all of it, so
  * what came to the protocol later travels beside it, where an older program takes no notice.
  */
 export const heartbeatHeaders = {
-  /** Another one than before means that answers may have got lost: what is not answered is to be sent again. */
+  /**
+   * Another one than before means that answers may have got lost: what is not answered is to be sent again. With a
+   * heartbeat, the last one heard: whoever has heard it has heard what was sent before.
+   */
   session: 'opsc-session',
   /** `yes` or `no`: whether a question of this process for work waits for its answer. */
   asking: 'opsc-asking',

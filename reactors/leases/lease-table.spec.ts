@@ -80,6 +80,25 @@ t.test('what was claimed for the process that asks now is not measured by the on
   t.ok(table.isOver(held, 12_502))
 })
 
+t.test('who has had an answer of this session and does not name what was handed out before never got it', async t => {
+  const table = new LeaseTable(LEASE)
+  const [lost, got, begun, later] = [claim(), claim(), claim(true), claim()]
+  table.beginSession([lost, got, begun], 1_000)
+  table.listed(later, 1_001)
+  table.heard('east-1', 'first', 1_100)
+  t.notOk(table.isOver(lost, 1_100), 'it may have said that before it had an answer')
+  table.heard('east-1', 'first', 1_200, true)
+  table.listed(got, 1_200)
+  t.ok(table.isOver(lost, 1_200))
+  t.notOk(table.isOver(got, 1_200))
+  t.notOk(table.isOver(begun, 1_200), 'what was begun has a full lease')
+  t.notOk(table.isOver(later, 1_200), 'the answer may still be on its way')
+  table.beginSession([later], 2_000)
+  t.notOk(table.isOver(later, 2_001), 'another session, and no answer of it yet')
+  table.heard('east-1', 'first', 2_100, true)
+  t.ok(table.isOver(later, 2_100))
+})
+
 t.test('silence does not count while nobody could be heard', async t => {
   const table = new LeaseTable(LEASE)
   const held = claim()

@@ -1,7 +1,10 @@
 import type { Claim } from '../runs/active-run.ts'
 
-/** `instanceSince`: when another process of it was first heard, 0 while it is the first. */
-type Executor = { instanceId: string; heardAt: number; instanceSince: number }
+/**
+ * `instanceSince`: when another process of it was first heard, 0 while it is the first. `upToDateAt`: when it was last
+ * heard having had an answer of this session.
+ */
+type Executor = { instanceId: string; heardAt: number; instanceSince: number; upToDateAt: number }
 type Held = { since: number; listedAt: number }
 
 /** An executor that is not heard of for so long is not remembered either. */
@@ -16,23 +19,32 @@ export class LeaseTable {
   readonly #executors = new Map<string, Executor>()
   readonly #held = new WeakMap<Claim, Held>()
   #floor = 0
+  #sessionAt = Number.POSITIVE_INFINITY
 
   constructor(leaseMs: number) {
     this.#leaseMs = leaseMs
   }
 
-  heard(executorId: string, instanceId: string, now: number): void {
+  /** Who has had an answer from now on has had all those before that have not got lost. These claims were there. */
+  beginSession(claims: Iterable<Claim>, now: number): void {
+    for (const claim of claims) this.#times(claim, now)
+    this.#sessionAt = now
+  }
+
+  /** `upToDate`: it has had an answer of this session before it said that. */
+  heard(executorId: string, instanceId: string, now: number, upToDate = false): void {
     const before = this.#executors.get(executorId)
     const restarted = before !== undefined && before.instanceId !== instanceId
     const instanceSince = restarted ? now : (before?.instanceSince ?? 0)
-    this.#executors.set(executorId, { instanceId, heardAt: now, instanceSince })
+    const upToDateAt = upToDate ? now : (before?.upToDateAt ?? 0)
+    this.#executors.set(executorId, { instanceId, heardAt: now, instanceSince, upToDateAt })
   }
 
   /** It asks for work, which says nothing of its claims but that it may be another process by now. */
   met(executorId: string, instanceId: string, now: number): void {
     const before = this.#executors.get(executorId)
     if (!before || before.instanceId === instanceId) return
-    this.#executors.set(executorId, { instanceId, heardAt: before.heardAt, instanceSince: now })
+    this.#executors.set(executorId, { ...before, instanceId, instanceSince: now })
   }
 
   /** The executor named the claim in a heartbeat, or reported for it. */
@@ -57,6 +69,9 @@ export class LeaseTable {
     const lastSign = Math.max(since, listedAt, this.#floor)
     if (now - Math.max(lastSign, executor?.heardAt ?? 0) > this.#leaseMs) return true
     if (!executor) return false
+    // What it was not given before the session began it will not get any more.
+    const isMissing = since <= this.#sessionAt && listedAt <= this.#sessionAt && executor.upToDateAt > this.#sessionAt
+    if (isMissing && !claim.started) return true
     const restarted = executor.instanceSince > since
     const patience = restarted ? this.#leaseMs / 5 : claim.started ? this.#leaseMs : this.#leaseMs / 2
     return executor.heardAt - Math.max(lastSign, restarted ? executor.instanceSince : 0) > patience

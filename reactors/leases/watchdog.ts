@@ -42,11 +42,18 @@ export class Watchdog {
   start(): void {
     this.#lastTick = this.#now()
     this.#table.forgive(this.#lastTick)
+    this.beginSession()
     this.#timer = setInterval(() => this.tick(), TICK_MS)
   }
 
   stop(): void {
     clearInterval(this.#timer)
+  }
+
+  /** What was sent so far has arrived when answers from now on do, or never will. */
+  beginSession(): void {
+    const claims = [...this.#options.runs.all()].flatMap(run => [...run.claims.values()])
+    this.#table.beginSession(claims, this.#now())
   }
 
   /** Without the broker nobody can be heard, so nobody's silence counts. */
@@ -56,9 +63,12 @@ export class Watchdog {
   }
 
   /** Undefined: an executor whose claim is being ended must not take it for held because it was heard. */
-  async heartbeat({ executorId, instanceId, active }: Heartbeat): Promise<HeartbeatReply | undefined> {
+  async heartbeat(
+    { executorId, instanceId, active }: Heartbeat,
+    upToDate: boolean,
+  ): Promise<HeartbeatReply | undefined> {
     const now = this.#now()
-    this.#table.heard(executorId, instanceId, now)
+    this.#table.heard(executorId, instanceId, now, upToDate)
     const cancel: Active[] = []
     const handBack: Active[] = []
     const cancelSteps: NonNullable<HeartbeatReply['cancelSteps']> = []

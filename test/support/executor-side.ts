@@ -7,6 +7,7 @@ import {
   type Assignment,
   control,
   type HeartbeatReply,
+  heartbeatHeaders,
   heartbeatReply,
   type Order,
   type OutputChunk,
@@ -93,10 +94,13 @@ export class ExecutorSide {
   }
 
   /** A heartbeat, with the headers of its answer. */
-  beat(active: readonly Place[]) {
+  beat(active: readonly Place[], session?: string) {
     const { executorId, instanceId } = this
     const beat = { executorId, instanceId, active: active.map(({ runId, n, epoch }) => ({ runId, n, epoch })) }
-    return exchangeJson(this.#bus, subjects.heartbeat(executorId), heartbeatReply, beat, { timeoutMs: 5_000 })
+    return exchangeJson(this.#bus, subjects.heartbeat(executorId), heartbeatReply, beat, {
+      timeoutMs: 5_000,
+      ...(session !== undefined && { headers: { [heartbeatHeaders.session]: session } }),
+    })
   }
 
   async report(report: Report, reportId = systemIds.next()): Promise<ReportReply> {
