@@ -103,8 +103,7 @@ export class Attempt {
       return { kind: 'failed', class: error.class, detail: error.message.slice(0, 500) }
     }
     if (lease.remainingMs() > 0) return undefined
-    const detail = 'the lease ran out before the command was handed over'
-    return { kind: 'failed', class: 'lost-before-start', detail }
+    return { kind: 'failed', class: 'lost-before-start', detail: leaseOver }
   }
 
   #stopped({ termination, detail }: Extract<StepEnd, { kind: 'stopped' }>): AttemptEnd {

@@ -38,14 +38,14 @@ exit $?`
  * would show it as an argument.
  */
 const WITH_SECRET = `[ "$(command -v printf)" = printf ]||{ echo 'this shell cannot hand a secret over' >&2;exit 125; }
-unset opsc_s
-opsc_s=$(cat)
-case $opsc_s in
-*"$1")opsc_s=\${opsc_s%"$1"};;
+unset opsc_secret
+opsc_secret=$(cat)
+case $opsc_secret in
+*"$1")opsc_secret=\${opsc_secret%"$1"};;
 *)exit 125
 esac
 ${announce()}
-printf %s "$opsc_s" 2>/dev/null|/bin/sh -c "$2"
+printf %s "$opsc_secret" 2>/dev/null|/bin/sh -c "$2"
 exit $?`
 
 type Reads = { stdin: string; sudo: Sudo | undefined }
