@@ -139,8 +139,9 @@ export class Fleet {
     if ((this.#told.get(executorId) ?? 'ok') === said) return
     remember(this.#told, executorId, said)
     const { log } = this.#options
-    if (typeof verdict === 'string' || verdict.code === 'wrong-pool')
-      log.info({ executorId, verdict }, 'an executor asks for work')
+    // Each begins by asking before it is enrolled; with a token it then sees to that itself.
+    if (typeof verdict === 'string' || verdict.code === 'wrong-pool' || verdict.code === 'executor-not-enrolled')
+      log.info({ executorId, verdict: said }, 'an executor asks for work')
     else log.warn({ executorId, ...verdict }, 'an executor asks for work and gets none')
   }
 
