@@ -12,6 +12,7 @@ export function judgeRun(of: Case, world: World, report: Say): void {
   const say: Say = what => report(`${of.runId.slice(0, 8)}: ${what}`)
   const targets = byTargetRun(of, world)
   endsOnce(of, say)
+  nothingAfter(of, targets, say)
   if (isFinished(of.run)) countsAddUp(of, targets, world, say)
   batches(of, targets, say)
   barriers(of, targets, world, say)
@@ -30,6 +31,14 @@ type Targets = ReturnType<typeof byTargetRun>
 function endsOnce({ events }: Case, say: Say): void {
   const end = events.findIndex(event => runEndedAs(event.type) !== undefined)
   if (end >= 0 && end < events.length - 1) say(`after its end came ${events.slice(end + 1).map(event => event.type)}`)
+}
+
+/** Whoever ends a run gives nothing of it out any more. */
+function nothingAfter({ events }: Case, targets: Targets, say: Say): void {
+  const end = events.find(event => runEndedAs(event.type) !== undefined)
+  for (const [n, told] of end ? targets : [])
+    for (const claim of only(told, 'TargetRunClaimed'))
+      if (end && claim.by === end.by && placeOf(claim) > placeOf(end)) say(`${n} was given out after the end`)
 }
 
 /** The counts a run ended with are those of its target runs; none is lost, none is there twice. */
@@ -159,7 +168,7 @@ function gates({ run }: Case, say: Say): void {
 }
 
 /** A run that a step triggered is one, and how it ended is what the step came to. */
-function subRuns({ runId, events }: Case, world: World, say: Say): void {
+function subRuns({ runId, run, events }: Case, world: World, say: Say): void {
   for (const { data } of only(events, 'SubRunTriggered')) {
     const below = world.log.stream(streams.run(data.subRunId))
     const [asked] = only(below, 'RunRequested')
@@ -167,6 +176,7 @@ function subRuns({ runId, events }: Case, world: World, say: Say): void {
       say(`${data.stepId} triggered a run that does not know of it`)
     const [closed, ...more] = only(events, 'SubRunEnded').filter(event => event.data.stepId === data.stepId)
     if (more.length > 0) say(`${data.stepId} ended twice`)
+    if (isFinished(run) && !closed) say(`it ended although the run that ${data.stepId} triggered went on`)
     const end = below.find(event => runEndedAs(event.type) !== undefined)
     if (closed && (!end || placeOf(end) > placeOf(closed) || runEndedAs(end.type) !== closed.data.status))
       say(`${data.stepId} is ${closed.data.status}, the run it triggered ${end?.type}`)

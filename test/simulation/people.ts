@@ -67,8 +67,15 @@ export class People {
     else if (kind < 0.7 && target.status === 'running')
       this.#targetRun({ type: 'cancel-step', data: { runId, n, stepId: target.stepId } }, run)
     else if (kind < 0.85) this.#resolve(runId, n, run, target)
-    else if (kind < 0.95) this.#decide(runId, run)
-    else void this.#rerun(runId, run)
+    else if (kind < 0.9) this.#decide(runId, run)
+    else if (kind < 0.95) void this.#rerun(runId, run)
+    else this.#fallenBehind(runId, n, run, target)
+  }
+
+  /** A process that knows only what was true before ends what is long over. */
+  #fallenBehind(runId: string, n: number, run: Known, target: TargetRun): void {
+    const epoch = target.status === 'absent' ? 0 : target.epoch - 1
+    if (epoch >= 1) this.#targetRun({ type: 'expire-lease', data: { runId, n, epoch } }, run)
   }
 
   /** Once more, from any of its steps on or from the first. */

@@ -82,6 +82,7 @@ export class SimWork {
       if (!(await this.#connected())) return await this.#unreachable()
       const attempt = await this.#start(step)
       if (attempt === undefined) return
+      if (this.#careless() && (await this.#ask(step, attempt))?.status === 'recorded') continue
       const seq = this.#nextSeq()
       await this.#parts.spool.grant({ ...this.held, stepId: step.id, attempt, seq })
       const end = await this.#perform(step, attempt)
@@ -92,7 +93,7 @@ export class SimWork {
     }
   }
 
-  /** One that takes steps as it likes, or goes on whatever became of them, must not get to do any harm. */
+  /** One that takes steps as it likes, asks for the same again, or goes on whatever became of them, must not get to do any harm. */
   #careless(): boolean {
     const { rough, random } = this.#parts
     return rough() && random.next() < 0.02
@@ -120,15 +121,19 @@ export class SimWork {
 
   /** The attempt that may begin; undefined when nothing may. */
   async #start(step: RenderedStep): Promise<number | undefined> {
-    const { controlPlane, lease, clock } = this.#parts
     const attempt = this.#assignment.attempts[step.id] ?? 1
-    const data = { ...this.held, stepId: step.id, attempt, at: clock.now() }
     const { signal } = this.#cancelled
-    const answer = await controlPlane.ask({ type: 'start-step', data }, () => lease.remainingMs(), signal)
+    const answer = await this.#ask(step, attempt)
     if (answer?.status === 'recorded') return attempt
     if (signal.aborted || answer?.code === 'run-finished') await this.#notStarted()
     else if (answer === undefined) await this.#unanswered(step, attempt)
     return undefined
+  }
+
+  #ask(step: RenderedStep, attempt: number): Promise<ReportReply | undefined> {
+    const { controlPlane, lease, clock } = this.#parts
+    const data = { ...this.held, stepId: step.id, attempt, at: clock.now() }
+    return controlPlane.ask({ type: 'start-step', data }, () => lease.remainingMs(), this.#cancelled.signal)
   }
 
   /** Permission and lease are looked at right before the effect. */

@@ -1,0 +1,88 @@
+import { pino } from 'pino'
+import t from 'tap'
+import { DomainError } from '../../command-api/domain/index.ts'
+import { derivedId } from '../../infra/ids.ts'
+import type { AnyEvent } from '../../schemas/events.ts'
+import { History } from '../../test/support/history.ts'
+import type { Commands } from '../commands.ts'
+import { ActiveRuns } from '../runs/active-runs.ts'
+import { Watchdog } from './watchdog.ts'
+
+const LEASE = 15_000
+const runId = derivedId('run', 'nightly')
+const targetId = derivedId('target', 'web')
+const initiator = { kind: 'user', id: 'anna' } as const
+const history: AnyEvent[] = [
+  {
+    type: 'RunRequested',
+    data: {
+      ...{ runId, jobId: derivedId('job', 'uptime'), jobVersion: 1, jobName: 'uptime', targets: 1, initiator },
+      selection: { targetIds: [targetId] },
+    },
+  },
+  { type: 'TargetsResolved', data: { runId, from: 0, targetIds: [targetId] } },
+  {
+    type: 'TargetRunClaimed',
+    data: {
+      ...{ runId, n: 0, targetId, epoch: 1, executorId: 'east-1', executorKey: 'k'.repeat(43) },
+      ...{ deadline: '2026-03-01T12:00:15.000Z', target: { name: 'web', address: '10.0.0.1', port: 22 } },
+      steps: [{ id: 'uptime', idempotent: false, continueOnError: false }],
+    },
+  },
+]
+const beat = { executorId: 'east-1', instanceId: derivedId('instance', 1), active: [{ runId, n: 0, epoch: 1 }] }
+const held = { cancel: [], forget: [], handBack: [], cancelSteps: [] }
+
+/** A watchdog over one claim, with a clock to be set and the log's answers to be given. */
+function watching() {
+  const told = new History()
+  const runs = new ActiveRuns(undefined)
+  for (const event of history) runs.apply(told.record(event))
+  let now = 0
+  const asked: Array<{ command: unknown; resolve(): void; reject(error: Error): void }> = []
+  const commands = {
+    send: (_name: string, command: unknown) =>
+      new Promise<unknown>((resolve, reject) => asked.push({ command, resolve: () => resolve(undefined), reject })),
+  } as unknown as Commands
+  const clock = { now: () => new Date(now).toISOString(), monotonic: () => now }
+  const log = pino({ level: 'silent' })
+  const watchdog = new Watchdog({ commands, runs, clock, log, leaseSeconds: LEASE / 1_000 })
+  return {
+    watchdog,
+    asked,
+    /** Ticks go by as they do, so that none looks as if the process had stood still. */
+    until(time: number) {
+      for (; now < time; now += 500) watchdog.tick()
+    },
+    settled: () => new Promise(resolve => setImmediate(resolve)),
+  }
+}
+
+t.test('an executor is not heard while its claim is being ended', async t => {
+  const { watchdog, asked, until, settled } = watching()
+  until(1_000)
+  t.same(await watchdog.heartbeat(beat), held)
+  until(17_500)
+  t.match(asked, [{ command: { type: 'expire-lease', data: { runId, n: 0, epoch: 1, started: false } } }])
+  t.equal(await watchdog.heartbeat(beat), undefined, 'or it would begin what others are about to be given')
+  asked[0]?.reject(new Error('the event store does not answer'))
+  await settled()
+  t.equal(await watchdog.heartbeat(beat), undefined, 'the end may be in the log all the same')
+  until(18_500)
+  t.equal(asked.length, 2, 'asked for again, although a heartbeat came meanwhile')
+  asked[1]?.resolve()
+  await settled()
+  t.equal(await watchdog.heartbeat(beat), undefined, 'the log has not told it yet')
+  until(40_000)
+  t.equal(asked.length, 2)
+})
+
+t.test('a claim that turns out to be worked on is held again', async t => {
+  const { watchdog, asked, until, settled } = watching()
+  until(1_000)
+  await watchdog.heartbeat(beat)
+  until(17_500)
+  asked[0]?.reject(new DomainError('step-already-started', 'the step uptime was started meanwhile'))
+  await settled()
+  t.same(await watchdog.heartbeat(beat), held)
+})
