@@ -1,13 +1,14 @@
 import { deciders, fold } from '../../command-api/domain/index.ts'
 import { streams } from '../../schemas/events.ts'
 import { runEndedAs } from '../../schemas/run.ts'
-import { begun, byTargetRun, type Case, ended, placeOf, type Say } from './record.ts'
+import { begun, byTargetRun, type Case, ended, only, placeOf, type Say } from './record.ts'
 import type { Told } from './sim-log.ts'
 import type { World } from './world.ts'
 
 /** What was promised about runs and targets beside each other. */
 export function judgeSharing(cases: readonly Case[], world: World, say: Say): void {
   overlap(cases, world, say)
+  gaveWay(cases, world, say)
   // What only one process keeps in its head is promised only while there is one.
   if (world.scenario.twoDispatchers) return
   exclusive(cases, world, say)
@@ -89,6 +90,26 @@ function groups(of: Case, world: World, say: Say): void {
     for (const b of spans.slice(i + 1))
       if (a.n !== b.n && rackOf(a.targetId) === rackOf(b.targetId) && overlaps(a, b))
         say(`${a.n} and ${b.n} of one ${by} were worked on at once`)
+}
+
+/** Only where others are in its way does a run that was triggered give way. */
+function gaveWay(cases: readonly Case[], world: World, say: Say): void {
+  for (const each of cases) {
+    const cancelled = only(each.events, 'RunCancellationRequested').find(({ data }) =>
+      /^it and other/.test(data.reason ?? ''),
+    )
+    if (!cancelled) continue
+    const family = familyOf(each, world)
+    const goesOn = ({ events }: Case) => {
+      const end = events.find(event => runEndedAs(event.type) !== undefined)
+      return !end || placeOf(end) > placeOf(cancelled)
+    }
+    const inItsWay = (other: Case) =>
+      familyOf(other, world) !== family &&
+      goesOn(other) &&
+      (other.version === each.version || other.run.targetIds.some(targetId => each.run.targetIds.includes(targetId)))
+    if (!cases.some(inItsWay)) say(`${each.runId.slice(0, 8)} gave way to nobody`)
+  }
 }
 
 /** A run that waits for older ones of its job begins when they have ended. */

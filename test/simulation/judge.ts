@@ -8,7 +8,7 @@ import type { World } from './world.ts'
 
 /** What was promised and not kept in a world that came to its end, in words; empty when everything was. */
 export function judge(world: World): string[] {
-  const broken: string[] = []
+  const broken: string[] = [...world.wrongs]
   const say = (what: string) => void broken.push(what)
   const cases = casesOf(world)
   for (const each of cases) {

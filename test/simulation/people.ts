@@ -74,8 +74,10 @@ export class People {
 
   /** A process that knows only what was true before ends what is long over. */
   #fallenBehind(runId: string, n: number, run: Known, target: TargetRun): void {
-    const epoch = target.status === 'absent' ? 0 : target.epoch - 1
-    if (epoch >= 1) this.#targetRun({ type: 'expire-lease', data: { runId, n, epoch } }, run)
+    if (target.status === 'absent') return
+    const epoch = this.#parts.random.next() < 0.5 ? target.epoch - 1 : target.epoch
+    if (epoch < 1 || (epoch === target.epoch && target.status !== 'running')) return
+    this.#targetRun({ type: 'expire-lease', data: { runId, n, epoch, started: epoch < target.epoch } }, run)
   }
 
   /** Once more, from any of its steps on or from the first. */

@@ -29,8 +29,9 @@ export function scenario(random: Random, seed: number): Scenario {
   const targets = Array.from({ length: int(random, 1, 6) }, (_, i) => ({
     ...{ targetId: derivedId('target', i), name: `web-${i}`, rack: random.pick(['a', 'b']) },
   }))
-  const jobs: JobVersion[] = []
-  for (let i = int(random, 1, 3); i > 0; i -= 1) {
+  const jobs = chance(random, 0.08) ? crossed(random, targets) : []
+  const [first, second] = jobs.length > 0 ? jobs.slice(-2) : []
+  for (let i = first ? 0 : int(random, 1, 3); i > 0; i -= 1) {
     const some = random.some(targets, int(random, 1, 2)).map(({ targetId }) => targetId)
     jobs.push({ ...jobVersion(random, derivedId('job', jobs.length), jobs), selection: { targetIds: some } })
   }
@@ -40,11 +41,31 @@ export function scenario(random: Random, seed: number): Scenario {
     targetIds: random.some(targets, int(random, 1, targets.length)).map(({ targetId }) => targetId),
     atMs: chance(random, 0.5) ? 0 : random.next() * RUNS_WITHIN_MS,
   }))
+  if (first && second)
+    for (const [i, { jobId }] of [first, second].entries()) {
+      const targetIds = [targets[i]?.targetId ?? '']
+      runs.push({ runId: derivedId('run', seed, 'crossed', i), jobId, targetIds, atMs: random.next() * 400 })
+    }
   const executors = Array.from({ length: random.pick([1, 2, 2, 3]) }, (_, i) => ({ id: `east-${i}`, pool: 'default' }))
   if (jobs.some(job => job.pool === 'west')) executors.push({ id: 'west-0', pool: 'west' })
   const faults = chance(random, 0.1) ? 0 : int(random, 1, 12)
   const [twoDispatchers, losesControl] = [chance(random, 0.25), chance(random, 0.25)]
   return { jobs, targets, runs, executors, twoDispatchers, losesControl, faults, strikes: chance(random, 0.5) }
+}
+
+/** Two jobs that each have a target and run another job on that of the other. */
+function crossed(random: Random, targets: Scenario['targets']): JobVersion[] {
+  const [here, there] = targets
+  if (!here || !there) return []
+  const job = (name: string, target: typeof here, steps: Step[]): JobVersion => ({
+    ...{ jobId: derivedId('job', name), version: 1, digest: 'ab'.repeat(32), credentialId, steps },
+    ...{ strategy: { pace: 'free' }, access: 'exclusive', selection: { targetIds: [target.targetId] } },
+  })
+  const plain = (): Step => stepSchema.parse({ ...shell('s0', 'restart'), ...options(random, 's0') })
+  const below = [job('below-here', here, [plain()]), job('below-there', there, [plain()])] as const
+  const runs = ({ jobId }: JobVersion): Step => stepSchema.parse({ id: 's1', uses: 'job.run', with: { jobId } })
+  const above = [job('here', here, [plain(), runs(below[1])]), job('there', there, [plain(), runs(below[0])])]
+  return [...below, ...above]
 }
 
 function jobVersion(random: Random, jobId: string, others: readonly JobVersion[]): JobVersion {

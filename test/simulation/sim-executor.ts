@@ -28,7 +28,7 @@ export type ExecutorWorld = {
 }
 /** The keys of all of them, made anew for every run of the program: nothing that is decided hangs on them. */
 const identities = [newIdentity(), newIdentity()] as const
-type Life = { process: Process; bus: Bus; works: Map<string, SimWork> }
+type Life = { process: Process; bus: Bus; works: Map<string, SimWork>; lease: Lease }
 
 const log = pino({ level: 'silent' })
 const SLOTS = 3
@@ -77,7 +77,9 @@ export class SimExecutor {
     this.#lives += 1
     const process = newProcess(`${this.id}#${this.#lives}`, this.#skewMs)
     time.within(process, () => {
-      const life: Life = { process, bus: connect(process), works: new Map() }
+      const clock: Clock = { now: () => time.wallClock(process), monotonic: () => time.now }
+      const lease = new Lease(clock, this.#world.leaseSeconds)
+      const life: Life = { process, bus: connect(process), works: new Map(), lease }
       this.#life = life
       void this.#live(life)
     })
@@ -92,17 +94,22 @@ export class SimExecutor {
     void life.bus.close()
   }
 
+  /** Works on it, and would begin something of it now. */
+  trusts(claim: { runId: string; n: number; epoch: number }): boolean {
+    const { works, lease } = this.#life ?? {}
+    return works?.has(keyOf(claim)) === true && lease !== undefined && lease.remainingMs() > 0
+  }
+
   loseSpool(): void {
     this.#spool.lose()
   }
 
-  async #live({ process, bus, works }: Life): Promise<void> {
-    const { time, ids, leaseSeconds } = this.#world
+  async #live({ process, bus, works, lease }: Life): Promise<void> {
+    const { time, ids } = this.#world
     const clock: Clock = { now: () => time.wallClock(process), monotonic: () => time.now }
     const instanceId = ids.next()
     const spool = this.#spool.asReportSpool
     const who = { executorId: this.id, instanceId }
-    const lease = new Lease(clock, leaseSeconds)
     const inFlight = new InFlight()
     const controlPlane = new ControlPlane({ ...who, bus, spool, clock, ids, log, inFlight })
     const asking = new Asking(clock, inFlight)

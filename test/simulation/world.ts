@@ -41,6 +41,8 @@ export class World {
   readonly effects = new Effects()
   readonly hearing: Hearing
   readonly people: People
+  /** What was seen to be wrong as it happened. */
+  readonly wrongs: string[] = []
   readonly #random: Random
   readonly #ids: Ids
   readonly #broker: SimBroker
@@ -181,7 +183,23 @@ export class World {
     const meddling = Math.floor(this.#random.next() * 8)
     for (let i = 0; i < meddling; i += 1)
       this.time.schedule(this.#random.next() * ROUGH_MS, undefined, () => this.#rough && this.people.meddle())
-    if (this.scenario.strikes) this.log.onLanded = event => this.#strike(event)
+    this.log.onLanded = event => {
+      this.#noteTrusted(event)
+      if (this.scenario.strikes) this.#strike(event)
+    }
+  }
+
+  /** Nobody gives up a step whose executor has good reason to go on with it. */
+  #noteTrusted({ type, data }: Told): void {
+    if (type !== 'StepOutcomeUnknown' || data.why !== 'lease-expired') return
+    const { type: over, data: lost } = this.log.stream(streams.targetRun(data.runId, data.n)).at(-2) ?? {}
+    const executor = this.#executors.find(({ id }) => over === 'LeaseExpired' && id === lost?.executorId)
+    if (executor?.trusts(data) && !this.#isRevoked(executor))
+      this.wrongs.push(`${data.runId.slice(0, 8)}.${data.n}: the lease of ${executor.id} ended while it trusted it`)
+  }
+
+  #isRevoked({ id }: SimExecutor): boolean {
+    return this.log.stream(streams.executor(id)).findLast(({ type }) => standing.has(type))?.type === 'ExecutorRevoked'
   }
 
   /** Right after something was written is when most can go wrong. */
@@ -195,7 +213,8 @@ export class World {
       if (fate < 0.05) strikes(() => this.#pause(executor?.process, lasts))
       else if (fate < 0.1) strikes(() => this.#cut(executor?.process, lasts))
       else if (fate < 0.12) strikes(() => this.#roughen(lasts))
-    } else if (grave.has(type) && fate < 0.1) strikes(() => this.#restartReactors(lasts / 20))
+    } else if (type === 'StepResolved' && fate < 0.3) strikes(() => this.#restartReactors(lasts / 20))
+    else if (grave.has(type) && fate < 0.1) strikes(() => this.#restartReactors(lasts / 20))
     else if (grave.has(type) && fate < 0.15) strikes(() => this.#pauseReactors(lasts))
   }
 
@@ -222,8 +241,7 @@ export class World {
 
   /** Whoever was revoked comes back with a new key. */
   #letIn(executor: SimExecutor): void {
-    const { type } = this.log.stream(streams.executor(executor.id)).findLast(({ type }) => standing.has(type)) ?? {}
-    if (type !== 'ExecutorRevoked') return
+    if (!this.#isRevoked(executor)) return
     executor.renewKey()
     this.#enrol(executor)
   }

@@ -298,12 +298,6 @@ export const mutations: readonly Mutation[] = [
     by: 'if (true)',
   },
   {
-    name: 'what a revoked executor holds stays with it',
-    file: 'reactors/leases/watchdog.js',
-    text: 'if (this.#options.isRevoked?.(claim.executorId))',
-    by: 'if (false)',
-  },
-  {
     name: 'a run that waits for an older one is started by what one target came to',
     file: `${runs}/next-actions.js`,
     text: '!run.waitsForOlder && (run.everClaimed',
