@@ -94,6 +94,8 @@ function finish(counts: Counts, state: KnownRun): RunEvent {
     throw new DomainError('conflict', `the counts do not add up to ${state.requested.targets} targets`)
   if (needsAttention > 0 && !state.cancelRequested)
     throw new DomainError('conflict', `${needsAttention} target runs wait for a person`)
+  if (Object.values(state.gates).some(({ kind, status }) => kind === 'job-run' && status === 'open'))
+    throw new DomainError('conflict', 'a run that it triggered goes on')
   if (state.rejected) return { type: 'RunRejected', data: { ...data, ...state.rejected } }
   const left = (state.requested.plan ?? []).some(({ id, gate }) => gate && state.gates[id]?.status !== 'passed')
   if (failed + cancelled + needsAttention === 0 && !left) return { type: 'RunSucceeded', data }

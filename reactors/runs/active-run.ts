@@ -74,6 +74,8 @@ export class ActiveRun {
   /** Whether those that have one of its targets wait for people. */
   isLockedByPeople: (n: number) => boolean = () => false
   readonly #groups = new SerialGroups()
+  /** What they did is being undone. */
+  readonly #failing = new Set<number>()
   readonly #targets: TargetState[] = []
   readonly #epochs: number[] = []
   readonly #counts: Record<Ending, number> = { succeeded: 0, failed: 0, cancelled: 0 }
@@ -123,7 +125,7 @@ export class ActiveRun {
 
   /** On some target it has succeeded or may yet. */
   get canSucceed(): boolean {
-    return this.#counts.failed + this.#counts.cancelled < this.request.targets
+    return this.#counts.failed + this.#counts.cancelled + this.#failing.size < this.request.targets
   }
 
   get tooManyFailed(): boolean {
@@ -345,6 +347,13 @@ export class ActiveRun {
     this.#free(n)
   }
 
+  /** It has failed; what follows is still to be done. */
+  fails(n: number): void {
+    if (this.hasEnded(n)) return
+    this.freed(n)
+    this.#failing.add(n)
+  }
+
   needsAttention(n: number): void {
     if (this.hasEnded(n)) return
     this.#begin(n)
@@ -358,6 +367,7 @@ export class ActiveRun {
     this.#begin(n)
     this.#set(n, ending)
     this.#counts[ending] += 1
+    this.#failing.delete(n)
     this.unwanted.delete(n)
     this.unwantedSteps.delete(n)
     this.begunAt.delete(n)

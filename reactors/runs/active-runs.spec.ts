@@ -261,6 +261,14 @@ t.test('what a person says of a run that has ended is not left hanging', async t
   t.equal(runs.size, 0)
 })
 
+t.test('a run that is to be skipped for an older one is not begun when that one ends', async t => {
+  const { runs, when, work } = given(...requested(nightly, 1), ...requested(urgent, 1, { overlap: 'skip' }))
+  t.ok(runs.get(urgent)?.waitsForOlder)
+  when(claimed(nightly, 0), started(nightly), succeeded(nightly, 0))
+  when({ type: 'RunSucceeded', data: { runId: nightly, counts: { ...none, succeeded: 1 } } })
+  t.same(work(), [], 'it is being rejected')
+})
+
 t.test('a run that a step triggered may have ended before it is known to be triggered', async t => {
   const { when, due } = given(...requested(nightly, 1, { plan: [{ id: 'uptime' }, { id: 'other', gate: true }] }))
   const parent = { runId: nightly, stepId: 'other', depth: 1 }

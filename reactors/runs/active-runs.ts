@@ -122,7 +122,9 @@ export class ActiveRuns {
 
   /** To be called when a run was changed from outside. */
   refresh(run: ActiveRun): void {
-    run.waitsForOlder = run.status === 'queued' && waits(run) && this.olderOf(run).length > 0
+    // What is being rejected for an older run stays so when that one ends meanwhile.
+    const rejected = run.waitsForOlder && run.request.overlap === 'skip'
+    run.waitsForOlder = run.status === 'queued' && waits(run) && (rejected || this.olderOf(run).length > 0)
     if (run.available && this.#runs.get(run.runId) === run) this.#queue.add(run)
     else this.#queue.remove(run)
   }

@@ -78,7 +78,7 @@ const folds: Folds = {
   },
   // It may be the first event of all: what was to be done could not be written down.
   CompensationStarted: (run, { n }, at) => {
-    run.freed(n)
+    run.fails(n)
     run.noteBegin(n, at)
   },
   StepCancellationRequested: (run, { n, stepId }) => run.unwantedSteps.set(n, stepId),
