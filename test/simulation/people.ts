@@ -87,7 +87,7 @@ export class People {
     await this.#try(async () => {
       const { state: job } = await this.#dispatcher.load('job', streams.job(requested.jobId))
       const steps = job.status === 'absent' ? [] : (job.versions.at(-1)?.steps ?? [])
-      const fromStep = random.next() < 0.8 && steps.length > 0 ? random.pick(steps).id : undefined
+      const fromStep = random.next() < 0.8 ? random.pick(steps).id : undefined
       const data = { runId: ids.next(), of, ...(fromStep !== undefined && { fromStep }) }
       const facts = { ...factsOf(job, targetIds), earlier: { requested, targetIds, gates } }
       await this.#dispatcher.dispatch('run', { type: 'rerun', data }, { meta, facts })
