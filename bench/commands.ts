@@ -42,6 +42,8 @@ export async function run(emit: Emit): Promise<void> {
       OPSCONDUCTOR_API_KEYS_FILE: keys,
       OPSCONDUCTOR_EVENTSTORE_URL: store.connectionString,
       OPSCONDUCTOR_NATS_URL: broker.url,
+      // Only for files, which nobody sends here.
+      OPSCONDUCTOR_POSTGRES_URL: 'postgres://nobody@127.0.0.1:1/nothing',
     })
     await measure(emit, sender(t, endpoints.url ?? '', key), store.connectionString)
   } finally {

@@ -26,6 +26,8 @@ const start = () =>
     OPSCONDUCTOR_API_KEYS_FILE: keys,
     OPSCONDUCTOR_EVENTSTORE_URL: node.connectionString,
     OPSCONDUCTOR_NATS_URL: broker.url,
+    // Only for files, which nobody sends here.
+    OPSCONDUCTOR_POSTGRES_URL: 'postgres://nobody@127.0.0.1:1/nothing',
   })
 const store = connectEventStore(node.connectionString)
 t.teardown(() => store.close())
