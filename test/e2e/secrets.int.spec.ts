@@ -8,7 +8,7 @@ import { startBroker } from '../support/broker.ts'
 import { programOrSkip } from '../support/packages.ts'
 import { startSshd } from '../support/sshd.ts'
 import { startSystem } from '../support/system.ts'
-import { clientOf } from '../support/system-client.ts'
+import { clientOf, type SystemClient } from '../support/system-client.ts'
 import { contentOf, finds } from '../support/traces.ts'
 
 const silent = pino({ level: 'silent' })
@@ -39,6 +39,17 @@ async function rowsOf(url: string): Promise<string> {
   }
 }
 
+/** A job that runs the other one with the secret it was given itself. */
+async function nested({ http }: SystemClient, jobId: string): Promise<string> {
+  const outer = randomUUID()
+  const given = { jobId, sameTargets: true, parameters: { token: '${{ params.token }}' } }
+  const parameters = { token: { type: 'secret', required: true } }
+  await http.command('define-job', {
+    ...{ jobId: outer, name: 'outer', parameters, steps: [{ id: 'inner', uses: 'job.run', with: given }] },
+  })
+  return outer
+}
+
 t.test('a secret parameter reaches the command that reads it, and no other place', async t => {
   if (!programOrSkip(t, 'openssh-server')) return
   const { url, heard } = await overhearing(t)
@@ -59,10 +70,10 @@ t.test('a secret parameter reaches the command that reads it, and no other place
       { id: 'login', uses: 'ssh.command', with: { command: tell, stdin: '${{ params.token }}' } },
     ],
   })
-  const trigger = async () => {
+  const trigger = async (of: string = jobId) => {
     const runId = randomUUID()
     const parameters = { token: secretId }
-    await api.http.command('trigger-run', { runId, jobId, parameters, selection: { targetIds: [targetId] } })
+    await api.http.command('trigger-run', { runId, jobId: of, parameters, selection: { targetIds: [targetId] } })
     return runId
   }
   const printedBy = async (runId: string) => {
@@ -82,6 +93,10 @@ t.test('a secret parameter reaches the command that reads it, and no other place
   const again = await printedBy(await trigger())
   t.match(again, sha256Hex(second), 'the newest version at the time of the claim')
   output += again
+  const outer = await trigger(await nested(api, jobId))
+  t.equal((await api.ended(outer)).run.status, 'succeeded')
+  const below = await api.http.get<{ items: Array<{ runId: string }> }>(`/v1/runs?parent=${outer}`)
+  t.match(await printedBy(below.items[0]?.runId ?? ''), sha256Hex(second), 'a job hands it on to another')
   const { items } = await api.http.get<{ items: Array<{ position: string }> }>(
     `/v1/audit?type=CredentialReleased&runId=${runId}`,
   )

@@ -235,6 +235,11 @@ const table: Array<[string, Given, string[]]> = [
         command('k', 'echo ${{ item }}', { forEach: 'steps.a.outputs' }),
         command('l', 'echo ${{ item }}', { forEach: ['${{ params.name }}'] }),
         command('m', 'echo ${{ item.x }}', { forEach: 'params.hosts' }),
+        {
+          id: 'n',
+          uses: 'job.run',
+          with: { jobId: jobId.replace('1', '2'), parameters: { a: '${{ params.token }}', b: 'x${{ params.token }}' } },
+        },
       ],
     },
     [
@@ -251,6 +256,7 @@ const table: Array<[string, Given, string[]]> = [
       'steps.10.forEach: steps is not known here: how often a step is done is settled when the run is triggered, from params only',
       'steps.11.forEach: elements are taken as they are: write the whole list as one expression',
       "steps.12.with.command: Cannot index type 'string'",
+      'steps.13.with.parameters.b: the secret token can only be handed on as it is, by itself',
     ],
   ],
   [
