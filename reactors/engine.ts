@@ -80,7 +80,11 @@ export class Engine {
     this.#fleet = new Fleet({ commands, clock, log, newId: ids.next })
     const isRevoked = (executorId: string) => this.#fleet.isRevoked(executorId)
     this.#watchdog = new Watchdog({ commands, runs, clock, log, leaseSeconds, isRevoked })
-    this.#reports = new Reports({ commands, runs, log, onSign: claim => this.#watchdog.reported(claim) })
+    this.#reports = new Reports({
+      ...{ commands, runs, log },
+      onSign: claim => this.#watchdog.reported(claim),
+      onGivenUp: claim => this.#watchdog.givenUp(claim),
+    })
     this.#output = new Output(options.storeOutput, (subject, live) => quietly(() => publishJson(bus, subject, live)))
   }
 

@@ -9,7 +9,14 @@ import type { By, Commands } from '../commands.ts'
 import type { Claim } from '../runs/active-run.ts'
 import type { ActiveRuns } from '../runs/active-runs.ts'
 
-type Options = { commands: Commands; runs: ActiveRuns; log: Log; onSign(claim: Claim): void }
+type Options = {
+  commands: Commands
+  runs: ActiveRuns
+  log: Log
+  onSign(claim: Claim): void
+  /** Handed back, which was refused because a step had been started. */
+  onGivenUp(claim: Claim): void
+}
 type Report = ReportMessage['report']
 type HostKeyReport = Extract<Report, { type: 'observe-host-key' | 'report-host-key-mismatch' }>
 type TargetRunReport = Exclude<Report, HostKeyReport>
@@ -49,7 +56,8 @@ export class Reports {
     const { runId, n, epoch } = report.data
     const run = this.#options.runs.get(runId)
     const claim = run?.claims.get(n)
-    if (claim?.epoch === epoch && claim.executorId === executorId) this.#options.onSign(claim)
+    const own = claim?.epoch === epoch && claim.executorId === executorId ? claim : undefined
+    if (own) this.#options.onSign(own)
     try {
       if (report.type === 'observe-host-key' || report.type === 'report-host-key-mismatch') {
         return await this.#hostKey(message, report)
@@ -62,6 +70,8 @@ export class Reports {
       return recorded
     } catch (err) {
       if (!(err instanceof ProblemError)) throw err
+      if (own && report.type === 'hand-back-target-run' && err.code === 'step-already-started')
+        this.#options.onGivenUp(own)
       return this.#refusal(message, err)
     }
   }

@@ -91,12 +91,26 @@ t.test('who has had an answer of this session and does not name what was handed 
   table.listed(got, 1_200)
   t.ok(table.isOver(lost, 1_200))
   t.notOk(table.isOver(got, 1_200))
-  t.notOk(table.isOver(begun, 1_200), 'what was begun has a full lease')
+  t.ok(table.isOver(begun, 1_200), 'nor anything it could still say of it')
   t.notOk(table.isOver(later, 1_200), 'the answer may still be on its way')
   table.beginSession([later], 2_000)
   t.notOk(table.isOver(later, 2_001), 'another session, and no answer of it yet')
   table.heard('east-1', 'first', 2_100, true)
   t.ok(table.isOver(later, 2_100))
+})
+
+t.test('what was handed back after its step had been started is over when it is named no longer', async t => {
+  const table = new LeaseTable(LEASE)
+  const held = claim(true)
+  table.heard('east-1', 'first', 1_000)
+  table.listed(held, 1_000)
+  table.givenUp(held, 1_500)
+  t.notOk(table.isOver(held, 1_600), 'it may have something to say yet')
+  table.heard('east-1', 'first', 2_000)
+  table.listed(held, 2_000)
+  t.notOk(table.isOver(held, 2_000), 'and has, as long as it names it')
+  table.heard('east-1', 'first', 5_000)
+  t.ok(table.isOver(held, 5_000))
 })
 
 t.test('silence does not count while nobody could be heard', async t => {

@@ -5,7 +5,8 @@ import type { Claim } from '../runs/active-run.ts'
  * heard having had an answer of this session.
  */
 type Executor = { instanceId: string; heardAt: number; instanceSince: number; upToDateAt: number }
-type Held = { since: number; listedAt: number }
+/** `givenUpAt`: its executor wanted to be rid of it, and could not because a step had been started. */
+type Held = { since: number; listedAt: number; givenUpAt?: number }
 
 /** An executor that is not heard of for so long is not remembered either. */
 const FORGET_AFTER_LEASES = 100
@@ -52,6 +53,11 @@ export class LeaseTable {
     this.#times(claim, now).listedAt = now
   }
 
+  /** Its executor knows nothing of a step that was started, and names the claim no longer: nobody will tell more of it. */
+  givenUp(claim: Claim, now: number): void {
+    this.#times(claim, now).givenUpAt = now
+  }
+
   /** Nobody could have been heard: nobody's silence so far counts. */
   forgive(now: number): void {
     this.#floor = now
@@ -64,14 +70,15 @@ export class LeaseTable {
    * heard, and nothing is on its way to the process before: from it one more heartbeat is enough.
    */
   isOver(claim: Claim, now: number): boolean {
-    const { since, listedAt } = this.#times(claim, now)
+    const { since, listedAt, givenUpAt } = this.#times(claim, now)
     const executor = this.#executors.get(claim.executorId)
     const lastSign = Math.max(since, listedAt, this.#floor)
     if (now - Math.max(lastSign, executor?.heardAt ?? 0) > this.#leaseMs) return true
     if (!executor) return false
     // What it was not given before the session began it will not get any more.
     const isMissing = since <= this.#sessionAt && listedAt <= this.#sessionAt && executor.upToDateAt > this.#sessionAt
-    if (isMissing && !claim.started) return true
+    if (isMissing) return true
+    if (givenUpAt !== undefined && executor.heardAt > Math.max(givenUpAt, listedAt)) return true
     const restarted = executor.instanceSince > since
     const patience = restarted ? this.#leaseMs / 5 : claim.started ? this.#leaseMs : this.#leaseMs / 2
     return executor.heardAt - Math.max(lastSign, restarted ? executor.instanceSince : 0) > patience

@@ -101,6 +101,11 @@ export class Watchdog {
     this.#table.listed(claim, this.#now())
   }
 
+  /** Its executor handed it back although a step had been started. */
+  givenUp(claim: Claim): void {
+    this.#table.givenUp(claim, this.#now())
+  }
+
   tick(): void {
     const now = this.#now()
     if (now - this.#lastTick > STALL_MS) this.#table.forgive(now)
