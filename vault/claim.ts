@@ -20,8 +20,8 @@ const endsStep: ReadonlySet<string> = new Set<TargetRunEvent['type']>([
 
 /**
  * Reads the stream of a target run: the claim with this epoch by this executor, whether it holds now, and which of its
- * steps has been started and is not over. A claim holds until it is handed back, its lease expires, a newer claim comes or the target run ends; renewals of a
- * lease are not events, so its deadline says nothing here.
+ * steps has been started and is not over. A claim holds until it is handed back, its lease expires, a newer claim comes
+ * or the target run ends; renewals of a lease are not events, so its deadline says nothing here.
  */
 export function findClaim(
   events: readonly Recorded[],

@@ -143,49 +143,57 @@ t.test('who may not have it is told why, and so is the log', async t => {
 })
 
 t.test('what a step reads comes out while that step runs, and the log tells what for', async t => {
-  const login = await newAsk(password('to log in'))
-  const of = { ...login, ...(await newAsk(password('for the step'))), runId: login.runId, stepId: 'registry' }
+  // What is denied to one executor is recorded up to a bound: this one has its own.
+  const emil = bench.identity('emil')
+  const login = { ...(await newAsk(password('to log in'))), executorId: 'emil' }
+  const of = {
+    ...login,
+    ...(await newAsk(password('for the step'))),
+    runId: login.runId,
+    executorId: 'emil',
+    stepId: 'registry',
+  }
   const { credentialId, version } = of
-  const append1 = (event: AnyEvent) => append(streams.targetRun(of.runId, of.n), event)
+  const tell = (event: AnyEvent) => append(streams.targetRun(of.runId, of.n), event)
   const started = (stepId: string): AnyEvent => {
     const { runId, n, epoch } = of
     return { type: 'StepStarted', data: { runId, n, epoch, stepId, attempt: 1, at: '2030-01-01T00:00:00.000Z' } }
   }
   const denied = async (what: string, code: string, change: Partial<Ask> = {}) => {
-    const answer = await ask({ ...of, ...change }, anna)
+    const answer = await ask({ ...of, ...change }, emil)
     t.equal(answer.error, code, what)
     const last = (await released(of)).at(-1)
     t.match(last, { type: 'CredentialReleaseDenied', data: { ...of, ...change, code } }, `${what}: recorded`)
   }
   const secret = { stepId: 'registry', credentialId, version }
-  await claim(of, anna, login, [secret, { ...secret, stepId: 'later' }])
+  await claim(of, emil, login, [secret, { ...secret, stepId: 'later' }])
   await denied('before it was started', 'step-not-running')
-  await append1(started('registry'))
-  t.same((await ask(of, anna)).secret, password('for the step'))
+  await tell(started('registry'))
+  t.same((await ask(of, emil)).secret, password('for the step'))
   t.match((await released(of)).at(-1), { type: 'CredentialReleased', data: { ...of, stepId: 'registry' } })
   await denied('for a step that is not its turn', 'step-not-running', { stepId: 'later' })
   await denied('for a step that reads none', 'not-this-credential', { stepId: 'other' })
   const { stepId: _, ...asLogin } = of
-  t.equal((await ask(asLogin, anna)).error, 'not-this-credential', 'to log in with')
+  t.equal((await ask(asLogin, emil)).error, 'not-this-credential', 'to log in with')
   await denied('the login for a step', 'not-this-credential', { credentialId: login.credentialId })
-  t.same((await ask(login, anna)).secret, password('to log in'))
+  t.same((await ask(login, emil)).secret, password('to log in'))
   await addVersion(credentialId, 2, password('newer'))
   await denied('a version that is not in the claim', 'not-this-credential', { version: 2 })
-  t.same((await ask(of, anna)).secret, password('for the step'), 'the one of the claim, though it is not the newest')
-  const { request } = await ask(of, anna)
+  t.same((await ask(of, emil)).secret, password('for the step'), 'the one of the claim, though it is not the newest')
+  const { request } = await ask(of, emil)
   const stripped = await bench.sendAsk({ ...request, stepId: 'later' })
   t.match(stripped, { error: 'wrong-signature' }, 'the signature says what for')
   const { runId, n, epoch } = of
   const digest = { bytes: 0, chunks: 0, sha256: 'ab'.repeat(32), truncated: false }
   const over = { runId, n, epoch, stepId: 'registry', attempt: 1, seq: 1, at: '2030-01-01T00:00:00.000Z' }
-  await append1({ type: 'StepSucceeded', data: { ...over, output: digest, exitCode: 0 } })
+  await tell({ type: 'StepSucceeded', data: { ...over, output: digest, exitCode: 0 } })
   await denied('once it is over', 'step-not-running')
-  await append1(started('later'))
+  await tell(started('later'))
   await append(streams.credential(credentialId), {
     type: 'CredentialRevoked',
     data: { credentialId, reason: 'leaked' },
   })
-  const onceMore = async () => (await ask({ ...of, stepId: 'later' }, anna)).error === 'revoked'
+  const onceMore = async () => (await ask({ ...of, stepId: 'later' }, emil)).error === 'revoked'
   await until('the revocation is seen', onceMore)
   await denied('once it was revoked', 'revoked', { stepId: 'later' })
 })
