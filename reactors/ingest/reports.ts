@@ -6,8 +6,8 @@ import { streams } from '../../schemas/events.ts'
 import { ProblemError } from '../../schemas/problems.ts'
 import { hostKey as hostKeySchema } from '../../schemas/target.ts'
 import type { By, Commands } from '../commands.ts'
-import type { Claim } from '../runs/active-run.ts'
 import type { ActiveRuns } from '../runs/active-runs.ts'
+import type { Claim } from '../runs/target-runs.ts'
 
 type Options = {
   commands: Commands

@@ -1,4 +1,4 @@
-import type { Claim } from '../runs/active-run.ts'
+import type { Claim } from '../runs/target-runs.ts'
 
 /**
  * `instanceSince`: when another process of it was first heard, 0 while it is the first. `upToDateAt`: when it was last

@@ -5,8 +5,9 @@ import type { Log } from '../../infra/log.ts'
 import type { Heartbeat, HeartbeatReply, PullRequest } from '../../schemas/bus.ts'
 import { streams } from '../../schemas/events.ts'
 import type { Commands } from '../commands.ts'
-import type { ActiveRun, Claim } from '../runs/active-run.ts'
+import type { ActiveRun } from '../runs/active-run.ts'
 import type { ActiveRuns } from '../runs/active-runs.ts'
+import type { Claim } from '../runs/target-runs.ts'
 import { LeaseTable } from './lease-table.ts'
 
 type Options = {

@@ -5,19 +5,9 @@ import { Batches } from './batches.ts'
 import { Passage } from './passage.ts'
 import { SerialGroups } from './serial-groups.ts'
 import { acceptedFailures } from './strategy.ts'
+import { type Ending, type Hold, TargetRuns } from './target-runs.ts'
 
-/** Who works on a target run now. `started`: a step was begun, so it is never handed to anyone else on its own. */
-export type Claim = { executorId: string; epoch: number; started: boolean; left?: number | undefined }
-export type Ending = 'succeeded' | 'failed' | 'cancelled'
-/**
- * `fresh` was never claimed and has no stream; `requeued` was, and is free again. `reserved` is being claimed by this
- * process. `held` waits for something of the run or of other runs, `delayed` for a moment.
- */
-type TargetState = 'fresh' | 'requeued' | 'reserved' | 'claimed' | 'held' | 'delayed' | 'needs-attention' | Ending
-export type Counts = { succeeded: number; failed: number; cancelled: number; needsAttention: number }
-/** What a held target run waits for. */
-export type Hold = 'target' | { group: string } | { step: string }
-export type Delay = { until: string; wait?: string | undefined }
+export type Counts = Record<Ending | 'needsAttention', number>
 
 type Requested = Extract<RunEvent, { type: 'RunRequested' }>['data']
 export type RunRequest = Requested & { correlationId: string; requestEventId: string; requestedAt: string }
@@ -34,19 +24,12 @@ export type Gate = {
 export const attentionOf = ({ counts, resolved = 0 }: { counts: Counts; resolved?: number | undefined }): string =>
   JSON.stringify([counts, resolved])
 
-const endings: ReadonlySet<string> = new Set<Ending>(['succeeded', 'failed', 'cancelled'])
-
 /** One run that has not ended, as its events tell it, with what this process is about to claim. */
-export class ActiveRun {
+export class ActiveRun extends TargetRuns {
   readonly request: RunRequest
   /** The log position just before the run's first event; undefined is the beginning of the log. */
   readonly before: LogPosition | undefined
   readonly targetIds: string[] = []
-  readonly claims = new Map<number, Claim>()
-  readonly requeued = new Set<number>()
-  readonly held = new Map<number, Hold>()
-  readonly delayed = new Map<number, Delay>()
-  readonly attention = new Set<number>()
   readonly gates = new Map<string, Gate>()
   /** The running steps somebody wants stopped. */
   readonly unwantedSteps = new Map<number, string>()
@@ -54,8 +37,6 @@ export class ActiveRun {
   readonly unwanted = new Set<number>()
   /** How runs that steps of this one triggered have ended, which may be told before they were triggered is. */
   readonly #subRunEnds = new Map<string, string>()
-  /** When each target run that has begun did so; the one that was worked on last comes last. */
-  readonly begunAt = new Map<number, string>()
   readonly passage: Passage
   status: 'queued' | 'running' | 'cancelling' | 'ended' = 'queued'
   /** The run nobody's step triggered, which led to this one. */
@@ -74,21 +55,11 @@ export class ActiveRun {
   /** Whether those that have one of its targets wait for people. */
   isLockedByPeople: (n: number) => boolean = () => false
   readonly #groups = new SerialGroups()
-  /** What they did is being undone. */
-  readonly #failing = new Set<number>()
-  readonly #targets: TargetState[] = []
-  readonly #epochs: number[] = []
-  readonly #counts: Record<Ending, number> = { succeeded: 0, failed: 0, cancelled: 0 }
   readonly #batches: Batches
   readonly #acceptedFailures: number
   readonly #executors: ReturnType<typeof parseLabelExpression>
-  /** Reserved ones that have not begun. */
-  readonly #starting = new Set<number>()
-  #fresh = 0
-  #begun = 0
-  #reserved = 0
-
   constructor(request: RunRequest, before: LogPosition | undefined) {
+    super()
     this.request = request
     this.family = request.runId
     this.before = before
@@ -108,33 +79,21 @@ export class ActiveRun {
   }
 
   get everClaimed(): boolean {
-    return this.#begun > 0
-  }
-
-  get reserved(): number {
-    return this.#reserved
-  }
-
-  get ended(): number {
-    return this.#counts.succeeded + this.#counts.failed + this.#counts.cancelled
-  }
-
-  get failed(): number {
-    return this.#counts.failed
+    return this.begun > 0
   }
 
   /** On some target it has succeeded or may yet. */
   get canSucceed(): boolean {
-    return this.#counts.failed + this.#counts.cancelled + this.#failing.size < this.request.targets
+    return this.lost < this.request.targets
   }
 
   get tooManyFailed(): boolean {
-    return this.#counts.failed > this.#acceptedFailures
+    return this.endings.failed > this.#acceptedFailures
   }
 
   /** Target runs that may have begun by now: those of the batches up to the current one, or that did begin. */
   get scope(): number {
-    return this.halted ? this.#begun + this.#starting.size : this.#batches.admitted
+    return this.halted ? this.begun + this.starting : this.#batches.admitted
   }
 
   /** Too many failed, or a gate closed: what has not begun never will. */
@@ -158,7 +117,7 @@ export class ActiveRun {
 
   /** Some of its target runs have begun or are about to, and have not ended. */
   get underWay(): boolean {
-    return this.begunAt.size + this.#reserved > 0
+    return this.begunAt.size + this.reserved > 0
   }
 
   /** Which batch is being worked on, from 0. */
@@ -174,7 +133,7 @@ export class ActiveRun {
   /** Those that were never claimed and never will be. */
   get neverBegun(): number {
     const given = this.status === 'cancelling' || this.halted
-    return given ? this.request.targets - this.#begun : 0
+    return given ? this.request.targets - this.begun : 0
   }
 
   /** Nobody holds any of it, and what began has ended or waits for a person. */
@@ -184,7 +143,7 @@ export class ActiveRun {
 
   /** Nobody works on it, and without a person nothing of it goes on. */
   get idle(): boolean {
-    if (this.claims.size + this.#reserved + this.requeued.size + this.delayed.size > 0) return false
+    if (this.anyGoesOn) return false
     for (const [n, hold] of this.held) if (hold === 'target' && !this.isLockedByPeople(n)) return false
     for (const { status } of this.gates.values()) if (status === 'open') return false
     return this.halted || this.#nextFresh() === undefined
@@ -192,20 +151,20 @@ export class ActiveRun {
 
   /** The log says that it waits for people, and that is still so. */
   get waitsForPeople(): boolean {
-    if (this.claims.size + this.#reserved + this.requeued.size + this.delayed.size > 0) return false
+    if (this.anyGoesOn) return false
     return this.attentionTold === attentionOf({ counts: this.counts(), resolved: this.resolved })
   }
 
   /** The endings so far; what never began and never will counts as cancelled. */
   counts(): Counts {
-    const { succeeded, failed, cancelled } = this.#counts
+    const { succeeded, failed, cancelled } = this.endings
     return { succeeded, failed, cancelled: cancelled + this.neverBegun, needsAttention: this.attention.size }
   }
 
   resolve(from: number, targetIds: readonly string[]): void {
     for (const [i, targetId] of targetIds.entries()) {
       this.targetIds[from + i] = targetId
-      this.#targets[from + i] ??= 'fresh'
+      this.add(from + i)
     }
   }
 
@@ -213,23 +172,15 @@ export class ActiveRun {
   get available(): boolean {
     if (this.status === 'cancelling' || this.status === 'ended' || this.paused) return false
     if (this.waitsForOlder || this.waitsForTargets) return false
-    if (this.#reserved + this.claims.size >= (this.request.maxParallel ?? this.request.targets)) return false
+    if (this.reserved + this.claims.size >= (this.request.maxParallel ?? this.request.targets)) return false
     return this.#peek() !== undefined
   }
 
   /** Takes the next target run out of the queue; give it back with `release` or confirm it with `claimed`. */
   reserve(): number | undefined {
     const n = this.available ? this.#peek() : undefined
-    if (n === undefined) return undefined
-    this.#set(n, 'reserved')
-    this.#reserved += 1
-    if (!this.hasBegun(n)) this.#starting.add(n)
+    if (n !== undefined) this.take(n)
     return n
-  }
-
-  /** Puts a reserved target run back; one that the log has meanwhile told more about stays as it is. */
-  release(n: number): void {
-    if (this.#targets[n] === 'reserved') this.#free(n)
   }
 
   /** Whether the barrier and the gates before a step are open. */
@@ -257,30 +208,15 @@ export class ActiveRun {
     return true
   }
 
-  /** A reserved target run that cannot go on now waits until `unhold`. */
-  hold(n: number, why: Hold): void {
-    if (this.#targets[n] !== 'reserved') return
-    this.#set(n, 'held')
-    this.held.set(n, why)
+  override hold(n: number, why: Hold): void {
+    super.hold(n, why)
     // Where it waits for the others they must be able to come there too.
-    if (typeof why === 'object' && 'step' in why) this.#leaveGroup(n)
+    if (this.held.get(n) === why && typeof why === 'object' && 'step' in why) this.#leaveGroup(n)
   }
 
   /** Found out, and not written down yet: the target leaves these steps out, so nobody waits for them. */
   leavesOut(n: number, stepIds: readonly string[]): void {
     for (const stepId of stepIds) this.passage.passed(n, stepId)
-  }
-
-  unhold(matches: (hold: Hold, n: number) => boolean): void {
-    for (const [n, hold] of this.held) if (matches(hold, n)) this.#free(n)
-  }
-
-  delay(n: number, delay: Delay): void {
-    if (this.hasEnded(n)) return
-    this.#begin(n)
-    if (delay.wait !== undefined) this.#workedOnLast(n)
-    this.#set(n, 'delayed')
-    this.delayed.set(n, delay)
   }
 
   /**
@@ -289,39 +225,19 @@ export class ActiveRun {
    */
   wake(now: string): void {
     // What has not begun never will: nobody waits for its turn to end.
-    if (this.halted) for (const n of this.#groups.insiders()) if (this.#targets[n] === 'fresh') this.#leaveGroup(n)
-    for (const [n, { until, wait }] of this.delayed) if (wait === undefined && until <= now) this.#free(n)
+    if (this.halted) for (const n of this.#groups.insiders()) if (this.isFresh(n)) this.#leaveGroup(n)
+    for (const [n, { until, wait }] of this.delayed) if (wait === undefined && until <= now) this.free(n)
     const open = new Map<string, boolean>()
     for (const [n, hold] of this.held) {
       if (hold === 'target') continue
       if ('group' in hold) {
-        if (this.#groups.isEmpty(hold.group)) this.#free(n)
+        if (this.#groups.isEmpty(hold.group)) this.free(n)
         continue
       }
       const may = open.get(hold.step) ?? this.mayBegin(hold.step)
       open.set(hold.step, may)
-      if (may) this.#free(n)
+      if (may) this.free(n)
     }
-  }
-
-  /** The newest claim there ever was on a target run, 0 when there was none. */
-  lastEpoch(n: number): number {
-    return this.#epochs[n] ?? 0
-  }
-
-  /** Heard twice, from the append and from the log, in either order: the second time changes nothing. */
-  claimed(n: number, claim: Claim): void {
-    if (this.lastEpoch(n) >= claim.epoch) return
-    this.#begin(n)
-    this.#workedOnLast(n)
-    this.#set(n, 'claimed')
-    this.#epochs[n] = claim.epoch
-    this.claims.set(n, claim)
-  }
-
-  started(n: number, epoch: number): void {
-    const claim = this.claims.get(n)
-    if (claim?.epoch === epoch) claim.started = true
   }
 
   /** A step is over on a target; its claim too when that was all it was for. */
@@ -333,76 +249,27 @@ export class ActiveRun {
     claim.started = false
     if (claim.left === undefined) return
     claim.left -= 1
-    if (claim.left <= 0) this.#free(n)
+    if (claim.left <= 0) this.free(n)
   }
 
-  requeue(n: number, epoch: number): void {
-    if (this.claims.get(n)?.epoch === epoch) this.#free(n)
-  }
-
-  /** Whoever held it or whatever it waited for: it is free. */
-  freed(n: number): void {
+  override needsAttention(n: number): void {
     if (this.hasEnded(n)) return
-    this.#begin(n)
-    this.#free(n)
-  }
-
-  /** It has failed; what follows is still to be done. */
-  fails(n: number): void {
-    if (this.hasEnded(n)) return
-    this.freed(n)
-    this.#failing.add(n)
-  }
-
-  needsAttention(n: number): void {
-    if (this.hasEnded(n)) return
-    this.#begin(n)
-    this.#set(n, 'needs-attention')
-    this.attention.add(n)
+    super.needsAttention(n)
     this.#leaveGroup(n)
   }
 
-  end(n: number, ending: Ending): void {
+  override end(n: number, ending: Ending): void {
     if (this.hasEnded(n)) return
-    this.#begin(n)
-    this.#set(n, ending)
-    this.#counts[ending] += 1
-    this.#failing.delete(n)
+    super.end(n, ending)
     this.unwanted.delete(n)
     this.unwantedSteps.delete(n)
-    this.begunAt.delete(n)
     this.passage.ended(n)
     this.#leaveGroup(n)
     this.#batches.advance(each => this.hasEnded(each))
   }
 
-  hasEnded(n: number): boolean {
-    return endings.has(this.#targets[n] ?? '')
-  }
-
-  /** It has a stream of its own. */
-  hasBegun(n: number): boolean {
-    return this.begunAt.has(n) || this.hasEnded(n)
-  }
-
-  /** When the target run began, as told by the log. */
-  noteBegin(n: number, at: string): void {
-    if (this.begunAt.get(n) === '') this.begunAt.set(n, at)
-  }
-
-  #begin(n: number): void {
-    if (this.hasBegun(n)) return
-    this.begunAt.set(n, '')
-    this.#begun += 1
-    this.#starting.delete(n)
+  protected override onBegin(n: number): void {
     this.#batches.began(n)
-  }
-
-  #workedOnLast(n: number): void {
-    const at = this.begunAt.get(n)
-    if (at === undefined) return
-    this.begunAt.delete(n)
-    this.begunAt.set(n, at)
   }
 
   #leaveGroup(n: number): void {
@@ -418,26 +285,6 @@ export class ActiveRun {
   }
 
   #nextFresh(): number | undefined {
-    const end = Math.min(this.#targets.length, this.#batches.end)
-    while (this.#fresh < end && this.#targets[this.#fresh] !== 'fresh') this.#fresh += 1
-    return this.#fresh < end ? this.#fresh : undefined
-  }
-
-  #free(n: number): void {
-    const begun = this.hasBegun(n)
-    this.#set(n, begun ? 'requeued' : 'fresh')
-    if (begun) this.requeued.add(n)
-    else this.#fresh = Math.min(this.#fresh, n)
-  }
-
-  #set(n: number, state: TargetState): void {
-    if (this.#targets[n] === 'reserved') this.#reserved -= 1
-    this.#starting.delete(n)
-    this.claims.delete(n)
-    this.requeued.delete(n)
-    this.held.delete(n)
-    this.delayed.delete(n)
-    this.attention.delete(n)
-    this.#targets[n] = state
+    return this.nextFresh(this.#batches.end)
   }
 }

@@ -1,10 +1,11 @@
 import type { LogPosition, Recorded } from '../../schemas/events.ts'
 import { comparePositions } from '../../schemas/position.ts'
 import { runEndedAs } from '../../schemas/run.ts'
-import { ActiveRun, type Hold, type Labels } from './active-run.ts'
+import { ActiveRun, type Labels } from './active-run.ts'
 import { fold } from './folds.ts'
 import { RunQueue } from './run-queue.ts'
 import { TargetLocks } from './target-locks.ts'
+import type { Hold } from './target-runs.ts'
 
 /** A place in a run's work that this process has taken to claim it. */
 export type Reservation = { run: ActiveRun; n: number }

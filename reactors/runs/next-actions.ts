@@ -57,7 +57,7 @@ function goingOn(run: ActiveRun, now: string): Action[] {
   if (runSeconds !== undefined && run.startedAt && after(run.startedAt, runSeconds) <= now)
     return [{ type: 'time-out-run' }]
   return [
-    ...(run.tooManyFailed && !run.halted ? [{ type: 'stop-run' as const, failed: run.failed }] : []),
+    ...(run.tooManyFailed && !run.halted ? [{ type: 'stop-run' as const, failed: run.endings.failed }] : []),
     ...overdue(run, now),
     ...waitsOver(run, now),
     ...(run.closed ? endUnclaimed(run, 'gate-closed') : canOpen(run)),

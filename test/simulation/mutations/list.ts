@@ -132,14 +132,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'maxParallel is not looked at',
     file: `${runs}/active-run.js`,
-    text: 'if (this.#reserved + this.claims.size >= (this.request.maxParallel ?? this.request.targets))',
+    text: 'if (this.reserved + this.claims.size >= (this.request.maxParallel ?? this.request.targets))',
     by: 'if (false)',
   },
   {
     name: 'batches are not waited for',
     file: `${runs}/active-run.js`,
-    text: 'Math.min(this.#targets.length, this.#batches.end)',
-    by: 'this.#targets.length',
+    text: 'this.nextFresh(this.#batches.end)',
+    by: 'this.nextFresh(this.request.targets)',
   },
   {
     name: 'gates are not waited for',
