@@ -45,8 +45,9 @@ function nothingAfter({ events }: Case, targets: Targets, say: Say): void {
 function countsAddUp({ events, run }: Case, targets: Targets, world: World, say: Say): void {
   const last = events.at(-1)
   if (!last || !('counts' in last.data) || !last.data.counts) return
-  // What people and others wrote in the last moment the one who ended it may not have been told.
-  const known = (event: Told) => event.by === last.by || (world.hearing.heardAt(last.by, event) ?? NEVER) <= last.asked
+  // What people and others wrote in the last moment the one who ended it may not have been told when it decided so.
+  const heardAt = (event: Told) => world.hearing.heardAt(last.by, event) ?? NEVER
+  const known = (event: Told) => event.by === last.by || heardAt(event) + UNDER_WAY_MS <= last.asked
   const statuses = targets.map(
     ([, told]) => fold(deciders.targetRun, told.filter(e => placeOf(e) < placeOf(last) && known(e)) as never[]).status,
   )

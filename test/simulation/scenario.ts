@@ -29,7 +29,7 @@ export function scenario(random: Random, seed: number): Scenario {
   const targets = Array.from({ length: int(random, 1, 6) }, (_, i) => ({
     ...{ targetId: derivedId('target', i), name: `web-${i}`, rack: random.pick(['a', 'b']) },
   }))
-  const jobs = chance(random, 0.08) ? crossed(random, targets) : []
+  const jobs = chance(random, 0.08) ? crossed(targets) : []
   const [first, second] = jobs.length > 0 ? jobs.slice(-2) : []
   for (let i = first ? 0 : int(random, 1, 3); i > 0; i -= 1) {
     const some = random.some(targets, int(random, 1, 2)).map(({ targetId }) => targetId)
@@ -54,17 +54,19 @@ export function scenario(random: Random, seed: number): Scenario {
 }
 
 /** Two jobs that each have a target and run another job on that of the other. */
-function crossed(random: Random, targets: Scenario['targets']): JobVersion[] {
+function crossed(targets: Scenario['targets']): JobVersion[] {
   const [here, there] = targets
   if (!here || !there) return []
   const job = (name: string, target: typeof here, steps: Step[]): JobVersion => ({
     ...{ jobId: derivedId('job', name), version: 1, digest: 'ab'.repeat(32), credentialId, steps },
     ...{ strategy: { pace: 'free' }, access: 'exclusive', selection: { targetIds: [target.targetId] } },
   })
-  const plain = (): Step => stepSchema.parse({ ...shell('s0', 'restart'), ...options(random, 's0') })
+  const plain = (id = 's0'): Step => stepSchema.parse(shell(id, 'restart'))
   const below = [job('below-here', here, [plain()]), job('below-there', there, [plain()])] as const
   const runs = ({ jobId }: JobVersion): Step => stepSchema.parse({ id: 's1', uses: 'job.run', with: { jobId } })
-  const above = [job('here', here, [plain(), runs(below[1])]), job('there', there, [plain(), runs(below[0])])]
+  // It keeps its target because something is left to be done there.
+  const steps = (other: JobVersion) => [plain(), runs(other), plain('s2')]
+  const above = [job('here', here, steps(below[1])), job('there', there, steps(below[0]))]
   return [...below, ...above]
 }
 

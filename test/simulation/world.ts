@@ -194,7 +194,9 @@ export class World {
     if (type !== 'StepOutcomeUnknown' || data.why !== 'lease-expired') return
     const { type: over, data: lost } = this.log.stream(streams.targetRun(data.runId, data.n)).at(-2) ?? {}
     const executor = this.#executors.find(({ id }) => over === 'LeaseExpired' && id === lost?.executorId)
-    if (executor?.trusts(data) && !this.#isRevoked(executor))
+    // What a revoked one holds is over at once, whatever it trusts, and also when it has been let in again.
+    const revoked = executor && this.log.stream(streams.executor(executor.id)).some(e => e.type === 'ExecutorRevoked')
+    if (executor?.trusts(data) && !revoked)
       this.wrongs.push(`${data.runId.slice(0, 8)}.${data.n}: the lease of ${executor.id} ended while it trusted it`)
   }
 

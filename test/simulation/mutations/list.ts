@@ -224,6 +224,7 @@ export const mutations: readonly Mutation[] = [
     file: `${runs}/next-actions.js`,
     text: 'run.claims.size > 0 || run.reserved > 0 || openSubRuns(run).length > 0',
     by: 'run.claims.size > 0 || run.reserved > 0',
+    also: [{ file: `${domain}/run.js`, text: "kind === 'job-run' && status === 'open'", by: 'false' }],
   },
   {
     name: 'a run goes on although the one that it triggered failed',
