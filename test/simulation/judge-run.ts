@@ -45,17 +45,18 @@ function nothingAfter({ events }: Case, targets: Targets, say: Say): void {
 function countsAddUp({ events, run }: Case, targets: Targets, world: World, say: Say): void {
   const last = events.at(-1)
   if (!last || !('counts' in last.data) || !last.data.counts) return
-  // What people and others wrote in the last moment the one who ended it may not have been told when it decided so.
   const heardAt = (event: Told) => world.hearing.heardAt(last.by, event) ?? NEVER
-  const known = (event: Told) => event.by === last.by || heardAt(event) + UNDER_WAY_MS <= last.asked
-  const statuses = targets.map(
-    ([, told]) => fold(deciders.targetRun, told.filter(e => placeOf(e) < placeOf(last) && known(e)) as never[]).status,
-  )
-  const count = (...wanted: string[]) => statuses.filter(status => wanted.includes(status)).length
+  const countsBy = (until: number) => {
+    const known = (event: Told) => placeOf(event) < placeOf(last) && (event.by === last.by || heardAt(event) <= until)
+    const statuses = targets.map(([, told]) => fold(deciders.targetRun, told.filter(known) as never[]).status)
+    const count = (...wanted: string[]) => statuses.filter(status => wanted.includes(status)).length
+    return [count('succeeded'), count('failed'), count('cancelled', 'absent'), count('needs-attention')].join()
+  }
   const { succeeded, failed, cancelled, needsAttention } = last.data.counts
-  const true_ = [count('succeeded'), count('failed'), count('cancelled', 'absent'), count('needs-attention')].join()
   const said = [succeeded, failed, cancelled, needsAttention].join()
-  if (said !== true_) say(`it ended ${run.status} with the counts ${said}; they are ${true_}`)
+  // What people and others wrote in the last moment the one who ended it may not have been told when it decided so.
+  const [then, now] = [countsBy(last.asked - UNDER_WAY_MS), countsBy(last.asked)]
+  if (said !== then && said !== now) say(`it ended ${run.status} with the counts ${said}; they are ${now}`)
   if (run.status === 'succeeded' && failed + cancelled + needsAttention > 0) say('it succeeded although not all did')
   if (targets.length !== run.requested.targets) say('it lost targets')
 }
