@@ -39,19 +39,16 @@ async function fanout(emit: Emit, size: number, t: ReturnType<typeof ending>): P
   const sockets = mkdtempSync(path.join(tmpdir(), 'opsc-cp-'))
   t.teardown(() => rmSync(sockets, { recursive: true, force: true }))
   const peers = sshClients(sshd, sockets)
-  const first: Ours[] = []
+  const system = await benchSystem(t)
+  const run = await ours(system, hosts, sshd)
+  const first = [await run('first')]
   const cold = { ours: [] as Ours[], clush: [] as Timed[], xargs: [] as Timed[] }
   const warm = { ours: [] as Ours[], clush: [] as Timed[] }
   for (let round = 0; round < RUNS; round++) {
-    const system = ending()
-    try {
-      const rounds = await ours(await benchSystem(system), hosts, sshd)
-      first.push(rounds.first)
-      cold.ours.push(rounds.cold)
-      warm.ours.push(rounds.warm)
-    } finally {
-      await system.end()
-    }
+    sshd.killSessions()
+    await after(NOTICED_MS)
+    cold.ours.push(await run('cold'))
+    warm.ours.push(await run('warm'))
     cold.clush.push(peers.clush(hosts))
     cold.xargs.push(peers.xargs(hosts))
     peers.clushPersistent(hosts)
@@ -95,10 +92,7 @@ async function ours(system: BenchSystem, hosts: string[], sshd: Awaited<ReturnTy
       megabytes: totalMegabytes(usage),
     }
   }
-  const first = await once('first')
-  sshd.killSessions()
-  await after(NOTICED_MS)
-  return { first, cold: await once('cold'), warm: await once('warm') }
+  return once
 }
 
 /** CPU seconds of each kind of process, most first. */

@@ -24,7 +24,7 @@ const RETRY_MS = 500
  * A transaction for each event as it comes costs many times what one for all of them does: they are let gather, the
  * longer the more of them come.
  */
-const GATHER_MS = { least: 20, each: 10, most: 100 }
+const GATHER_MS = { least: 20, each: 5, most: 100 }
 /** So many at once gain nothing by waiting for more. */
 const MANY = 64
 

@@ -5,7 +5,7 @@ export type RunView = { status: string; counts: { succeeded: number } }
 
 const ENDED = /succeeded|failed|cancelled|needs-attention/
 /** Asking costs the same cores as what is measured, and its answer is late by half of this. */
-const POLL_MS = 200
+const POLL_MS = 100
 const LINES = 500
 
 /** The public API as a bench uses it. Throws on every answer that is not a success. */

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { ProblemError } from '../../schemas/problems.ts'
 import type { ApiKeyHolder } from '../api-keys.ts'
+import { refusing } from './check.ts'
 import type { Holder } from './types.ts'
 
 export type Authenticate = (key: string) => Holder | undefined
@@ -22,7 +23,7 @@ export function administratorKeys(check: (key: string) => ApiKeyHolder | undefin
 export function guardAccess(app: FastifyInstance, authenticate: Authenticate): void {
   app.decorateRequest('principal', undefined)
   app.addHook('onRoute', checkDeclared)
-  app.addHook('onRequest', async request => {
+  const check = (request: FastifyRequest) => {
     const { config } = request.routeOptions
     if (request.is404 || config.public) return
     const key = presentedKey(request)
@@ -31,7 +32,8 @@ export function guardAccess(app: FastifyInstance, authenticate: Authenticate): v
     // Known also when it is refused: the log line and the record of the refusal name it.
     request.principal = { ...holder, digestKey: () => digestKey(key) }
     if (config.permission === undefined || !holder.permits(config.permission)) throw new ProblemError('forbidden')
-  })
+  }
+  app.addHook('onRequest', refusing(check))
 }
 
 const digestKey = (apiKey: string): Buffer => createHmac('sha256', apiKey).update('opsconductor body digest').digest()

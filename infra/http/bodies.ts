@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { ProblemError } from '../../schemas/problems.ts'
+import { refusing } from './check.ts'
 import { mayBeLong } from './long-bodies.ts'
 import { parseStrictJson } from './strict-json.ts'
 
@@ -29,9 +30,10 @@ export function restrictBodies(app: FastifyInstance): void {
     mayBeLong(request.raw.socket)
     done(null, stream)
   })
-  app.addHook('onRequest', async request => {
+  const check = (request: FastifyRequest) => {
     if (!request.is404 && withBody.has(request.method)) checkContentType(request)
-  })
+  }
+  app.addHook('onRequest', refusing(check))
 }
 
 function checkContentType(request: FastifyRequest): void {

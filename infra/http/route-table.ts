@@ -1,6 +1,7 @@
-import type { FastifyInstance, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ProblemError } from '../../schemas/problems.ts'
 import type { DescribedRoute } from './api-operation.ts'
+import { refusing } from './check.ts'
 
 type Entry = { pattern: RegExp; methods: Set<string> }
 const described = new WeakMap<FastifyInstance, DescribedRoute[]>()
@@ -15,14 +16,15 @@ export function keepRouteTable(app: FastifyInstance): void {
     describe(routes, route)
   })
   // In a hook and not in a handler, so that no body is read for nothing.
-  app.addHook('onRequest', async (request, reply) => {
+  const check = (request: FastifyRequest, reply: FastifyReply) => {
     if (!request.is404) return
     const [path = ''] = request.url.split('?', 1)
     const allowed = [...entries.values()].filter(e => e.pattern.test(path)).flatMap(e => [...e.methods])
     if (allowed.length === 0) throw new ProblemError('not-found')
     reply.header('allow', [...new Set(allowed)].join(', '))
     throw new ProblemError('method-not-allowed')
-  })
+  }
+  app.addHook('onRequest', refusing(check))
 }
 
 /** The routes that describe themselves (`config.api`), in the order of registration. */
