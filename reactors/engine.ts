@@ -4,7 +4,6 @@ import type { EventStore } from '../infra/event-store/port.ts'
 import type { Ids } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
 import {
-  type Control,
   type EnrolRequest,
   type Heartbeat,
   type Order,
@@ -21,6 +20,7 @@ import { enrol, type FirstExecutor, inviteFirst } from './enrolment.ts'
 import { Fleet, type Presence } from './fleet.ts'
 import { followLog } from './follower.ts'
 import { guarded } from './guard.ts'
+import { sayHello } from './hello.ts'
 import { Output } from './ingest/output.ts'
 import type { StoredChunk } from './ingest/output-store.ts'
 import { Reports } from './ingest/reports.ts'
@@ -200,7 +200,7 @@ export class Engine {
       else if (run.paused) this.#tellAll(run, 'hand-back')
       this.#coordinator.look(run)
     }
-    void this.#hello()
+    this.#hello()
   }
 
   #heardOfBroker(connected: boolean): void {
@@ -208,21 +208,13 @@ export class Engine {
     if (!connected) return
     this.#session = this.#options.ids.next()
     this.#watchdog.beginSession()
-    void this.#hello()
+    this.#hello()
   }
 
-  /** Whoever asked or told what nobody answers learns of it now, and not when patience ends. */
-  async #hello(): Promise<void> {
-    const greeted = new Set(this.#fleet.heardOf())
-    for (const run of this.#runs.all()) for (const { executorId } of run.claims.values()) greeted.add(executorId)
-    for (const executorId of greeted) this.#greet(executorId)
-    const recent = await this.#options.recentExecutors?.().catch(() => [])
-    for (const executorId of recent ?? []) if (!greeted.has(executorId)) this.#greet(executorId)
-  }
-
-  #greet(executorId: string): void {
-    const hello: Control = { kind: 'hello' }
-    quietly(() => publishJson(this.#options.bus, subjects.control(executorId), hello))
+  #hello(): void {
+    const holders = [...this.#runs.all()].flatMap(run => [...run.claims.values()].map(claim => claim.executorId))
+    const { bus, recentExecutors = async () => [] } = this.#options
+    void sayHello(bus, [...this.#fleet.heardOf(), ...holders], recentExecutors)
   }
 
   #tell(run: ActiveRun, { type, data }: Recorded): void {

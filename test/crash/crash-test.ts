@@ -7,11 +7,11 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createClient } from '../../cli/client.ts'
 import { keyedCommandId } from '../../command-api/command-record.ts'
-import { type Deployment, deploy, executors, type ServiceName } from '../support/deployment.ts'
-import type { Periods } from '../support/periods.ts'
+import { type Deployment, deploy, executors } from '../support/deployment.ts'
 import { ProxyLine } from '../support/proxy.ts'
 import { startSshd } from '../support/sshd.ts'
 import { SystemClient } from '../support/system-client.ts'
+import { type Absence, absences } from './absences.ts'
 import { Client } from './client.ts'
 import { ClientLedger, type Known } from './client-ledger.ts'
 import { mountDisk } from './disks.ts'
@@ -24,7 +24,7 @@ import { LogWatch } from './log-watch.ts'
 import { type Kill, nemesis } from './nemesis.ts'
 import { lookAfter } from './person.ts'
 import { Random } from './random.ts'
-import { type Absence, type Incident, type Recovery, recovery } from './recovery.ts'
+import { type Incident, type Recovery, recovery } from './recovery.ts'
 
 export type CrashTestOptions = {
   kills: number
@@ -222,17 +222,6 @@ async function judge(deployment: Deployment, evidence: Evidence): Promise<Verdic
     log: brokenLog(log),
     output: await brokenOutput(log, deployment.postgresUrl),
   }
-}
-
-/** Who was away, or might as well have been because nothing passed on a line of its. */
-function absences({ services, lines }: Deployment, ssh: ReadonlyMap<string, ProxyLine>): Absence[] {
-  const of = (who: ServiceName, { all }: Periods) => all.map(period => ({ ...period, who }))
-  return [
-    ...[...services].flatMap(([name, { away }]) => of(name, away)),
-    // Named after both its ends, who connects first.
-    ...[...lines].flatMap(([name, { blocked }]) => of(name.split(' ')[0] as ServiceName, blocked)),
-    ...[...ssh.values()].flatMap(({ blocked }) => executors.flatMap(each => of(each, blocked))),
-  ]
 }
 
 async function keepEvents({ eventStoreUrl }: Deployment, runIds: readonly string[], folder: string): Promise<void> {

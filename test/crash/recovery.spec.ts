@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Recorded } from '../../schemas/events.ts'
-import { type Absence, attended, recovery } from './recovery.ts'
+import { type Absence, attended } from './absences.ts'
+import { recovery } from './recovery.ts'
 import { stretches } from './work.ts'
 
 const runId = '0192d3c4-5e6f-7a8b-9c0d-000000000001'

@@ -1,6 +1,6 @@
 import type { Recorded } from '../../schemas/events.ts'
 import { executors, type ServiceName } from '../support/deployment.ts'
-import type { Period } from '../support/periods.ts'
+import { type Absence, attended } from './absences.ts'
 import type { Effect } from './effects.ts'
 import type { Kill } from './nemesis.ts'
 import { stretches } from './work.ts'
@@ -9,8 +9,6 @@ import { stretches } from './work.ts'
 export type Spread = { count: number; p50: number; p99: number; worst: number }
 /** A kill, or the end of a fault. `at` in milliseconds of the wall clock. */
 export type Incident = { what: string; point?: string; at: number }
-/** Somebody could not be reached, or did not exist. */
-export type Absence = Period & { who: ServiceName }
 /** How long after an incident something went on, and how much of that time nobody was away whom it took. */
 export type Wait = { incident: Incident; since: number; attended: number }
 export type Waits = { since: Spread; attended: Spread }
@@ -57,23 +55,6 @@ export function recovery({ kills, faults, absences, acks, effects, log }: Eviden
     ...{ step: of(killed)(steps), atWork: of(killed)(atWork), byKind: new Map(byKind) },
     slowest: [...steps, ...atWork].sort((a, b) => b.attended - a.attended).slice(0, SLOWEST),
   }
-}
-
-/** Milliseconds between two moments at which nobody of those was away. */
-export function attended(
-  from: number,
-  to: number,
-  absences: readonly Absence[],
-  by: (who: ServiceName) => boolean,
-): number {
-  let [away, seen] = [0, from]
-  const during = absences.filter(absence => by(absence.who) && absence.to > from && absence.from < to)
-  for (const absence of during.sort((a, b) => a.from - b.from)) {
-    const until = Math.min(absence.to, to)
-    away += Math.max(0, until - Math.max(absence.from, seen))
-    seen = Math.max(seen, until)
-  }
-  return to - from - away
 }
 
 /** Without the API nobody asks for what would come next; any executor will do. */
