@@ -168,6 +168,11 @@ export class ActiveRun extends TargetRuns {
     }
   }
 
+  /** The log tells of a run in several events, and they may arrive one after another. */
+  get isWhole(): boolean {
+    return this.targetIds.length === this.request.targets
+  }
+
   /** Whether one more target run may be claimed now. */
   get available(): boolean {
     if (this.status === 'cancelling' || this.status === 'ended' || this.paused) return false

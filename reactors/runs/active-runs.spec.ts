@@ -101,6 +101,14 @@ t.test('a requested run offers each of its targets once, in order', async t => {
   t.same(work(), [])
 })
 
+t.test('nothing is done for a run before all of its beginning was told', async t => {
+  const [request, targets] = requested(nightly, 2, { plan: [{ id: 'below', gate: true }] }) as [AnyEvent, AnyEvent]
+  const { when, due } = given(request)
+  t.same(due(nightly), [], 'its targets come with the next event')
+  when(targets)
+  t.match(due(nightly)?.at(-1), { type: 'open-gate', stepId: 'below' })
+})
+
 t.test('runs take turns, so a small one does not wait for a large one', async t => {
   const { work } = given(...requested(nightly, 100), ...requested(urgent, 2))
   t.same(work(5), ['nightly.0', 'urgent.0', 'nightly.1', 'urgent.1', 'nightly.2'])

@@ -24,6 +24,7 @@ export type Action =
  * cancelled.
  */
 export function nextActions(run: ActiveRun, now: string): Action[] {
+  if (run.status !== 'ended' && !run.isWhole) return []
   switch (run.status) {
     // Somebody's word on a step, or a claim nobody knew of, came when the run had ended: it goes no further.
     case 'ended':
