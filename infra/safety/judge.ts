@@ -1,6 +1,9 @@
 import { bounds, createBudget } from './bounds.ts'
+import { judgeCmd } from './cmd/walk.ts'
 import { defaultRules } from './default-rules.ts'
 import { type Fact, type Nested, note, type Scope, type Session, type Shell, showFact } from './facts.ts'
+import { judgePosix } from './posix/judge.ts'
+import { judgePowershell } from './powershell/walk.ts'
 import { type Decision, decisionOf, type Rule, type RuleSet, ruleFits, type Setting, strictest } from './rules.ts'
 import { mark, withoutMarks } from './text.ts'
 
@@ -60,14 +63,12 @@ function boundFact(what: string, scope: Scope): Fact {
   return session.facts[0] as Fact // note() has just put it there
 }
 
-// Parsers are loaded for the shell that needs them.
 async function judgeText({ shell, text, scope }: Nested, session: Session): Promise<void> {
   if (!session.budget.spend(scope.depth)) return
   try {
-    if (shell === 'posix') return await (await import('./posix/judge.ts')).judgePosix(text, scope, session)
-    if (shell === 'powershell')
-      return await (await import('./powershell/walk.ts')).judgePowershell(text, scope, session)
-    return (await import('./cmd/walk.ts')).judgeCmd(text, scope, session)
+    if (shell === 'posix') return judgePosix(text, scope, session)
+    if (shell === 'powershell') return await judgePowershell(text, scope, session)
+    return judgeCmd(text, scope, session)
   } catch (error) {
     // A parser that fails on hostile text has not judged it; the engine's own limits (stack, memory) show here too.
     note(session, 'parse-error', error instanceof RangeError ? 'nested too deeply' : 'cannot be parsed', scope)

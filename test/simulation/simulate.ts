@@ -1,4 +1,3 @@
-import { createVerdicts } from '../../infra/safety/verdicts.ts'
 import { judge } from './judge.ts'
 import { installQuickSignatures } from './quick-signatures.ts'
 import { World } from './world.ts'
@@ -6,8 +5,6 @@ import { World } from './world.ts'
 export type Verdict = { seed: number; broken: string[]; events: number; effects: number }
 
 installQuickSignatures()
-// Loaded when it is first needed, which takes real time: none passes within a world.
-await createVerdicts().findings({ shell: 'posix', command: 'true' }, {})
 
 /** One seed from its beginning to its end. Whatever is thrown and nobody catches counts as a broken promise. */
 export async function simulate(seed: number): Promise<Verdict & { world: World }> {

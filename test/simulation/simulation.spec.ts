@@ -13,11 +13,7 @@ t.test('whatever fails: what was promised is kept, and every run ends', async t 
     const { broken, world } = await simulate(seed)
     for (const event of world.log.all) seen.add(event.type)
     effects += world.effects.all.length
-    if (broken.length === 0) continue
-    // What does not come twice is a fault of the simulation, which is told and hides none of the product's.
-    const again = (await simulate(seed)).broken.length > 0
-    if (again) t.fail(`seed ${seed}: npm run simulate -- --seed ${seed} --seeds 1`, { broken })
-    else t.comment(`seed ${seed} was broken once and not again: ${broken.join('; ')}`)
+    if (broken.length > 0) t.fail(`seed ${seed}: npm run simulate -- --seed ${seed} --seeds 1`, { broken })
   }
   t.ok(effects > SEEDS, `${effects} effects were watched`)
   // A world in which this never happens would prove little.
@@ -32,7 +28,7 @@ const hard = [
 ]
 
 t.test('the same seed makes the same world, event by event', async t => {
-  for (const seed of [3, 17, 50]) {
+  for (const seed of [4, 14, 16]) {
     const { world, events } = await simulate(seed)
     t.ok(events > 10)
     t.equal((await simulate(seed)).world.digest, world.digest, `seed ${seed}`)

@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Bus, BusNoResponders, exchangeJson, publishJson, requestJson, subscribeJson } from '../../infra/bus.ts'
+import {
+  type Bus,
+  BusNoResponders,
+  BusRemoteError,
+  exchangeJson,
+  publishJson,
+  requestJson,
+  subscribeJson,
+} from '../../infra/bus.ts'
 import { type Identity, newIdentity, pullSignedText } from '../../infra/identity.ts'
 import { systemIds } from '../../infra/ids.ts'
 import {
@@ -68,7 +76,8 @@ export class ExecutorSide {
         return reply.assignments
       } catch (error) {
         // Nobody has caught up with the log yet.
-        if (!(error instanceof BusNoResponders)) throw error
+        const isEarly = error instanceof BusRemoteError && error.code === 'executor-not-enrolled'
+        if (!(error instanceof BusNoResponders || isEarly)) throw error
         await delay(20)
       }
     }
