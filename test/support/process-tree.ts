@@ -17,6 +17,21 @@ export function isAlive(pid: number): boolean {
   return state !== undefined && state !== 'Z' && state !== 'X'
 }
 
+/** Pids of the processes that were started with exactly this `NAME=value` in their environment, as far as it may be read. */
+export function withEnvironment(entry: string): number[] {
+  const has = (pid: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(entry)
+    } catch {
+      // It has ended, or is somebody else's.
+      return false
+    }
+  }
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name) && has(name))
+    .map(Number)
+}
+
 function parents(): Map<number, number[]> {
   const table = new Map<number, number[]>()
   for (const name of readdirSync('/proc')) {

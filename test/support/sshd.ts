@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from './free-port.ts'
 import { loginShellEnv } from './login-shell.ts'
 import { programOf } from './packages.ts'
-import { descendants, programName } from './process-tree.ts'
+import { descendants, programName, withEnvironment } from './process-tree.ts'
 
 export type SshdOptions = {
   /** Loopback addresses to listen on, all at one port. Default 127.0.0.1; sixteen share a server process. */
@@ -78,6 +78,8 @@ export async function startSshd(t: Test, options: SshdOptions = {}): Promise<Ssh
   const sessions = () => servers.flatMap(server => descendants(server.pid ?? 0)).filter(isServer)
   t.teardown(async () => {
     await stop()
+    // What was run over SSH may have outlived its session, and is then nobody's child any more.
+    for (const pid of withEnvironment(markOf(folder))) kill(pid, 'SIGKILL')
     rmSync(folder, { recursive: true, force: true })
   })
   await start()
@@ -115,6 +117,9 @@ export async function startSshd(t: Test, options: SshdOptions = {}): Promise<Ssh
   }
 }
 
+/** By this in its environment is known what was run over this server. */
+const markOf = (folder: string) => `OPSCONDUCTOR_SPEC_SSHD=${path.basename(folder)}`
+
 async function launchAll(
   folder: string,
   addresses: string[],
@@ -151,7 +156,7 @@ function configuration(folder: string, addresses: string[], port: number, types:
     'PrintLastLog no',
     // bash reads ~/.bashrc for a command over SSH unless it is told that it is nested: what a user keeps there may
     // take longer than the command, and is none of a spec's business.
-    'SetEnv SHLVL=2',
+    `SetEnv SHLVL=2 ${markOf(folder)}`,
     'MaxStartups 2000:30:4000',
     `MaxSessions ${options.maxSessions ?? 10}`,
     ...(options.config?.some(line => line.startsWith('Subsystem ')) ? [] : ['Subsystem sftp internal-sftp']),
