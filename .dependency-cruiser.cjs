@@ -82,7 +82,7 @@ module.exports = {
     onePlace('lmdb', 'lmdb', ['^infra/embedded/event-store/']),
     onePlace('pg', 'pg', [POSTGRES]),
     onePlace('nats', 'nats', ['^infra/bus(/|\\.ts$)']),
-    onePlace('ssh2', 'ssh2', ['^executors/']),
+    onePlace('ssh2', 'ssh2', ['^executors/', '^bench/']),
     onePlace('fastify', 'fastify|@fastify/[^/]+', ['^(command-api|query-api)/', '^infra/http(/|\\.ts$)']),
     onePlace('pino', 'pino', ['^infra/log\\.ts$'], { types: true }),
     onePlace('cel', '@marcbachmann/cel-js', ['^command-api/domain/workflow/']),

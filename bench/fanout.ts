@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
-import { startSshd } from '../test/support/sshd.ts'
+import { type Sshd, startSshd } from '../test/support/sshd.ts'
 import { type Emit, measurement } from './measurement.ts'
 import { benchApi } from './support/api.ts'
+import { bareSsh } from './support/bare-ssh.ts'
 import { totalCpuSeconds, totalMegabytes, type Usage, usageBelow } from './support/memory.ts'
 import { needClients, sshClients, type Timed } from './support/ssh-clients.ts'
 import { type BenchSystem, benchSystem, ending } from './support/system.ts'
@@ -56,13 +57,28 @@ async function fanout(emit: Emit, size: number, t: ReturnType<typeof ending>): P
     peers.closePersistent(hosts)
   }
   report(emit, size, first, cold, warm)
+  await leastPossible(emit, size, sshd, hosts, warm.clush)
   const slower = { raw: peers.ansible(hosts, 'raw'), command: peers.ansible(hosts, 'command') }
   const seconds = cold.ours.map(r => r.milliseconds / 1000)
   for (const [module, { milliseconds }] of Object.entries(slower))
     emit(measurement(`fanout.${size}.cold-beside-ansible-${module}`, 's', seconds, milliseconds / 1000))
 }
 
-async function ours(system: BenchSystem, hosts: string[], sshd: Awaited<ReturnType<typeof startSshd>>) {
+/** How fast a warm run could be at most, beside the same peer. */
+async function leastPossible(emit: Emit, size: number, sshd: Sshd, hosts: string[], clush: Timed[]): Promise<void> {
+  const bare = await bareSsh(sshd, hosts)
+  const seconds: number[] = []
+  for (let round = 0; round < RUNS; round++) seconds.push((await bare.hostname()) / 1000)
+  bare.end()
+  const peer = measurement(
+    '',
+    '',
+    clush.map(r => r.milliseconds / 1000),
+  ).value
+  emit(measurement(`fanout.${size}.warm-library-alone`, 's', seconds, peer))
+}
+
+async function ours(system: BenchSystem, hosts: string[], sshd: Sshd) {
   const api = benchApi(system)
   const secret = { kind: 'ssh-key', privateKey: sshd.privateKey }
   const credential = await api.command('create-credential', { name: 'fleet', username: sshd.username, secret })
