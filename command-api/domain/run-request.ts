@@ -94,13 +94,13 @@ export function requestAgain(data: Rerun, meta: Meta, facts: RunFacts): RunEvent
     throw new DomainError('invalid-input', `the job has no step ${fromStep}`)
   const asked = { runId, selection, parameters, reason, rerunOf, fromStep }
   const passedOver = gatesBefore(version, fromStep, earlier.gates)
-  return [
-    ...requested(asked, confirm, { job, version }, meta, facts),
-    ...passedOver.map(stepId => ({
-      type: 'RunStepSkipped' as const,
-      data: { runId, stepId, why: 'before-first-step' as const },
-    })),
-  ]
+  const [first, ...targets] = requested(asked, confirm, { job, version }, meta, facts)
+  const skipped = passedOver.map(stepId => ({
+    type: 'RunStepSkipped' as const,
+    data: { runId, stepId, why: 'before-first-step' as const },
+  }))
+  // Its targets come last: whoever knows them all knows everything of its beginning.
+  return [first, ...skipped, ...targets]
 }
 
 /** What counts as done beside the steps on targets; an approval only when the earlier run had it, or needed none. */
@@ -137,7 +137,7 @@ function requested(
   { job, version }: Runnable,
   meta: Meta,
   facts: RunFacts,
-): RunEvent[] {
+): [RunEvent, ...RunEvent[]] {
   if ((facts.parent?.depth ?? 0) > MAX_DEPTH)
     throw new DomainError('invalid-input', `runs that trigger runs may go ${MAX_DEPTH} deep`)
   const targetIds = inOrder(usable(facts, version), version.strategy?.order, asked.runId)
