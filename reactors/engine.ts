@@ -218,6 +218,7 @@ export class Engine {
   }
 
   #tell(run: ActiveRun, { type, data }: Recorded): void {
+    if (type === 'StepStarted') this.#watchdog.started(run.claims.get(data.n), data.epoch)
     if (type === 'RunCancellationRequested') this.#tellAll(run, 'cancel')
     if (type === 'RunPaused') this.#tellAll(run, 'hand-back')
     if (type === 'TargetRunCancellationRequested') this.#tellOne(run, 'cancel', data.n)

@@ -50,6 +50,7 @@ function watching() {
   return {
     watchdog,
     asked,
+    claim: () => runs.get(runId)?.claims.get(0),
     /** Ticks go by as they do, so that none looks as if the process had stood still. */
     until(time: number) {
       for (; now < time; now += 500) watchdog.tick()
@@ -85,4 +86,22 @@ t.test('a claim that turns out to be worked on is held again', async t => {
   asked[0]?.reject(new DomainError('step-already-started', 'the step uptime was started meanwhile'))
   await settled()
   t.same(await watchdog.heartbeat(beat, true), held)
+})
+
+t.test('who took over does not end what an executor has got from the process before meanwhile', async t => {
+  const taken = watching()
+  const nothing = { ...beat, active: [] }
+  taken.watchdog.beginSession()
+  taken.until(500)
+  await taken.watchdog.heartbeat(nothing, true)
+  taken.watchdog.started(taken.claim(), 1)
+  taken.until(15_500)
+  t.same(taken.asked, [], 'it is named in the next heartbeat, or has a whole lease')
+  const lost = watching()
+  lost.watchdog.beginSession()
+  lost.until(500)
+  await lost.watchdog.heartbeat(nothing, true)
+  lost.watchdog.started(lost.claim(), 2)
+  lost.until(1_000)
+  t.match(lost.asked, [{ command: { type: 'expire-lease', data: { n: 0, epoch: 1 } } }], 'nobody has got it')
 })

@@ -102,6 +102,14 @@ export class Watchdog {
     this.#table.listed(claim, this.#now())
   }
 
+  /**
+   * The log tells that a step was started: its executor has got the claim, whichever process it said so to. What two at
+   * work hand out and hear is told to one of them only.
+   */
+  started(claim: Claim | undefined, epoch: number): void {
+    if (claim?.epoch === epoch) this.#table.listed(claim, this.#now())
+  }
+
   /** Its executor handed it back although a step had been started. */
   givenUp(claim: Claim): void {
     this.#table.givenUp(claim, this.#now())
