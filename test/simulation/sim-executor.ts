@@ -94,10 +94,13 @@ export class SimExecutor {
     void life.bus.close()
   }
 
-  /** Works on it, and would begin something of it now. */
+  /**
+   * Works on it, and would begin something of it now. That is what a lease promises; of what it has handed back, because
+   * nobody answered while its lease lasted, it begins nothing any more, and nothing is owed to it.
+   */
   trusts(claim: { runId: string; n: number; epoch: number }): boolean {
     const { works, lease } = this.#life ?? {}
-    return works?.has(keyOf(claim)) === true && lease !== undefined && lease.remainingMs() > 0
+    return works?.get(keyOf(claim))?.goesOn === true && lease !== undefined && lease.remainingMs() > 0
   }
 
   loseSpool(): void {

@@ -36,6 +36,7 @@ export class SimWork {
   readonly #assignment: Assignment
   readonly #cancelled = new AbortController()
   #draining = false
+  #handedBack = false
   #running: { stepId: string; stop(why: Stop): void } | undefined
   #seq = 0
   #delivered: Delivered = Promise.resolve({ status: 'recorded' })
@@ -58,6 +59,11 @@ export class SimWork {
 
   drain(): void {
     this.#draining = true
+  }
+
+  /** It may still begin or finish something. What was handed back it only reports on. */
+  get goesOn(): boolean {
+    return !this.#handedBack
   }
 
   /** Resolves when the slot is free again. */
@@ -210,6 +216,7 @@ export class SimWork {
   }
 
   async #handBack(detail: string): Promise<void> {
+    this.#handedBack = true
     await this.#tell({ type: 'hand-back-target-run', data: { ...this.held, seq: this.#nextSeq(), detail } })
   }
 
