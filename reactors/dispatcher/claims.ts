@@ -29,7 +29,7 @@ export class Claims {
     const { run, n } = reservation
     const state = await this.#append(reservation, request, work)
     if (!state) return undefined
-    run.claimed(n, { executorId: request.executorId, epoch: state.epoch, started: false, left: work.due.length })
+    run.claimedHere(n, { executorId: request.executorId, epoch: state.epoch, started: false, left: work.due.length })
     this.#options.runs.refresh(run)
     if (run.status === 'cancelling' || run.unwanted.has(n)) {
       await this.#handBack(reservation, state.epoch, 'the run was cancelled before it was given out')

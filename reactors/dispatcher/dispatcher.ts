@@ -177,6 +177,7 @@ export class Dispatcher {
       return
     }
     try {
+      reservation.run.settles(reservation.n)
       await this.#options.claims.settle(reservation, work)
       this.#releaseLater(reservation)
     } catch (err) {

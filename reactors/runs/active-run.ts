@@ -54,6 +54,8 @@ export class ActiveRun extends TargetRuns {
   waitsForTargets = false
   /** Whether those that have one of its targets wait for people. */
   isLockedByPeople: (n: number) => boolean = () => false
+  /** Those that leave steps out and have not begun. */
+  readonly #waitingOutside = new Set<number>()
   readonly #groups = new SerialGroups()
   readonly #batches: Batches
   readonly #acceptedFailures: number
@@ -191,7 +193,13 @@ export class ActiveRun extends TargetRuns {
   /** Whether the barrier and the gates before a step are open. */
   mayBegin(stepId: string): boolean {
     if (this.passage.gatesBefore(stepId).some(gate => this.gates.get(gate)?.status !== 'passed')) return false
-    return !this.passage.isBarrier(stepId) || this.passage.allBefore(stepId, this.scope)
+    return !this.passage.isBarrier(stepId) || this.allCameTo(stepId)
+  }
+
+  /** Whether every target that may have begun by now is over with what comes before this step. */
+  allCameTo(stepId: string): boolean {
+    const outside = this.halted ? [...this.#waitingOutside].filter(n => !this.isStarting(n)) : []
+    return this.passage.allBefore(stepId, this.scope, outside)
   }
 
   subRunEnded(stepId: string, subRunId: string, status: string): void {
@@ -222,6 +230,7 @@ export class ActiveRun extends TargetRuns {
   /** Found out, and not written down yet: the target leaves these steps out, so nobody waits for them. */
   leavesOut(n: number, stepIds: readonly string[]): void {
     for (const stepId of stepIds) this.passage.passed(n, stepId)
+    if (!this.hasBegun(n)) this.#waitingOutside.add(n)
   }
 
   /**
@@ -245,12 +254,12 @@ export class ActiveRun extends TargetRuns {
     }
   }
 
-  /** A step is over on a target; its claim too when that was all it was for. */
-  stepOver(n: number, stepId: string, byClaim: boolean): void {
+  /** A step is over on a target; the claim by which that came about too when it was for nothing else. */
+  stepOver(n: number, stepId: string, epoch?: number): void {
     this.passage.passed(n, stepId)
     this.unwantedSteps.delete(n)
     const claim = this.claims.get(n)
-    if (!byClaim || !claim) return
+    if (!claim || claim.epoch !== epoch) return
     claim.started = false
     if (claim.left === undefined) return
     claim.left -= 1
@@ -258,7 +267,7 @@ export class ActiveRun extends TargetRuns {
   }
 
   override needsAttention(n: number): void {
-    if (this.hasEnded(n)) return
+    if (this.isPast(n)) return
     super.needsAttention(n)
     this.#leaveGroup(n)
   }
@@ -274,6 +283,7 @@ export class ActiveRun extends TargetRuns {
   }
 
   protected override onBegin(n: number): void {
+    this.#waitingOutside.delete(n)
     this.#batches.began(n)
   }
 

@@ -193,6 +193,56 @@ t.test('a claim heard from the append and from the log counts once, in either or
   t.equal(runs.get(nightly)?.lastEpoch(0), 2)
 })
 
+/** The last step of a claim fails, and what had been done is undone: told one by one, although appended at once. */
+const undoing = (n: number, epoch = 1) => {
+  const step = { runId: nightly, n, epoch, stepId: 'uptime', attempt: 1 }
+  const output = { bytes: 0, chunks: 0, sha256: 'ab'.repeat(32), truncated: false }
+  const end = { seq: 1, at: AT, output, class: 'exit-nonzero', exitCode: 1, detail: 'exit 1' } as const
+  const stepFailed: AnyEvent = { type: 'StepFailed', data: { ...step, ...end } }
+  const begun = { runId: nightly, n, steps: ['mop-up'], class: end.class, detail: end.detail }
+  return [stepFailed, { type: 'CompensationStarted', data: begun } satisfies AnyEvent] as const
+}
+const claimedFor = (n: number, due: string[]): AnyEvent => {
+  const event = claimed(nightly, n)
+  return { ...event, data: { ...event.data, due } } as AnyEvent
+}
+
+t.test('what was taken between two events of one append is not given out once more', async t => {
+  const [stepFailed, compensating] = undoing(0)
+  const { when, runs, work } = given(...requested(nightly, 2, { maxParallel: 1 }), claimedFor(0, ['uptime']))
+  when(stepFailed)
+  const reservation = runs.reserve()
+  t.equal(reservation?.n, 0)
+  when(compensating)
+  t.same(work(), [], 'it is about to be claimed, and one at a time may be')
+  if (reservation) runs.release(reservation)
+  t.same(work(), ['nightly.0'], 'it was not claimed after all')
+})
+
+t.test('what the log tells of the time before a claim does not end it', async t => {
+  const [stepFailed, compensating] = undoing(0)
+  const { when, runs, work } = given(...requested(nightly, 2, { maxParallel: 1 }), claimedFor(0, ['uptime']))
+  const run = runs.get(nightly)
+  when(stepFailed)
+  runs.reserve()
+  run?.claimedHere(0, { executorId: 'west-1', epoch: 2, started: false, left: 1 })
+  const attention = { runId: nightly, n: 0, targetId: targetId(0), detail: 'unknown' }
+  when(compensating, stepFailed, { type: 'TargetRunNeedsAttention', data: attention })
+  t.same(work(), [])
+  t.equal(run?.claims.get(0)?.executorId, 'west-1')
+  when(claimed(nightly, 0, 2, 'west-1'), expired(nightly, 0, 2))
+  t.same(work(), ['nightly.0'], 'what comes after it does')
+})
+
+t.test('what needs no executor is free again as soon as the log says what came of it', async t => {
+  const [, compensating] = undoing(0)
+  const { when, runs, work } = given(...requested(nightly, 1))
+  const reservation = runs.reserve()
+  if (reservation) reservation.run.settles(reservation.n)
+  when(compensating)
+  t.same(work(), ['nightly.0'])
+})
+
 t.test('a run starts with its first claim and ends with its last target run', async t => {
   const { when, due } = given(...requested(nightly, 2))
   t.same(due(nightly), [])
@@ -375,4 +425,23 @@ t.test('a run whose other targets are kept by a run that needs a person needs on
     },
   })
   t.same(due(nightly), [], 'the other run goes on, and so may this one')
+})
+
+t.test('a barrier of a run that was stopped waits for those that began, and for nobody else', async t => {
+  const plan = [{ id: 'uptime' }, { id: 'report', barrier: true as const }]
+  const alone = { access: 'exclusive', plan } as const
+  const { runs, when } = given(...requested(nightly, 4, alone), started(nightly))
+  const run = runs.get(nightly)
+  const first = runs.reserve()
+  if (first) runs.hold(first, { step: 'report' }, ['uptime'])
+  when(claimed(nightly, 1), claimed(nightly, 2), claimed(nightly, 3), failed(nightly, 1))
+  when({ type: 'RunStopped', data: { runId: nightly, failed: 1 } })
+  const skipped = (n: number): AnyEvent => ({
+    type: 'StepSkipped',
+    data: { runId: nightly, n, epoch: 1, stepId: 'uptime', why: 'condition' },
+  })
+  when(skipped(2))
+  t.equal(run?.mayBegin('report'), false, 'the fourth is at work; the first left it out and never begins')
+  when(skipped(3))
+  t.equal(run?.mayBegin('report'), true)
 })

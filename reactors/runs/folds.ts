@@ -8,7 +8,8 @@ const runEnded = (run: ActiveRun) => {
   run.status = 'ended'
 }
 const requeue = (run: ActiveRun, { n, epoch }: { n: number; epoch: number }) => run.requeue(n, epoch)
-const stepOver = (run: ActiveRun, { n, stepId }: { n: number; stepId: string }) => run.stepOver(n, stepId, true)
+const stepOver = (run: ActiveRun, { n, stepId, epoch }: { n: number; stepId: string; epoch: number }) =>
+  run.stepOver(n, stepId, epoch)
 const closed = (run: ActiveRun, { stepId }: { stepId: string }) => run.gates.set(stepId, { status: 'closed' })
 
 /** What each event changes in what is known of its run. */
@@ -56,7 +57,7 @@ const folds: Folds = {
   StepSucceeded: stepOver,
   StepFailed: stepOver,
   StepCancelled: stepOver,
-  StepSkipped: (run, { n, stepId }) => run.stepOver(n, stepId, false),
+  StepSkipped: (run, { n, stepId }) => run.stepOver(n, stepId),
   StepChecked: (run, data) => {
     if (data.verdict === 'happened') stepOver(run, data)
   },
@@ -68,11 +69,11 @@ const folds: Folds = {
     run.noteBegin(n, at)
   },
   StepWaitEnded: (run, { n, stepId }) => {
-    run.stepOver(n, stepId, false)
+    run.stepOver(n, stepId)
     run.freed(n)
   },
   StepResolved: (run, { n, stepId, as }) => {
-    if (as !== 'retry') run.stepOver(n, stepId, false)
+    if (as !== 'retry') run.stepOver(n, stepId)
     run.resolved += 1
     run.freed(n)
   },

@@ -143,7 +143,7 @@ function canOpen(run: ActiveRun): Action[] {
   for (const { id } of run.passage.gates) {
     const gate = run.gates.get(id)
     if (gate?.status === 'passed') continue
-    if (!gate && run.passage.allBefore(id, run.scope)) due.push({ type: 'open-gate', stepId: id })
+    if (!gate && run.allCameTo(id)) due.push({ type: 'open-gate', stepId: id })
     break
   }
   return due

@@ -52,11 +52,13 @@ export class Passage {
     this.#advance(n, this.#plan.length)
   }
 
-  /** Whether all of `scope` targets are over with what comes before this step. */
-  allBefore(stepId: string, scope: number): boolean {
+  /** Whether `scope` targets are over with what comes before this step, of which these `others` are none. */
+  allBefore(stepId: string, scope: number, others: readonly number[] = []): boolean {
     const index = this.#index.get(stepId)
     const place = index === undefined ? 0 : this.#lastOnTargets(index)
-    return place === 0 || (this.#reached[place] ?? 0) >= scope
+    if (place === 0) return true
+    const wrong = others.filter(n => (this.#progress[n] ?? 0) >= place).length
+    return (this.#reached[place] ?? 0) - wrong >= scope
   }
 
   /** The gates that must have been passed before this step. */

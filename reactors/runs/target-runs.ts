@@ -28,6 +28,10 @@ export class TargetRuns {
   readonly #failing = new Set<number>()
   /** Reserved ones that have not begun. */
   readonly #starting = new Set<number>()
+  /** Reserved ones about which something is being written that needs no executor. */
+  readonly #settling = new Set<number>()
+  /** Claimed by this process, and the log has not come to that yet. */
+  readonly #ahead = new Set<number>()
   #fresh = 0
   #begun = 0
   #reserved = 0
@@ -66,6 +70,11 @@ export class TargetRuns {
 
   isFresh(n: number): boolean {
     return this.#states[n] === 'fresh'
+  }
+
+  /** It is being claimed for the first time. */
+  isStarting(n: number): boolean {
+    return this.#starting.has(n)
   }
 
   hasEnded(n: number): boolean {
@@ -116,16 +125,34 @@ export class TargetRuns {
     for (const [n, hold] of this.held) if (matches(hold, n)) this.free(n)
   }
 
+  /** What comes of a reserved target run is being written, and no claim: what the log tells next is that. */
+  settles(n: number): void {
+    if (this.#states[n] === 'reserved') this.#settling.add(n)
+  }
+
   delay(n: number, delay: Delay): void {
-    if (this.hasEnded(n)) return
+    if (this.isPast(n)) return
     this.#begin(n)
     if (delay.wait !== undefined) this.#workedOnLast(n)
     this.#set(n, 'delayed')
     this.delayed.set(n, delay)
   }
 
+  /** Whether what the log tells of it changes nothing: it has ended, or a claim is known that comes after that. */
+  isPast(n: number): boolean {
+    return this.hasEnded(n) || this.#ahead.has(n)
+  }
+
+  /** This process has claimed it, which the log tells later, or has told already. */
+  claimedHere(n: number, claim: Claim): void {
+    if (this.lastEpoch(n) >= claim.epoch) return
+    this.claimed(n, claim)
+    this.#ahead.add(n)
+  }
+
   /** Heard twice, from the append and from the log, in either order: the second time changes nothing. */
   claimed(n: number, claim: Claim): void {
+    if (this.lastEpoch(n) === claim.epoch) this.#ahead.delete(n)
     if (this.lastEpoch(n) >= claim.epoch) return
     this.#begin(n)
     this.#workedOnLast(n)
@@ -143,11 +170,14 @@ export class TargetRuns {
     if (this.claims.get(n)?.epoch === epoch) this.free(n)
   }
 
-  /** Whoever held it or whatever it waited for: it is free. */
+  /**
+   * Whoever held it or whatever it waited for: it is free. While it is being claimed that is no news: the events of one
+   * append are told one by one, and it may have been taken when only the first of them was.
+   */
   freed(n: number): void {
-    if (this.hasEnded(n)) return
+    if (this.isPast(n)) return
     this.#begin(n)
-    this.free(n)
+    if (this.#states[n] !== 'reserved' || this.#settling.has(n)) this.free(n)
   }
 
   /** It has failed; what follows is still to be done. */
@@ -158,7 +188,7 @@ export class TargetRuns {
   }
 
   needsAttention(n: number): void {
-    if (this.hasEnded(n)) return
+    if (this.isPast(n)) return
     this.#begin(n)
     this.#set(n, 'needs-attention')
     this.attention.add(n)
@@ -206,6 +236,8 @@ export class TargetRuns {
   #set(n: number, state: State): void {
     if (this.#states[n] === 'reserved') this.#reserved -= 1
     this.#starting.delete(n)
+    this.#settling.delete(n)
+    this.#ahead.delete(n)
     this.claims.delete(n)
     this.requeued.delete(n)
     this.held.delete(n)

@@ -156,8 +156,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a barrier opens when one target has come to it',
     file: `${runs}/passage.js`,
-    text: '(this.#reached[place] ?? 0) >= scope',
-    by: '(this.#reached[place] ?? 0) >= 1',
+    text: '(this.#reached[place] ?? 0) - wrong >= scope',
+    by: '(this.#reached[place] ?? 0) - wrong >= 1',
   },
   {
     name: 'a barrier takes targets of other batches for its own',
