@@ -139,6 +139,21 @@ t.test('when nothing came of the claim the newer question waits on', async t => 
   t.same(answers.slice(1), [['second', 0]])
 })
 
+t.test('whoever is dismissed while work is looked up for it is not kept waiting for more', async t => {
+  const { dispatcher, answers, pull, trigger, claims } = dispatching(t)
+  pull('before it was revoked')
+  trigger(1)
+  const under = await claims(1)
+  dispatcher.dismiss('east-1')
+  for (const settle of under) settle(false)
+  await settled()
+  t.same(answers, [['before it was revoked', 0]])
+  pull('as it may from now on')
+  t.equal(answers.length, 1)
+  dispatcher.dismiss('east-1')
+  t.same(answers.slice(1), [['as it may from now on', 0]])
+})
+
 t.test('what nobody hears of is taken back', async t => {
   const { answers, pull, trigger, claims, takenBack } = dispatching(t, { heard: false })
   pull('from a process that is gone')

@@ -17,7 +17,7 @@ type Parked = {
   /** False when nobody is there any more to hear it. */
   deliver(reply: PullReply): Promise<boolean>
   timer: NodeJS.Timeout
-  /** It has waited as long as it wanted to. */
+  /** It has waited as long as it wanted to, or may no longer have what it asked for: it is not kept waiting. */
   late: boolean
   /** The same executor asked again meanwhile: it no longer waits for the answer to this one. */
   next: Parked | undefined
@@ -96,8 +96,13 @@ export class Dispatcher {
     }
   }
 
-  /** Whoever waits under this name is sent away with nothing: it may no longer have what it asked for. */
+  /**
+   * Whoever waits under this name is sent away with nothing: it may no longer have what it asked for. Where work is being
+   * looked up for it, that is so when nothing came of that.
+   */
   dismiss(executorId: string): void {
+    const newest = this.#newest.get(executorId)
+    if (newest) newest.late = true
     for (const parked of this.#parked) if (parked.request.executorId === executorId) this.#sendAway(parked)
   }
 
