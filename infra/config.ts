@@ -86,7 +86,25 @@ const settings = z.object({
   OPSCONDUCTOR_POSTGRES_URL: secret.optional(),
   OPSCONDUCTOR_NATS_URL: secret.optional(),
   OPSCONDUCTOR_API_KEYS_FILE: z.string().optional(),
+  OPSCONDUCTOR_KEK_PROVIDER: z.enum(['file', 'environment', 'vault-transit', 'aws-kms']).default('file'),
   OPSCONDUCTOR_KEK_FILE: z.string().optional(),
+  OPSCONDUCTOR_KEK_KEYS: secret.optional(),
+  OPSCONDUCTOR_KEK_TRANSIT_KEY: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,80}\/[A-Za-z0-9._-]{1,80}$/, '<mount>/<key>')
+    .default('transit/opsconductor'),
+  OPSCONDUCTOR_KEK_KMS_KEYS: list,
+  OPSCONDUCTOR_KEK_KMS_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
+  OPSCONDUCTOR_AWS_ACCESS_KEY_ID: z.string().min(1).optional(),
+  OPSCONDUCTOR_AWS_SECRET_ACCESS_KEY: secret.optional(),
+  OPSCONDUCTOR_AWS_SESSION_TOKEN: secret.optional(),
+  OPSCONDUCTOR_HASHICORP_VAULT_URL: z.url({ protocol: /^https?$/ }).optional(),
+  OPSCONDUCTOR_HASHICORP_VAULT_TOKEN: secret.optional(),
+  OPSCONDUCTOR_HASHICORP_VAULT_NAMESPACE: z.string().min(1).optional(),
+  OPSCONDUCTOR_VAULT_EGRESS_ALLOW: list.refine(
+    areEgressRules,
+    'host names, addresses and CIDR ranges, parted by commas',
+  ),
   OPSCONDUCTOR_POOL: executorName.default('default'),
   OPSCONDUCTOR_EXECUTOR_ID: executorName.optional(),
   OPSCONDUCTOR_EXECUTOR_SLOTS: number(128, 1, 1024),
@@ -116,6 +134,10 @@ const secretNames = new Set([
   'OPSCONDUCTOR_NATS_URL',
   'OPSCONDUCTOR_NODE_CREDENTIALS',
   'OPSCONDUCTOR_BROKER_USERS',
+  'OPSCONDUCTOR_KEK_KEYS',
+  'OPSCONDUCTOR_AWS_SECRET_ACCESS_KEY',
+  'OPSCONDUCTOR_AWS_SESSION_TOKEN',
+  'OPSCONDUCTOR_HASHICORP_VAULT_TOKEN',
   'OPSCONDUCTOR_ENROLMENT_TOKEN',
   'OPSCONDUCTOR_FIRST_EXECUTORS',
 ])
@@ -175,6 +197,29 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
     /** Outside the data folder it protects. */
     kekFile: resolve(s.OPSCONDUCTOR_KEK_FILE ?? `${beside}/kek.json`),
     keysDir: s.OPSCONDUCTOR_KEK_FILE ? dirname(resolve(s.OPSCONDUCTOR_KEK_FILE)) : beside,
+    /** Where the vault's key-encryption keys are, and what it takes to use them there. */
+    kek: {
+      provider: s.OPSCONDUCTOR_KEK_PROVIDER,
+      /** `id:base64,…`, the first wraps what is new. */
+      keys: s.OPSCONDUCTOR_KEK_KEYS,
+      transitKey: s.OPSCONDUCTOR_KEK_TRANSIT_KEY,
+      /** ARNs, the first wraps what is new. */
+      kmsKeys: s.OPSCONDUCTOR_KEK_KMS_KEYS,
+      kmsEndpoint: s.OPSCONDUCTOR_KEK_KMS_ENDPOINT,
+    },
+    aws: {
+      accessKeyId: s.OPSCONDUCTOR_AWS_ACCESS_KEY_ID,
+      secretAccessKey: s.OPSCONDUCTOR_AWS_SECRET_ACCESS_KEY,
+      sessionToken: s.OPSCONDUCTOR_AWS_SESSION_TOKEN,
+    },
+    /** For keys (transit) and for credentials that are references (KV). */
+    hashicorpVault: {
+      url: s.OPSCONDUCTOR_HASHICORP_VAULT_URL,
+      token: s.OPSCONDUCTOR_HASHICORP_VAULT_TOKEN,
+      namespace: s.OPSCONDUCTOR_HASHICORP_VAULT_NAMESPACE,
+    },
+    /** Where the vault may ask for keys and secrets beside public addresses. */
+    vaultEgressAllow: s.OPSCONDUCTOR_VAULT_EGRESS_ALLOW,
     pool: s.OPSCONDUCTOR_POOL,
     executorId: s.OPSCONDUCTOR_EXECUTOR_ID ?? defaultExecutorId(),
     executorSlots: s.OPSCONDUCTOR_EXECUTOR_SLOTS,

@@ -1,4 +1,14 @@
-import { closeSync, fsyncSync, linkSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 
 /**
@@ -21,6 +31,20 @@ export function writeNewPrivateFile(file: string, content: string): boolean {
   }
   syncFolder(dirname(file))
   return true
+}
+
+/**
+ * Puts a file that only its owner may read (0600) in the place of another, durably and whole or not at all. It stays its
+ * owner's, also when root does it.
+ */
+export function replacePrivateFile(file: string, content: string): void {
+  const beside = `${file}.${process.pid}.new`
+  rmSync(beside, { force: true })
+  writeFileSync(beside, content, { mode: 0o600, flag: 'wx', flush: true })
+  const { uid, gid } = statSync(file)
+  if (process.getuid?.() === 0) chownSync(beside, uid, gid)
+  renameSync(beside, file)
+  syncFolder(dirname(file))
 }
 
 function syncFolder(folder: string): void {

@@ -3,13 +3,14 @@ import t from 'tap'
 import { aad } from './aad.ts'
 import { NotAuthentic } from './aes-gcm.ts'
 import { type Envelope, openEnvelope, sealEnvelope } from './envelope.ts'
-import { fileKekProvider, UnknownKek } from './kek.ts'
+import { environmentKekProvider } from './kek/environment.ts'
+import { UnknownKek } from './kek.ts'
 
 const keys = new Map([
   ['kek-1', randomBytes(32)],
   ['kek-2', randomBytes(32)],
 ])
-const keks = fileKekProvider({ active: 'kek-1', keys })
+const keks = environmentKekProvider({ active: 'kek-1', keys })
 const name = { credentialId: 'root-of-db1', version: 2, sealId: 'seal-1' }
 const secret = Buffer.from('correct horse battery staple')
 
@@ -57,15 +58,15 @@ t.test('an envelope changed in any part does not open', async t => {
 
 t.test('needs the very key it was wrapped with', async t => {
   const envelope = await sealEnvelope(keks, name, secret)
-  const strange = fileKekProvider({ active: 'kek-1', keys: new Map([['kek-1', randomBytes(32)]]) })
+  const strange = environmentKekProvider({ active: 'kek-1', keys: new Map([['kek-1', randomBytes(32)]]) })
   await t.rejects(openEnvelope(strange, envelope), NotAuthentic)
-  const without = fileKekProvider({ active: 'kek-9', keys: new Map([['kek-9', randomBytes(32)]]) })
+  const without = environmentKekProvider({ active: 'kek-9', keys: new Map([['kek-9', randomBytes(32)]]) })
   await t.rejects(openEnvelope(without, envelope), UnknownKek)
 })
 
 t.test('a new active key reads what the old one sealed', async t => {
   const envelope = await sealEnvelope(keks, name, secret)
-  const rotated = fileKekProvider({ active: 'kek-2', keys })
+  const rotated = environmentKekProvider({ active: 'kek-2', keys })
   t.same(await openEnvelope(rotated, envelope), secret)
   t.equal((await sealEnvelope(rotated, name, secret)).kekId, 'kek-2')
   t.match(await rotated.health(), { ok: true, detail: 'kek-2' })

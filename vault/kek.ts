@@ -1,19 +1,23 @@
-import type { Keks } from '../infra/kek-file.ts'
 import type { Check } from '../infra/lifecycle.ts'
-import { decrypt, encrypt, pack, unpack } from './aes-gcm.ts'
 
 /**
  * Who holds the key-encryption keys. Asynchronous because a key management service answers over a network; `aad` is
- * what such services call the encryption context.
+ * what such services call associated data or the encryption context.
  */
 export interface KekProvider {
   /** Id of the key that wraps what is new. */
   readonly active: string
   ids(): readonly string[]
-  /** Wraps with the named key. Throws UnknownKek. */
+  /** Wraps with the named key. Throws UnknownKek, KekUnavailable. */
   wrap(kekId: string, plaintext: Uint8Array, aad: Buffer): Promise<Buffer>
-  /** The caller wipes what it gets. Throws UnknownKek, NotAuthentic. */
+  /** The caller wipes what it gets. Throws UnknownKek, NotAuthentic, KekUnavailable. */
   unwrap(kekId: string, wrapped: Buffer, aad: Buffer): Promise<Buffer>
+  /** Looks again which keys there are: somebody may have made a new one. Throws as at the start. */
+  refresh(): Promise<void>
+  /** Makes a key that wraps what is new from now on, and answers its id. Throws KekFixed, KekUnavailable. */
+  renew(now: string): Promise<string>
+  /** Makes sure that nothing can be unwrapped with the key any more. Throws KekFixed, UnknownKek, KekUnavailable. */
+  destroy(kekId: string): Promise<void>
   health(): Promise<Check>
 }
 
@@ -21,18 +25,14 @@ export class UnknownKek extends Error {
   override name = 'UnknownKek'
 }
 
-/** Keys that were read from a file and live in this process's memory. */
-export function fileKekProvider({ active, keys }: Keks): KekProvider {
-  const keyOf = (kekId: string): Buffer => {
-    const key = keys.get(kekId)
-    if (!key) throw new UnknownKek(`there is no key-encryption key ${kekId}`)
-    return key
-  }
-  return {
-    active,
-    ids: () => [...keys.keys()],
-    wrap: async (kekId, plaintext, aad) => pack(encrypt(keyOf(kekId), plaintext, aad)),
-    unwrap: async (kekId, wrapped, aad) => decrypt(keyOf(kekId), unpack(wrapped), aad),
-    health: async () => ({ name: 'key-encryption key', ok: true, detail: active }),
-  }
+/** The service that holds the keys does not answer, or does not let us in. Says nothing about the keys. */
+export class KekUnavailable extends Error {
+  override name = 'KekUnavailable'
 }
+
+/** Its keys are made and destroyed elsewhere; the message says where. */
+export class KekFixed extends Error {
+  override name = 'KekFixed'
+}
+
+export const unknownKek = (kekId: string): UnknownKek => new UnknownKek(`there is no key-encryption key ${kekId}`)

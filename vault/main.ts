@@ -85,7 +85,7 @@ function refuseDebugger(): void {
 async function unlock(config: Config, pool: Pool, log: Log): Promise<{ keks: KekProvider; own: OwnKeys }> {
   await migrate(pool, log, migrations)
   const now = systemClock.now()
-  const keks = openKek(config, { secretsExist: await hasSecrets(pool), now }, log)
+  const keks = await openKek(config, { secretsExist: await hasSecrets(pool), now }, log)
   return { keks, own: await loadOwnKeys(pool, keks, now) }
 }
 

@@ -2,7 +2,6 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import t from 'tap'
 import { systemClock } from '../infra/clock.ts'
 import { AppendOutcomeUnknown } from '../infra/event-store/port.ts'
-import { loadKekFile } from '../infra/kek-file.ts'
 import { createPool } from '../infra/postgres.ts'
 import { type AnyEvent, streams } from '../schemas/events.ts'
 import { until } from '../test/support/process.ts'
@@ -10,7 +9,7 @@ import { type Ask, vaultBench } from '../test/support/vault.ts'
 import { credentialReader } from './credential-status.ts'
 import { denialLimit } from './denial-limit.ts'
 import { executorReader } from './executor-status.ts'
-import { fileKekProvider } from './kek.ts'
+import { fileKekProvider } from './kek/file.ts'
 import { release } from './release.ts'
 import { secretStore } from './secret-store.ts'
 
@@ -281,7 +280,7 @@ t.test('without the log nothing is released', async t => {
   const deps = {
     store: { ...store, append: () => Promise.reject(new AppendOutcomeUnknown('the connection broke')) },
     secrets: secretStore(pool),
-    keks: fileKekProvider(loadKekFile(`${kekFile.dataDir}-keys/kek.json`, kekFile)),
+    keks: fileKekProvider(`${kekFile.dataDir}-keys/kek.json`, kekFile),
     credential: credentialReader(store, systemClock.monotonic),
     executor: executorReader(store, systemClock.monotonic),
     denials: denialLimit(systemClock.monotonic),

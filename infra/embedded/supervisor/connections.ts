@@ -70,10 +70,21 @@ export class Connections {
       OPSCONDUCTOR_BROKER_USERS: role === 'broker' ? JSON.stringify(this.#brokerUsers) : undefined,
       OPSCONDUCTOR_ENROLMENT_TOKEN: role === 'executor' ? this.#token() : undefined,
       OPSCONDUCTOR_FIRST_EXECUTORS: role === 'workers' || role === 'reactors' ? this.#firstExecutors() : undefined,
+      ...(role === 'vault' && this.#vaultSecrets()),
       // Health answers of several roles on one machine cannot share a port.
       OPSCONDUCTOR_HEALTH_PORT: '0',
     }
     return childEnvironment(Object.fromEntries(Object.entries(own).filter(isSet)))
+  }
+
+  #vaultSecrets(): Record<string, string | undefined> {
+    const { kek, aws, hashicorpVault } = this.#config
+    return {
+      OPSCONDUCTOR_KEK_KEYS: kek.keys?.reveal(),
+      OPSCONDUCTOR_AWS_SECRET_ACCESS_KEY: aws.secretAccessKey?.reveal(),
+      OPSCONDUCTOR_AWS_SESSION_TOKEN: aws.sessionToken?.reveal(),
+      OPSCONDUCTOR_HASHICORP_VAULT_TOKEN: hashicorpVault.token?.reveal(),
+    }
   }
 
   /** One that was asked for counts; else the one made here, which only the reactors of this system know of. */
