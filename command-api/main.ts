@@ -66,7 +66,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
 export async function start(config: Config, log: Log): Promise<RunningRole> {
   const side = await openCommandSide(config, log)
   const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
-  const http = await createHttpServer({ log, authenticate, ready: side.ready, rateLimit: config.rateLimit })
+  const http = await createHttpServer({ log, authenticate, ready: side.ready, edge: config.edge })
   side.register(http)
   registerDocs(http)
   const url = await listen(http, config).catch(async error => {

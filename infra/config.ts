@@ -3,7 +3,9 @@ import { hostname } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { z } from 'zod'
+import { isAddressRange } from './address-ranges.ts'
 import { areEgressRules } from './egress/policy.ts'
+import { defaultEdge, isOrigin } from './http/edge-options.ts'
 
 /** A value that never shows itself: printed, logged and serialised as `[secret]`. */
 export class Secret {
@@ -118,7 +120,15 @@ const settings = z.object({
   OPSCONDUCTOR_ENROLMENT_TOKEN: secret.optional(),
   OPSCONDUCTOR_FIRST_EXECUTORS: firstExecutors.optional(),
   OPSCONDUCTOR_LEASE_SECONDS: number(15, 2, 3600),
-  OPSCONDUCTOR_RATE_LIMIT: number(0, 0, 1_000_000),
+  OPSCONDUCTOR_RATE_LIMIT: number(defaultEdge.rateLimit, 0, 1_000_000),
+  OPSCONDUCTOR_RATE_LIMIT_ADDRESS: number(defaultEdge.addressRateLimit, 0, 1_000_000),
+  OPSCONDUCTOR_CORS_ORIGINS: list.refine(
+    each => each.every(isOrigin),
+    'origins like https://ui.example.org, by commas',
+  ),
+  OPSCONDUCTOR_TRUSTED_PROXIES: list.refine(each => each.every(isAddressRange), 'addresses and CIDR ranges, by commas'),
+  OPSCONDUCTOR_MAX_CONNECTIONS: number(defaultEdge.maxConnections, 1, 1_000_000),
+  OPSCONDUCTOR_MAX_CONNECTIONS_PER_ADDRESS: number(defaultEdge.maxConnectionsPerAddress, 1, 1_000_000),
   OPSCONDUCTOR_STOP_SECONDS: number(20, 1, 600),
   OPSCONDUCTOR_READY_FD: z.coerce.number().int().min(3).max(64).optional(),
   OPSCONDUCTOR_PARENT_PIPE: flag,
@@ -241,8 +251,15 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
     /** Executors that may come in with the token of this SHA-256 when they never did before. */
     firstExecutors: s.OPSCONDUCTOR_FIRST_EXECUTORS ?? [],
     leaseSeconds: s.OPSCONDUCTOR_LEASE_SECONDS,
-    /** Requests per second and key; 0 is unlimited. */
-    rateLimit: s.OPSCONDUCTOR_RATE_LIMIT,
+    /** How the API stands towards the network. */
+    edge: Object.freeze({
+      rateLimit: s.OPSCONDUCTOR_RATE_LIMIT,
+      addressRateLimit: s.OPSCONDUCTOR_RATE_LIMIT_ADDRESS,
+      corsOrigins: s.OPSCONDUCTOR_CORS_ORIGINS,
+      trustedProxies: s.OPSCONDUCTOR_TRUSTED_PROXIES,
+      maxConnections: s.OPSCONDUCTOR_MAX_CONNECTIONS,
+      maxConnectionsPerAddress: s.OPSCONDUCTOR_MAX_CONNECTIONS_PER_ADDRESS,
+    }),
     stopSeconds: s.OPSCONDUCTOR_STOP_SECONDS,
     readyFd: s.OPSCONDUCTOR_READY_FD,
     parentPipe: s.OPSCONDUCTOR_PARENT_PIPE,

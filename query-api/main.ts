@@ -37,7 +37,7 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
 export async function start(config: Config, log: Log): Promise<RunningRole> {
   const side = await openQuerySide(config, log)
   const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
-  const http = await createHttpServer({ log, authenticate, ready: side.ready, rateLimit: config.rateLimit })
+  const http = await createHttpServer({ log, authenticate, ready: side.ready, edge: config.edge })
   side.register(http)
   const url = await listen(http, config)
   return {

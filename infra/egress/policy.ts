@@ -1,4 +1,5 @@
-import { BlockList, isIP } from 'node:net'
+import { isIP } from 'node:net'
+import { addressRanges, isAddressRange, plainAddress } from '../address-ranges.ts'
 
 /** Whether a request may go to an address. `host` is the name it was found under, or the address itself. */
 export type EgressPolicy = { permits(host: string, address: string): boolean }
@@ -15,14 +16,15 @@ const closed4 = [
 ]
 /** The same of IPv6, where everything outside 2000::/3 is closed anyway; those inside it that lead elsewhere. */
 const closed6 = ['2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20']
-const OPEN6 = '2000::/3'
+const closed = addressRanges([...closed4, ...closed6])
+const open6 = addressRanges(['2000::/3'])
 
 const hostName =
   /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i
 
 /** Whether each is a host name, an address or a CIDR range. */
 export function areEgressRules(rules: readonly string[]): boolean {
-  return rules.every(rule => parseRange(rule) !== undefined || (!rule.includes('/') && hostName.test(rule)))
+  return rules.every(rule => isAddressRange(rule) || (!rule.includes('/') && hostName.test(rule)))
 }
 
 /**
@@ -31,62 +33,17 @@ export function areEgressRules(rules: readonly string[]): boolean {
  */
 export function egressPolicy(allow: readonly string[]): EgressPolicy {
   if (!areEgressRules(allow)) throw new RangeError('an egress rule is a host name, an address or a CIDR range')
-  const allowed = blockList(allow.filter(rule => parseRange(rule) !== undefined))
-  const hosts = new Set(allow.filter(rule => parseRange(rule) === undefined).map(plainHost))
-  const closed = blockList([...closed4, ...closed6])
-  const open6 = blockList([OPEN6])
+  const allowed = addressRanges(allow.filter(isAddressRange))
+  const hosts = new Set(allow.filter(rule => !isAddressRange(rule)).map(plainHost))
   return {
     permits: (host, address) => {
       if (isIP(address) === 0) return false
-      if (hosts.has(plainHost(host))) return true
-      const real = embedded4(address) ?? address
-      if (holds(allowed, real)) return true
-      return !holds(closed, real) && (isIP(real) === 4 || holds(open6, real))
+      if (hosts.has(plainHost(host)) || allowed.holds(address)) return true
+      const real = plainAddress(address)
+      return !closed.holds(real) && (isIP(real) === 4 || open6.holds(real))
     },
   }
 }
 
 /** A name without the dot that may end it, in lower case. */
 const plainHost = (host: string): string => host.toLowerCase().replace(/\.$/, '')
-
-function parseRange(rule: string): { address: string; prefix: number; family: 'ipv4' | 'ipv6' } | undefined {
-  const [address = '', prefix, ...rest] = rule.split('/')
-  const version = isIP(address)
-  if (version === 0 || rest.length > 0 || address.includes('%')) return undefined
-  const most = version === 4 ? 32 : 128
-  if (prefix !== undefined && !(/^\d{1,3}$/.test(prefix) && Number(prefix) <= most)) return undefined
-  return { address, prefix: prefix === undefined ? most : Number(prefix), family: version === 4 ? 'ipv4' : 'ipv6' }
-}
-
-function blockList(rules: readonly string[]): BlockList {
-  const list = new BlockList()
-  for (const rule of rules) {
-    const range = parseRange(rule)
-    if (range) list.addSubnet(range.address, range.prefix, range.family)
-  }
-  return list
-}
-
-const holds = (list: BlockList, address: string): boolean => list.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6')
-
-/** The IPv4 address that an IPv6 one stands for: mapped (::ffff:0:0/96) or by NAT64 (64:ff9b::/96). */
-function embedded4(address: string): string | undefined {
-  if (isIP(address) !== 6) return undefined
-  const groups = groupsOf(address)
-  const head = groups.slice(0, 6).join(':')
-  if (head !== '0:0:0:0:0:ffff' && head !== '64:ff9b:0:0:0:0') return undefined
-  const [high = 0, low = 0] = groups.slice(6).map(group => Number.parseInt(group, 16))
-  return [high >> 8, high & 255, low >> 8, low & 255].join('.')
-}
-
-/** The eight groups, in hex without leading zeros. */
-function groupsOf(address: string): string[] {
-  const plain = address.replace(/%.*$/, '').replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) => {
-    return `${((Number(a) << 8) | Number(b)).toString(16)}:${((Number(c) << 8) | Number(d)).toString(16)}`
-  })
-  const [before = '', after] = plain.split('::')
-  const left = before === '' ? [] : before.split(':')
-  const right = after === undefined || after === '' ? [] : after.split(':')
-  const zeros = after === undefined ? [] : new Array<string>(8 - left.length - right.length).fill('0')
-  return [...left, ...zeros, ...right].map(group => Number.parseInt(group, 16).toString(16))
-}

@@ -212,20 +212,6 @@ t.test('over a socket: bad HTTP, doubled headers, bodies without end, requests t
   t.match(await send(`${head}${chunked}7d0\r\n${'['.repeat(2000)}\r\n0\r\n\r\n`), /^HTTP\/1.1 413 /)
 })
 
-t.test('a key that asks too often is told when to come back', async t => {
-  const http = await server(t, { rateLimit: 2 })
-  const ask = () => http.inject({ url: '/v1/things/1', headers: reader })
-  const answers = [await ask(), await ask(), await ask()]
-  t.same(
-    answers.map(a => a.statusCode),
-    [200, 200, 429],
-  )
-  t.match(answers[2]?.headers, { 'retry-after': /^\d+$/ })
-  t.equal(answers[2]?.json().type, 'urn:opsconductor:problem:rate-limited')
-  t.equal((await http.inject({ url: '/v1/things/1', headers: writer })).statusCode, 200, 'each key counts for itself')
-  t.equal((await http.inject('/health/live')).statusCode, 200)
-})
-
 t.test('health answers need no key', async t => {
   let ok = false
   const http = await server(t, { ready: () => [{ name: 'log', ok }] })

@@ -1,15 +1,18 @@
 import helmet from '@fastify/helmet'
-import rateLimit from '@fastify/rate-limit'
-import Fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
+import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import { validate } from 'uuid'
-import { ProblemError } from '../../schemas/problems.ts'
 import { readiness } from '../health.ts'
 import { type Ids, systemIds } from '../ids.ts'
 import type { Check } from '../lifecycle.ts'
 import type { Log } from '../log.ts'
 import { type Authenticate, guardAccess } from './access.ts'
 import { checkConsumes, restrictBodies } from './bodies.ts'
+import { limitConnections } from './connections.ts'
+import { allowOrigins } from './cors.ts'
+import { defaultEdge, type EdgeOptions } from './edge-options.ts'
 import { sendClientError, sendProblem } from './errors.ts'
+import { type TrustProxy, trustedProxies } from './proxies.ts'
+import { limitRate } from './rate-limit.ts'
 import { keepRouteTable } from './route-table.ts'
 
 export type HttpServerOptions = {
@@ -20,14 +23,14 @@ export type HttpServerOptions = {
   ready: () => Promise<Check[]> | Check[]
   /** Bytes; default 1 MiB. */
   bodyLimit?: number
-  /** Requests per second and key; 0, the default, is unlimited. */
-  rateLimit?: number
+  /** How it stands towards the network; the defaults of the configuration. */
+  edge?: Partial<EdgeOptions>
   ids?: Ids
-  /** How long headers and the whole request may take to arrive. Default 10 s and 30 s. */
-  timeouts?: { headersMs: number; requestMs: number }
+  /** How long headers and the whole request may take to arrive, and nothing at all may move. 10 s, 30 s, 60 s. */
+  timeouts?: Partial<typeof TIMEOUTS>
 }
 
-const TIMEOUTS = { headersMs: 10_000, requestMs: 30_000 }
+const TIMEOUTS = { headersMs: 10_000, requestMs: 30_000, stillMs: 60_000 }
 const KEEP_ALIVE_MS = 65_000
 
 /**
@@ -36,19 +39,25 @@ const KEEP_ALIVE_MS = 65_000
  * Routes: `http.post(url, { config: { permission: 'target:write', api } }, handler)`.
  */
 export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
-  const app = newServer(options)
-  app.setErrorHandler(sendProblem)
+  const edge = { ...defaultEdge, ...options.edge }
+  const trusted = trustedProxies(edge.trustedProxies)
+  const app = newServer(options, trusted)
+  limitConnections(app.server, edge, trusted, options.log)
   const headers = await securityHeaders()
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers).header('x-correlation-id', request.id)
     done()
   })
   logRequests(app, options.log)
+  allowOrigins(app, edge.corsOrigins)
   guardAccess(app, options.authenticate)
+  const limits = limitRate(app, edge)
+  app.setErrorHandler((error, request, reply) =>
+    sendProblem(limits.afterFailure(error, request, reply), request, reply),
+  )
   restrictBodies(app)
   app.addHook('onRoute', checkConsumes)
   keepRouteTable(app)
-  await limitRate(app, options.rateLimit ?? 0)
   registerHealth(app, options.ready)
   return app
 }
@@ -69,19 +78,25 @@ async function securityHeaders(): Promise<Record<string, string>> {
   const { headers } = await asked.get('/', async () => '').inject('/')
   await asked.close()
   const own = Object.entries(headers).filter(([name]) => !ownHeaders.has(name))
-  return Object.fromEntries(own.map(([name, value]) => [name, String(value)]))
+  // An answer is for who asked with a key, and nobody's cache.
+  return { ...Object.fromEntries(own.map(([name, value]) => [name, String(value)])), 'cache-control': 'no-store' }
 }
 /** Of the answer itself, not of helmet. */
 const ownHeaders = new Set(['content-type', 'content-length', 'date', 'connection', 'keep-alive'])
 
-function newServer({ log, bodyLimit, ids = systemIds, timeouts = TIMEOUTS }: HttpServerOptions): FastifyInstance {
+function newServer(options: HttpServerOptions, trustProxy: TrustProxy): FastifyInstance {
+  const { log, bodyLimit, ids = systemIds } = options
+  const timeouts = { ...TIMEOUTS, ...options.timeouts }
   // The logger's own type would make every plugin signature generic; the base logger is all that is used here.
   return Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'correlationId' }),
     requestIdHeader: false,
     genReqId: request => correlationId(request.headers['x-correlation-id'], ids),
+    ...(trustProxy && { trustProxy }),
     bodyLimit: bodyLimit ?? 1_048_576,
+    // Also for who asks and then does not read.
+    connectionTimeout: timeouts.stillMs,
     requestTimeout: timeouts.requestMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
     http: { headersTimeout: timeouts.headersMs, connectionsCheckingInterval: timeouts.headersMs / 5 },
@@ -111,18 +126,6 @@ function logRequests(app: FastifyInstance, log: Log): void {
       actor: request.principal?.actor.id,
     }
     request.log[level](fields, 'request')
-  })
-}
-
-async function limitRate(app: FastifyInstance, perSecond: number): Promise<void> {
-  if (perSecond === 0) return
-  await app.register(rateLimit, {
-    max: perSecond,
-    timeWindow: 1000,
-    hook: 'preValidation',
-    keyGenerator: (request: FastifyRequest) => request.principal?.actor.id ?? request.ip,
-    allowList: (request: FastifyRequest) => request.routeOptions.config.quiet === true,
-    errorResponseBuilder: () => new ProblemError('rate-limited'),
   })
 }
 

@@ -21,13 +21,13 @@ export class EventStream {
   constructor(request: Request, reply: Reply) {
     reply.hijack()
     this.#response = reply.raw
+    // What every answer says, which a hijacked one would not.
+    for (const [name, value] of Object.entries(reply.getHeaders())) if (value) this.#response.setHeader(name, value)
     this.#response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store, no-transform',
       'x-accel-buffering': 'no',
       connection: 'close',
-      'x-content-type-options': 'nosniff',
-      'x-correlation-id': request.id,
     })
     this.#response.flushHeaders()
     this.#response.on('close', () => this.#over.abort()).on('error', () => this.#over.abort())
