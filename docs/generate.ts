@@ -87,6 +87,11 @@ const streamOf: Record<keyof typeof eventsByCategory, string> = {
   targetrun: 'targetrun-<runId>.<n>',
   command: 'command-<commandId>',
   artifact: 'artifact-<sha256>',
+  user: 'user-<userId>',
+  serviceaccount: 'serviceaccount-<serviceAccountId>',
+  apikey: 'apikey-<keyId>',
+  session: 'session-<sessionId>',
+  signin: 'signin-<attemptId>',
 }
 
 function eventsPage(): string {

@@ -1,3 +1,4 @@
+import { type ApiKeyEvent, apiKeyEvents } from './api-key.ts'
 import { type ArtifactEvent, artifactEvents } from './artifact.ts'
 import { type CommandRecordEvent, commandEvents } from './command-record.ts'
 import { type CredentialEvent, credentialEvents, type ReleaseEvent, releaseEvents } from './credential.ts'
@@ -5,8 +6,11 @@ import { type ExecutorEvent, executorEvents } from './executor.ts'
 import { type JobEvent, jobEvents } from './job.ts'
 import type { EventMetadata, SchemaMap } from './kernel.ts'
 import { type RunEvent, runEvents } from './run.ts'
+import { type ServiceAccountEvent, serviceAccountEvents } from './service-account.ts'
+import { type SessionEvent, type SignInEvent, sessionEvents, signInEvents } from './session.ts'
 import { type TargetEvent, targetEvents } from './target.ts'
 import { type TargetRunEvent, targetRunEvents } from './target-run.ts'
+import { type UserEvent, userEvents } from './user.ts'
 
 /** Event schemas by stream category: the part of a stream's name before its first dash. */
 export const eventsByCategory = {
@@ -19,6 +23,11 @@ export const eventsByCategory = {
   targetrun: targetRunEvents,
   command: commandEvents,
   artifact: artifactEvents,
+  user: userEvents,
+  serviceaccount: serviceAccountEvents,
+  apikey: apiKeyEvents,
+  session: sessionEvents,
+  signin: signInEvents,
 } as const satisfies Record<string, SchemaMap>
 export type StreamCategory = keyof typeof eventsByCategory
 
@@ -34,6 +43,11 @@ export type AnyEvent =
   | TargetRunEvent
   | CommandRecordEvent
   | ArtifactEvent
+  | UserEvent
+  | ServiceAccountEvent
+  | ApiKeyEvent
+  | SessionEvent
+  | SignInEvent
 
 /** A position in `$all`. On the embedded node both numbers are equal; on a cluster they may differ. */
 export type LogPosition = { commit: bigint; prepare: bigint }
@@ -65,4 +79,9 @@ export const streams = {
   release: (runId: string, n: number) => `release-${runId}.${n}`,
   command: (commandId: string) => `command-${commandId}`,
   artifact: (sha256: string) => `artifact-${sha256}`,
+  user: (userId: string) => `user-${userId}`,
+  serviceAccount: (serviceAccountId: string) => `serviceaccount-${serviceAccountId}`,
+  apiKey: (keyId: string) => `apikey-${keyId}`,
+  session: (sessionId: string) => `session-${sessionId}`,
+  signIn: (attemptId: string) => `signin-${attemptId}`,
 } as const

@@ -1,11 +1,16 @@
+import { apiKey } from './api-key.ts'
 import { artifact } from './artifact.ts'
 import { credential } from './credential.ts'
 import { executor } from './executor.ts'
 import { job } from './job.ts'
 import { run } from './run.ts'
+import { serviceAccount } from './service-account.ts'
+import { session } from './session.ts'
 import { target } from './target.ts'
 import { targetRun } from './target-run.ts'
+import { user } from './user.ts'
 
+export type { ApiKey, ApiKeyFacts } from './api-key.ts'
 export type { Credential, CredentialFacts } from './credential.ts'
 export { type Decider, DomainError, fold, type Message } from './decider.ts'
 export type { Executor, ExecutorFacts, KnownExecutor } from './executor.ts'
@@ -20,11 +25,27 @@ export {
 } from './run-request.ts'
 export type { SafetyFacts, SafetyFinding } from './run-safety.ts'
 export { isFinished, type KnownRun, type Run } from './run-state.ts'
+export type { ServiceAccount } from './service-account.ts'
+export { type KnownSession, overBy, type Session } from './session.ts'
 export { type Target, target } from './target.ts'
 export { nextAttempt, type Progress, remainingSteps, type TargetRun } from './target-run-state.ts'
+export { erasesNow, linkIsGood, type UserFacts } from './user.ts'
+export type { KnownUser, User } from './user-state.ts'
 
 /** Every decider by its name, which is what `dispatch` is asked by. */
-export const deciders = { target, credential, job, run, targetRun, executor, artifact } as const
+export const deciders = {
+  target,
+  credential,
+  job,
+  run,
+  targetRun,
+  executor,
+  artifact,
+  user,
+  session,
+  serviceAccount,
+  apiKey,
+} as const
 export type Deciders = typeof deciders
 export type DeciderName = keyof Deciders
 export type CommandOf<N extends DeciderName> = Parameters<Deciders[N]['decide']>[0]

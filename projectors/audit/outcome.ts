@@ -3,6 +3,7 @@ import type { Outcome } from './tables.ts'
 
 const failures: ReadonlySet<AnyEvent['type']> = new Set<AnyEvent['type']>([
   'ApprovalExpired',
+  'ErasureDeferred',
   'HostKeyMismatchDetected',
   'LeaseExpired',
   'OutputGapDetected',
@@ -18,12 +19,20 @@ const failures: ReadonlySet<AnyEvent['type']> = new Set<AnyEvent['type']>([
   'TargetRunNeedsAttention',
   'TerminationUnconfirmed',
 ])
+const denials: ReadonlySet<AnyEvent['type']> = new Set<AnyEvent['type']>([
+  'LoginFailed',
+  'LoginFailuresCounted',
+  'MfaChallengeFailed',
+  'RefreshTokenReuseDetected',
+  'UserLocked',
+])
 const forbidden = new Set(['unauthenticated', 'forbidden'])
 
 /** How what the event tells of turned out, and the code that says why when it did not turn out well. */
 export function outcomeOf({ type, data }: AnyEvent): { outcome: Outcome; reasonCode: string | null } {
   const reasonCode = reasonCodeOf(data)
   if (type === 'CommandRejected') return { outcome: forbidden.has(data.code) ? 'denied' : 'failure', reasonCode }
+  if (denials.has(type)) return { outcome: 'denied', reasonCode }
   if (type === 'CommandRefusalsCounted') return { outcome: 'denied', reasonCode }
   if (type === 'EnrolmentRefused') return { outcome: 'denied', reasonCode }
   if (type === 'ExecutorReportRefused') return { outcome: 'denied', reasonCode: 'executor-revoked' }

@@ -3,6 +3,7 @@ import type { CommandRecordEvent } from '../../schemas/command-record.ts'
 import type { ReleaseEvent } from '../../schemas/credential.ts'
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
 import type { RunEvent } from '../../schemas/run.ts'
+import type { SignInEvent } from '../../schemas/session.ts'
 import type { TargetRunEvent } from '../../schemas/target-run.ts'
 import type { State } from '../diff.ts'
 import { evolveResource, resourceId, resourceKind } from '../resources/evolve.ts'
@@ -45,6 +46,8 @@ export function subjectOf(event: Recorded): Subject {
       return commandSubject(event as CommandRecordEvent)
     case 'artifact':
       return { type: 'artifact', id: (event as ArtifactEvent).data.sha256, runId: null }
+    case 'signin':
+      return signInSubject(event as SignInEvent)
   }
   throw new Error(`${event.stream} is a stream of no known category`)
 }
@@ -80,6 +83,13 @@ function targetRunSubject(event: TargetRunEvent): Subject {
       state: { status: targetRunStatusAfter(event) ?? before?.state.status ?? 'queued' },
     }),
   }
+}
+
+/** An attempt is about whoever was meant, where that is somebody. */
+function signInSubject({ data }: SignInEvent): Subject {
+  const userId = 'userId' in data ? data.userId : undefined
+  if (userId === undefined) return { type: 'signin', id: data.attemptId, runId: null }
+  return { type: 'user', id: userId, runId: null, namedBy: { type: 'user', id: userId } }
 }
 
 function commandSubject(event: CommandRecordEvent): Subject {

@@ -1,18 +1,47 @@
+import type { ApiKeyEvent } from '../../schemas/api-key.ts'
 import type { CredentialEvent, CredentialRow } from '../../schemas/credential.ts'
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
 import type { ExecutorEvent, ExecutorRow } from '../../schemas/executor.ts'
 import type { JobEvent, JobRow } from '../../schemas/job.ts'
+import type { ServiceAccountEvent, ServiceAccountRow } from '../../schemas/service-account.ts'
+import type { SessionEvent, SessionRow } from '../../schemas/session.ts'
 import type { TargetEvent, TargetRow } from '../../schemas/target.ts'
+import type { UserEvent } from '../../schemas/user.ts'
 import type { State } from '../diff.ts'
 import { evolveCredential } from './credential.ts'
 import { evolveExecutor } from './executor.ts'
 import { evolveJob } from './job.ts'
+import {
+  type ApiKeyState,
+  evolveApiKey,
+  evolveServiceAccount,
+  evolveSession,
+  evolveUser,
+  type UserState,
+} from './principals.ts'
 import { evolveTarget } from './target.ts'
 
 /** What has versions: a state per revision, so that it can be seen as of any moment. */
-export type ResourceKind = 'target' | 'credential' | 'job' | 'executor'
+export type ResourceKind =
+  | 'target'
+  | 'credential'
+  | 'job'
+  | 'executor'
+  | 'user'
+  | 'serviceaccount'
+  | 'apikey'
+  | 'session'
 
-const kinds: ReadonlySet<string> = new Set<ResourceKind>(['target', 'credential', 'job', 'executor'])
+const kinds: ReadonlySet<string> = new Set<ResourceKind>([
+  'target',
+  'credential',
+  'job',
+  'executor',
+  'user',
+  'serviceaccount',
+  'apikey',
+  'session',
+])
 export function resourceKind(event: Recorded): ResourceKind | undefined {
   const category = categoryOf(event.stream)
   // The set holds exactly the members of the union.
@@ -34,6 +63,14 @@ export function evolveResource(kind: ResourceKind, before: State | undefined, ev
       return evolveJob(before as JobRow | undefined, event as JobEvent)
     case 'executor':
       return evolveExecutor(before as ExecutorRow | undefined, event as ExecutorEvent)
+    case 'user':
+      return evolveUser(before as UserState | undefined, event as UserEvent, event.metadata)
+    case 'serviceaccount':
+      return evolveServiceAccount(before as ServiceAccountRow | undefined, event as ServiceAccountEvent)
+    case 'apikey':
+      return evolveApiKey(before as ApiKeyState | undefined, event as ApiKeyEvent)
+    case 'session':
+      return evolveSession(before as SessionRow | undefined, event as SessionEvent, event.metadata)
   }
 }
 

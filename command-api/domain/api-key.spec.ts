@@ -1,0 +1,67 @@
+import t from 'tap'
+import type { ApiKeyEvent } from '../../schemas/api-key.ts'
+import { specFor } from '../../test/support/decider-spec.ts'
+import { apiKey } from './api-key.ts'
+import { serviceAccount } from './service-account.ts'
+
+const keyId = '0192d3c4-5e6f-7a8b-9c0d-00000000000a'
+const serviceAccountId = '0192d3c4-5e6f-7a8b-9c0d-00000000000b'
+const owner = { kind: 'service-account' as const, id: serviceAccountId }
+const secretHash = 'a'.repeat(64)
+const issue = {
+  type: 'issue-api-key' as const,
+  data: { keyId, name: 'nightly', owner, permissions: ['run:trigger'], expiresSeconds: 3_600 },
+}
+const issued: ApiKeyEvent = {
+  type: 'ApiKeyIssued',
+  data: {
+    ...{ keyId, name: 'nightly', owner, secretHash, permissions: ['run:trigger'] },
+    expiresAt: '2030-01-01T01:00:00.000Z',
+  },
+}
+const revoked: ApiKeyEvent = { type: 'ApiKeyRevoked', data: { keyId, reason: 'leaked' } }
+
+t.test('a key is issued by its hash, to somebody who may act', async t => {
+  const { given } = specFor(t, apiKey)
+  given().when(issue, { secretHash, owner: 'active' }).thenRecords(issued)
+  given(issued).when(issue, { secretHash, owner: 'active' }).thenRejects('api-key-already-exists')
+  given().when(issue, { secretHash, owner: 'inactive' }).thenRejects('api-key-owner-inactive')
+  given().when(issue, { secretHash, owner: 'absent' }).thenRejects('service-account-not-found')
+  const ofUser = { ...issue, data: { ...issue.data, owner: { kind: 'user' as const, id: serviceAccountId } } }
+  given().when(ofUser, { secretHash, owner: 'absent' }).thenRejects('user-not-found')
+})
+
+t.test('its use is told at most once an hour, its end once', async t => {
+  const { given } = specFor(t, apiKey)
+  const use = (at: string) => ({ type: 'note-api-key-use' as const, data: { keyId, at } })
+  const used = (at: string): ApiKeyEvent => ({ type: 'ApiKeyUsed', data: { keyId, at } })
+  const [noon, soon, later] = ['2030-01-01T12:00:00.000Z', '2030-01-01T12:59:00.000Z', '2030-01-01T13:00:00.000Z']
+  given(issued).when(use(noon), {}).thenRecords(used(noon))
+  given(issued, used(noon)).when(use(soon), {}).thenNothing()
+  given(issued, used(noon)).when(use(later), {}).thenRecords(used(later))
+  given(issued, revoked).when(use(noon), {}).thenNothing()
+  const revoke = { type: 'revoke-api-key' as const, data: { keyId, reason: 'leaked' } }
+  given(issued).when(revoke, {}).thenRecords(revoked)
+  given(issued, revoked).when(revoke, {}).thenNothing()
+  given().when(revoke, {}).thenRejects('api-key-not-found')
+})
+
+t.test('a service account', async t => {
+  const { given } = specFor(t, serviceAccount)
+  const data = { serviceAccountId, name: 'nightly' }
+  const created = { type: 'ServiceAccountCreated' as const, data }
+  const because = { serviceAccountId, reason: 'replaced' }
+  const disabled = { type: 'ServiceAccountDisabled' as const, data: because }
+  given().when({ type: 'create-service-account', data }).thenRecords(created)
+  given(created).when({ type: 'create-service-account', data }).thenNothing()
+  given(created)
+    .when({ type: 'create-service-account', data: { ...data, name: 'daily' } })
+    .thenRejects('service-account-already-exists')
+  given().when({ type: 'disable-service-account', data: because }).thenRejects('service-account-not-found')
+  given(created).when({ type: 'disable-service-account', data: because }).thenRecords(disabled)
+  given(created, disabled).when({ type: 'disable-service-account', data: because }).thenNothing()
+  given(created, disabled)
+    .when({ type: 'enable-service-account', data: because })
+    .thenRecords({ type: 'ServiceAccountEnabled', data: because })
+  given(created).when({ type: 'enable-service-account', data: because }).thenNothing()
+})

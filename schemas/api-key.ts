@@ -1,0 +1,52 @@
+import { z } from 'zod'
+import { id, instant, type MessageOf, name, reason, sha256 } from './kernel.ts'
+
+/** Whose rights a key has, at most. */
+export const apiKeyOwner = z.strictObject({ kind: z.enum(['user', 'service-account']), id })
+const permission = z.string().regex(/^[a-z-]{1,40}:[a-z-]{1,40}$/, 'for example run:trigger')
+/** Narrows what the owner may: only these. Absent: all that the owner may. */
+const permissions = z.array(permission).min(1).max(100)
+
+export const apiKeyCommands = {
+  'issue-api-key': z.strictObject({
+    keyId: id.optional(),
+    name,
+    owner: apiKeyOwner,
+    permissions: permissions.optional(),
+    expiresSeconds: z.int().min(60).max(31_622_400).default(7_776_000),
+  }),
+  'revoke-api-key': z.strictObject({ keyId: id, reason }),
+}
+
+export const apiKeyInternalCommands = {
+  'note-api-key-use': z.strictObject({ keyId: id, at: instant }),
+}
+
+/** `opsk_<keyId without dashes>_<43 base64url>`: 256 random bits, of which only the SHA-256 of the whole key is kept. */
+export const apiKeyEvents = {
+  ApiKeyIssued: z.object({
+    keyId: id,
+    name,
+    owner: apiKeyOwner,
+    secretHash: sha256,
+    permissions: permissions.optional(),
+    expiresAt: instant,
+  }),
+  ApiKeyRevoked: z.object({ keyId: id, reason }),
+  /** At most once an hour. */
+  ApiKeyUsed: z.object({ keyId: id, at: instant }),
+}
+
+export const apiKeyRow = z.object({
+  keyId: id,
+  name,
+  owner: apiKeyOwner,
+  status: z.enum(['active', 'revoked']),
+  permissions: permissions.nullable(),
+  expiresAt: instant,
+  lastUsedAt: instant.nullable(),
+})
+
+export type ApiKeyCommand = MessageOf<typeof apiKeyCommands & typeof apiKeyInternalCommands>
+export type ApiKeyEvent = MessageOf<typeof apiKeyEvents>
+export type ApiKeyRow = z.output<typeof apiKeyRow>
