@@ -22,12 +22,18 @@ const TIDY_MS = 1_000
 /** After the end: whatever is still under way must change nothing. */
 const AFTERWARDS_MS = 4_000
 const SAVE_MS = 1_000
+const SOON_MS = 15
 
 const standing: ReadonlySet<string> = new Set(['ExecutorEnrolled', 'ExecutorRevoked'] as const)
 /** What hangs on them is in the heads of the reactors only. */
 const grave: ReadonlySet<string> = new Set([
   ...(['TargetRunClaimed', 'TargetRunNeedsAttention', 'StepResolved', 'StepOutcomeUnknown'] as const),
   ...(['TargetRunHandedBack', 'StepRetryScheduled', 'SubRunTriggered', 'RunStopped'] as const),
+])
+/** What is to be written next follows from these alone: nothing else comes that would lead to it once more. */
+const closing: ReadonlySet<string> = new Set([
+  ...(['TargetRunSucceeded', 'TargetRunFailed', 'TargetRunCancelled', 'RunCancellationRequested'] as const),
+  ...(['ApprovalQuorumReached', 'ApprovalExpired', 'StepWaitEnded', 'RunSucceeded', 'RunFailed'] as const),
 ])
 
 type Acting = { process: Process; engine: Engine }
@@ -215,7 +221,10 @@ export class World {
       if (fate < 0.05) strikes(() => this.#pause(executor?.process, lasts))
       else if (fate < 0.1) strikes(() => this.#cut(executor?.process, lasts))
       else if (fate < 0.12) strikes(() => this.#roughen(lasts))
-    } else if (type === 'StepResolved' && fate < 0.3) strikes(() => this.#restartReactors(lasts / 20))
+    } else if (closing.has(type) && fate < 0.04)
+      // Before what follows is written, and for longer than anybody keeps trying to.
+      this.time.schedule(this.#random.next() * SOON_MS, undefined, () => this.#stopLog(lasts / 3))
+    else if (type === 'StepResolved' && fate < 0.3) strikes(() => this.#restartReactors(lasts / 20))
     else if (grave.has(type) && fate < 0.1) strikes(() => this.#restartReactors(lasts / 20))
     else if (grave.has(type) && fate < 0.15) strikes(() => this.#pauseReactors(lasts))
   }
@@ -232,10 +241,8 @@ export class World {
     else if (kind < 0.6) {
       this.#broker.cutAll(true)
       later(lasts / 4, () => this.#broker.cutAll(false))
-    } else if (kind < 0.7) {
-      this.log.down = true
-      later(lasts / 3, () => (this.log.down = false))
-    } else if (kind < 0.8) this.#roughen(lasts)
+    } else if (kind < 0.7) this.#stopLog(lasts / 3)
+    else if (kind < 0.8) this.#roughen(lasts)
     else if (kind < 0.9) this.#restartReactors(lasts / 6)
     else if (kind < 0.97) this.#pauseReactors(lasts)
     else this.people.revoke(executor.id)
@@ -264,6 +271,11 @@ export class World {
     if (!process) return
     this.#broker.cut(process, true)
     this.time.schedule(forMs, undefined, () => this.#broker.cut(process, false))
+  }
+
+  #stopLog(forMs: number): void {
+    this.log.down = true
+    this.time.schedule(forMs, undefined, () => (this.log.down = false))
   }
 
   /** Messages are lost, doubled and late, and so is what the log answers. */
