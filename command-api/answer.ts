@@ -21,6 +21,9 @@ const created: Readonly<Record<CommandSpec['decides'], string>> = {
   run: 'RunRequested',
   executor: 'EnrolmentTokenIssued',
   targetrun: 'StepResolved',
+  role: 'RoleDefined',
+  group: 'GroupCreated',
+  grant: 'RoleGranted',
 }
 
 /** An answer as it looks for such a command. */

@@ -1,6 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { pino } from 'pino'
 import t from 'tap'
+import { createAccessState } from '../infra/access.ts'
 import { systemClock } from '../infra/clock.ts'
 import { connectEventStore } from '../infra/event-store/client.ts'
 import { createHttpServer, registerDocs } from '../infra/http/index.ts'
@@ -23,6 +24,7 @@ const catalogue = {
   credential: () => undefined,
   stop: async () => {},
 }
+const access = { state: createAccessState(), live: false, note: () => {}, stop: async () => {} }
 const activeRuns = { live: false, current: async () => {}, matching: () => [], stop: async () => {} }
 const vault = { seal: () => Promise.reject(new Error('not asked')) }
 const refusals = { record: async () => {}, flush: async () => {} }
@@ -30,6 +32,7 @@ registerCommandApi(http, {
   store,
   dispatcher: createDispatcher({ store }),
   catalogue,
+  access,
   activeRuns,
   vault,
   clock: systemClock,
@@ -66,7 +69,7 @@ t.test('every command is described, with an example and its problems', async t =
       t.ok(operation.responses[status], `${name} ${status}`)
     t.equal(
       Boolean(operation.responses['201']),
-      /^create-(target|credential)$|^(define-job|trigger-run|rerun)$/.test(name),
+      /^create-(target|credential|group)$|^(define-job|trigger-run|rerun|define-role|grant-role)$/.test(name),
     )
   }
   t.ok(api.paths['/v1/commands'].post.requestBody.content['application/x-ndjson'])

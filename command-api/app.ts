@@ -139,6 +139,16 @@ const problemsOf: Record<Category, ProblemCode[]> = {
   credential: ['credential-not-found', 'credential-already-exists', 'credential-revoked', 'vault-unavailable'],
   job: ['job-not-found', 'job-already-exists', 'job-archived', 'invalid-workflow', 'command-denied'],
   executor: ['executor-not-found', 'executor-not-enrolled', 'executor-revoked'],
+  role: ['role-not-found', 'role-already-exists', 'role-retired'],
+  group: ['group-not-found', 'group-already-exists'],
+  grant: [
+    'grant-not-found',
+    'grant-already-exists',
+    'grant-ended',
+    'role-not-found',
+    'role-retired',
+    'group-not-found',
+  ],
   run: [
     'job-not-found',
     'job-version-not-found',

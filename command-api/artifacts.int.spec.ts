@@ -13,6 +13,7 @@ import { sha256Hex, systemIds } from '../infra/ids.ts'
 import { createPool, migrate } from '../infra/postgres.ts'
 import { streams } from '../schemas/events.ts'
 import { startEventStore } from '../test/support/event-store.ts'
+import { madeHolder } from '../test/support/holder.ts'
 import { freshDatabase } from '../test/support/postgres.ts'
 import { registerArtifactUpload } from './artifacts.ts'
 import { createDispatcher } from './dispatch.ts'
@@ -26,8 +27,8 @@ t.test('files over HTTP', async t => {
   await migrate(pool, log)
   const store = connectEventStore(node.connectionString)
   const parts = { artifacts: createArtifactStore(pool, systemClock, 4_000_000), clock: systemClock, ids: systemIds }
-  const ann = { actor: { kind: 'api-key', id: 'ann' }, permits: () => true } as const
-  const eve = { actor: { kind: 'api-key', id: 'eve' }, permits: () => false } as const
+  const ann = madeHolder('ann')
+  const eve = madeHolder('eve', () => false)
   const keys = new Map<string, Holder>(Object.entries({ ann, eve }))
   const serve = async (dispatcher = createDispatcher({ store })) => {
     const timeouts = { headersMs: 1_000, requestMs: 1_000 }

@@ -4,6 +4,8 @@ import type { CommandSpec } from '../schemas/commands.ts'
 import type { SecretMaterial } from '../schemas/credential.ts'
 import { type Definition, definitionFields } from '../schemas/job.ts'
 import type { Meta } from '../schemas/kernel.ts'
+import type { AccessFeed } from './access/feed.ts'
+import { factsForGrant } from './access/grant-facts.ts'
 import { canonicalJson } from './canonical-json.ts'
 import type { Catalogue } from './dispatch/catalogue.ts'
 import { factsForRun, factsForTargetRun } from './dispatch/run-facts.ts'
@@ -13,7 +15,13 @@ import type { CommandOf, Credential, CredentialFacts, JobFacts } from './domain/
 import { issueEnrolmentToken } from './enrolment-token.ts'
 import type { VaultClient } from './vault-client.ts'
 
-export type DecideDeps = { dispatcher: Dispatcher; catalogue: Catalogue; vault: VaultClient; verdicts: Verdicts }
+export type DecideDeps = {
+  dispatcher: Dispatcher
+  catalogue: Catalogue
+  access: AccessFeed
+  vault: VaultClient
+  verdicts: Verdicts
+}
 type Rest = { meta: Meta; expected?: bigint | undefined; isNew?: boolean }
 
 /** A command of the public API whose body was parsed and whose resource id is known. */
@@ -49,6 +57,14 @@ export function decideCommand(deps: DecideDeps, { decides, name, data }: ParsedC
         ...rest,
         facts: () => factsForTargetRun(deps, targetRun.data),
       })
+    }
+    case 'role':
+      return dispatcher.dispatch('role', command as CommandOf<'role'>, { ...rest, facts: undefined })
+    case 'group':
+      return dispatcher.dispatch('group', command as CommandOf<'group'>, { ...rest, facts: undefined })
+    case 'grant': {
+      const grant = command as CommandOf<'grant'>
+      return dispatcher.dispatch('grant', grant, { ...rest, facts: () => factsForGrant(deps, grant) })
     }
   }
 }

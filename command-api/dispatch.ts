@@ -47,7 +47,13 @@ export interface Dispatcher {
   load<N extends DeciderName>(name: N, stream: string): Promise<{ state: StateOf<N>; revision: bigint | 'none' }>
 }
 
-export type DispatcherDeps = { store: EventStore; clock?: Clock; cache?: StateCache }
+export type DispatcherDeps = {
+  store: EventStore
+  clock?: Clock
+  cache?: StateCache
+  /** Told what was appended, in the order of each stream. */
+  appended?: (events: readonly Recorded[]) => void
+}
 
 const MAX_ATTEMPTS = 3
 
@@ -63,24 +69,25 @@ type Work = {
   isNew: boolean
 }
 
-export function createDispatcher({ store, clock = systemClock, cache }: DispatcherDeps): Dispatcher {
+export function createDispatcher({ store, clock = systemClock, cache, appended }: DispatcherDeps): Dispatcher {
   const oneAtATime = createQueues()
+  const kernel: Kernel = { store, clock, cache, appended }
   return {
     dispatch(name, command, { meta, facts, expected, isNew = false }) {
       const decider = deciders[name] as unknown as AnyDecider
       const stream = decider.streamOf(command.data)
       const work: Work = { decider, command, stream, meta, facts, expected, isNew }
-      return oneAtATime(stream, () => attempt({ store, clock, cache }, work))
+      return oneAtATime(stream, () => attempt(kernel, work))
     },
     async load(name, stream) {
       const decider = deciders[name] as unknown as AnyDecider
-      const { state, revision } = await read({ store, clock, cache }, decider, stream)
+      const { state, revision } = await read(kernel, decider, stream)
       return { state: state as StateOf<typeof name>, revision }
     },
   }
 }
 
-type Kernel = { store: EventStore; clock: Clock; cache: StateCache | undefined }
+type Kernel = { store: EventStore; clock: Clock; cache: StateCache | undefined; appended: DispatcherDeps['appended'] }
 
 async function attempt(kernel: Kernel, work: Work): Promise<Answer> {
   let cached = kernel.cache?.get(work.stream) ?? (work.isNew ? nothing(work.decider) : undefined)
@@ -154,9 +161,15 @@ async function append(kernel: Kernel, work: Work, folded: Folded, decided: AnyEv
     // The same ids at the same revision: an append that did arrive the first time is answered, not doubled.
     const { revision, position } = await withPatience(clock, () => store.append(stream, events, folded.revision))
     const first = revision - BigInt(events.length - 1)
-    const recorded = events.map((event, i) => ({ ...event, revision: first + BigInt(i), position })) as Recorded[]
+    const recorded = events.map((event, i) => ({
+      ...event,
+      stream,
+      revision: first + BigInt(i),
+      position,
+    })) as Recorded[]
     const extended = extend(decider, folded, recorded)
     cache?.set(stream, extended)
+    kernel.appended?.(recorded)
     return await answer(kernel, work, extended.byCommand.get(meta.commandId) ?? [])
   } catch (error) {
     cache?.delete(stream)

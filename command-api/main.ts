@@ -10,6 +10,7 @@ import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
 import { createPool } from '../infra/postgres.ts'
 import { createVerdicts } from '../infra/safety/verdicts.ts'
+import { createAccessFeed } from './access/feed.ts'
 import { createActiveRuns } from './active-runs.ts'
 import { registerCommandApi } from './app.ts'
 import { registerArtifactUpload } from './artifacts.ts'
@@ -35,20 +36,22 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
   const pool = createPool(postgresUrl, log, { max: UPLOAD_CONNECTIONS, name: 'opsconductor command-api' })
   const catalogue = createCatalogue({ store, log })
   const activeRuns = createActiveRuns({ store, log })
-  const dispatcher = createDispatcher({ store, clock: systemClock, cache: createStateCache() })
+  const access = createAccessFeed({ store, log })
+  const cache = createStateCache()
+  const dispatcher = createDispatcher({ store, clock: systemClock, cache, appended: access.note })
   const vault = createVaultClient(bus)
   const [clock, ids] = [systemClock, systemIds]
   const verdicts = createVerdicts()
   const refusals = createRefusals({ store, clock, ids, log })
   const artifacts = createArtifactStore(pool, clock, config.artifactQuotaBytes)
-  const deps = { store, dispatcher, catalogue, activeRuns, vault, clock, ids, log, refusals, verdicts }
+  const deps = { store, dispatcher, catalogue, access, activeRuns, vault, clock, ids, log, refusals, verdicts }
   return {
     register: http => {
       registerCommandApi(http, deps)
       registerArtifactUpload(http, { artifacts, dispatcher, clock, ids })
     },
     ready: () => [
-      { name: 'event-store', ok: catalogue.live },
+      { name: 'event-store', ok: catalogue.live && access.live },
       { name: 'broker', ok: bus.status() === 'connected' },
     ],
     close: {
@@ -56,7 +59,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
       deadlineMs: 5_000,
       run: async () => {
         await refusals.flush()
-        await Promise.all([catalogue.stop(), activeRuns.stop(), bus.close(), store.close(), pool.end()])
+        await Promise.all([catalogue.stop(), activeRuns.stop(), access.stop(), bus.close(), store.close(), pool.end()])
       },
     },
   }

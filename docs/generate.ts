@@ -92,6 +92,9 @@ const streamOf: Record<keyof typeof eventsByCategory, string> = {
   apikey: 'apikey-<keyId>',
   session: 'session-<sessionId>',
   signin: 'signin-<attemptId>',
+  role: 'role-<name>',
+  group: 'group-<groupId>',
+  grant: 'grant-<grantId>',
 }
 
 function eventsPage(): string {

@@ -2,14 +2,18 @@ import { z } from 'zod'
 import { credentialCommands } from './credential.ts'
 import { streams } from './events.ts'
 import { executorCommands } from './executor.ts'
+import { grantCommands } from './grant.ts'
+import { groupCommands } from './group.ts'
 import { jobCommands } from './job.ts'
 import { id, reason } from './kernel.ts'
+import type { Permission } from './permissions.ts'
+import { roleCommands } from './role.ts'
 import { runCommands } from './run.ts'
 import { runStatus } from './run-rows.ts'
 import { targetCommands } from './target.ts'
 import { targetRunPublicCommands } from './target-run.ts'
 
-export type Category = 'target' | 'credential' | 'job' | 'run' | 'executor'
+export type Category = 'target' | 'credential' | 'job' | 'run' | 'executor' | 'role' | 'group' | 'grant'
 
 /** A command offered over HTTP: what the route, the API description and the permission check are generated from. */
 export type CommandSpec = {
@@ -20,33 +24,42 @@ export type CommandSpec = {
   idField: string
   /** Creates its resource: the id may be left out and is then minted. */
   creates: boolean
-  permission: `${Category}:${string}`
+  permission: Permission
   summary: string
   schema: z.ZodType
   example: Record<string, unknown>
 }
+
+/** What can be permitted on things of a category. */
+type PermissionOf<C extends Category> = Permission extends infer P
+  ? P extends `${C}:${infer What}`
+    ? What
+    : never
+  : never
 
 const exampleId = '0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d'
 const exampleHostKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKQ0EJrq7Vb9sVZ1rWkCQpP9y0y0rj0w4E8rM7mD5Jb3'
 const steps = [{ id: 'uptime', uses: 'ssh.command', with: { command: 'uptime' } }]
 
 const of =
-  <M extends Record<string, z.ZodType>>(
-    category: Category,
+  <C extends Category, M extends Record<string, z.ZodType>>(
+    category: C,
     idField: string,
     schemas: M,
     decides: CommandSpec['decides'] = category,
   ) =>
   (
     name: keyof M & string,
-    permission: string,
+    permission: PermissionOf<C>,
     summary: string,
     example: Record<string, unknown>,
     creates = false,
   ): CommandSpec => {
     const schema = schemas[name]
     if (!schema) throw new Error(`no schema for ${name}`)
-    return { category, decides, idField, creates, permission: `${category}:${permission}`, summary, schema, example }
+    // A template of two known parts that is in the closed list.
+    const needed = `${category}:${permission}` as Permission
+    return { category, decides, idField, creates, permission: needed, summary, schema, example }
   }
 
 const target = of('target', 'targetId', targetCommands)
@@ -55,6 +68,11 @@ const job = of('job', 'jobId', jobCommands)
 const run = of('run', 'runId', runCommands)
 const targetRun = of('run', 'runId', targetRunPublicCommands, 'targetrun')
 const executor = of('executor', 'executorId', executorCommands)
+const role = of('role', 'role', roleCommands)
+const group = of('group', 'groupId', groupCommands)
+const grant = of('grant', 'grantId', grantCommands)
+const onRole = { role: 'night-shift' }
+const inGroup = { groupId: exampleId, member: { kind: 'user', id: exampleId } }
 const onExecutor = { executorId: 'east-1' }
 const onTarget = { targetId: exampleId }
 const onJob = { jobId: exampleId }
@@ -212,6 +230,56 @@ export const commands: Readonly<Record<string, CommandSpec>> = {
       pool: 'west',
     },
   ),
+  'define-role': role(
+    'define-role',
+    'write',
+    'Name a set of permissions, each of which whoever does it must hold',
+    { ...onRole, description: 'Watches and restarts at night', permissions: ['run:read', 'run:trigger'] },
+    true,
+  ),
+  'change-role': role('change-role', 'write', 'Say anew which permissions a role has, for everybody who has it', {
+    ...onRole,
+    permissions: ['run:read', 'run:trigger', 'run:cancel'],
+    reason: 'they have to stop runs too',
+  }),
+  'retire-role': role('retire-role', 'write', 'Take a role out of use: its grants give nothing any more', {
+    ...onRole,
+    reason: 'there is no night shift',
+  }),
+  'create-group': group(
+    'create-group',
+    'write',
+    'Name a group of users and service accounts, to grant roles to',
+    { name: 'web operators', description: 'On call for the shop' },
+    true,
+  ),
+  'add-to-group': group(
+    'add-to-group',
+    'write',
+    'Put somebody into a group; needs the right to grant what the group has',
+    { ...inGroup, reason: 'joined the team' },
+  ),
+  'remove-from-group': group('remove-from-group', 'write', 'Take somebody out of a group', {
+    ...inGroup,
+    reason: 'left the team',
+  }),
+  'grant-role': grant(
+    'grant-role',
+    'write',
+    'Give a role to a user, service account, group or API key, on everything, on targets by their tags, or on one thing',
+    {
+      principal: { kind: 'user', id: exampleId },
+      role: 'operator',
+      scope: { kind: 'labels', labels: 'env=prod' },
+      expiresAt: '2030-01-31T18:00:00.000Z',
+      reason: 'on call in January',
+    },
+    true,
+  ),
+  'revoke-role': grant('revoke-role', 'write', 'Take back what was granted, at once', {
+    grantId: exampleId,
+    reason: 'left the team',
+  }),
 }
 
 /** The stream a command is decided on, once the id of its resource is known. */

@@ -3,8 +3,11 @@ import { type ArtifactEvent, artifactEvents } from './artifact.ts'
 import { type CommandRecordEvent, commandEvents } from './command-record.ts'
 import { type CredentialEvent, credentialEvents, type ReleaseEvent, releaseEvents } from './credential.ts'
 import { type ExecutorEvent, executorEvents } from './executor.ts'
+import { type GrantEvent, grantEvents } from './grant.ts'
+import { type GroupEvent, groupEvents } from './group.ts'
 import { type JobEvent, jobEvents } from './job.ts'
 import type { EventMetadata, SchemaMap } from './kernel.ts'
+import { type RoleEvent, roleEvents } from './role.ts'
 import { type RunEvent, runEvents } from './run.ts'
 import { type ServiceAccountEvent, serviceAccountEvents } from './service-account.ts'
 import { type SessionEvent, type SignInEvent, sessionEvents, signInEvents } from './session.ts'
@@ -28,6 +31,9 @@ export const eventsByCategory = {
   apikey: apiKeyEvents,
   session: sessionEvents,
   signin: signInEvents,
+  role: roleEvents,
+  group: groupEvents,
+  grant: grantEvents,
 } as const satisfies Record<string, SchemaMap>
 export type StreamCategory = keyof typeof eventsByCategory
 
@@ -48,6 +54,9 @@ export type AnyEvent =
   | ApiKeyEvent
   | SessionEvent
   | SignInEvent
+  | RoleEvent
+  | GroupEvent
+  | GrantEvent
 
 /** A position in `$all`. On the embedded node both numbers are equal; on a cluster they may differ. */
 export type LogPosition = { commit: bigint; prepare: bigint }
@@ -84,4 +93,7 @@ export const streams = {
   apiKey: (keyId: string) => `apikey-${keyId}`,
   session: (sessionId: string) => `session-${sessionId}`,
   signIn: (attemptId: string) => `signin-${attemptId}`,
+  role: (role: string) => `role-${role}`,
+  group: (groupId: string) => `group-${groupId}`,
+  grant: (grantId: string) => `grant-${grantId}`,
 } as const

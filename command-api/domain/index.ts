@@ -2,7 +2,10 @@ import { apiKey } from './api-key.ts'
 import { artifact } from './artifact.ts'
 import { credential } from './credential.ts'
 import { executor } from './executor.ts'
+import { grant } from './grant.ts'
+import { group } from './group.ts'
 import { job } from './job.ts'
+import { role } from './role.ts'
 import { run } from './run.ts'
 import { serviceAccount } from './service-account.ts'
 import { session } from './session.ts'
@@ -45,6 +48,9 @@ export const deciders = {
   session,
   serviceAccount,
   apiKey,
+  role,
+  group,
+  grant,
 } as const
 export type Deciders = typeof deciders
 export type DeciderName = keyof Deciders

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { ProblemError } from '../../schemas/problems.ts'
+import { administratorHolder } from '../access.ts'
 import type { ApiKeyHolder } from '../api-keys.ts'
 import { refusing } from './check.ts'
 import type { Holder } from './types.ts'
@@ -8,14 +9,15 @@ import type { Holder } from './types.ts'
 export type Authenticate = (key: string) => Holder | undefined
 
 /**
- * Principals from the API key file: until there are roles, a key that checks out belongs to an administrator and
- * permits everything.
+ * Principals from the API key file, by which a system is set up and got back into: a key that checks out belongs to an
+ * administrator and permits everything, for as long as it checks out.
  */
 export function administratorKeys(check: (key: string) => ApiKeyHolder | undefined): Authenticate {
   return key => {
     const holder = check(key)
     if (!holder) return undefined
-    return { actor: { kind: 'api-key', id: holder.id, roles: ['administrator'] }, permits: () => true }
+    const actor = { kind: 'api-key' as const, id: holder.id, roles: ['administrator'] }
+    return administratorHolder(actor, () => check(key) !== undefined)
   }
 }
 

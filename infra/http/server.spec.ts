@@ -3,6 +3,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { z } from 'zod'
+import { madeHolder } from '../../test/support/holder.ts'
 import { createHttpServer, type HttpServer, type HttpServerOptions, ProblemError, parseInput } from './index.ts'
 
 const correlationId = '0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d'
@@ -13,7 +14,7 @@ const json = { ...writer, 'content-type': 'application/json' }
 /** Two keys: `writer` may do everything, `reader` may only read. */
 const authenticate: HttpServerOptions['authenticate'] = key =>
   key === 'writer' || key === 'reader'
-    ? { actor: { kind: 'api-key', id: key }, permits: p => key === 'writer' || p === 'thing:read' }
+    ? madeHolder(key, permission => key === 'writer' || permission === 'thing:read')
     : undefined
 
 async function server(t: Test, options: Partial<HttpServerOptions> = {}): Promise<HttpServer> {

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, LightMyRequestResponse } from 'fastify'
-import type { Actor } from '../../schemas/kernel.ts'
+import type { Holder } from '../access.ts'
 import type { ApiOperation } from './api-operation.ts'
 
 export type HttpServer = FastifyInstance
@@ -8,8 +8,7 @@ export type Reply = FastifyReply
 /** What `http.inject` answers with: a request without a socket, for specs. */
 export type HttpAnswer = LightMyRequestResponse
 
-/** Who makes a request, and what they may do. */
-export type Holder = { actor: Actor; permits(permission: string): boolean }
+export type { Holder } from '../access.ts'
 /**
  * `digestKey` follows from the presented key and from nothing that is stored: a digest made with it pins what was sent
  * without letting anybody try out guesses on the digest.

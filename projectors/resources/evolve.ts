@@ -1,8 +1,12 @@
+import { evolveGrant, evolveGroup, evolveRole } from '../../infra/access.ts'
 import type { ApiKeyEvent } from '../../schemas/api-key.ts'
 import type { CredentialEvent, CredentialRow } from '../../schemas/credential.ts'
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
 import type { ExecutorEvent, ExecutorRow } from '../../schemas/executor.ts'
+import type { GrantEvent, GrantRow } from '../../schemas/grant.ts'
+import type { GroupEvent, GroupRow } from '../../schemas/group.ts'
 import type { JobEvent, JobRow } from '../../schemas/job.ts'
+import type { RoleEvent, RoleRow } from '../../schemas/role.ts'
 import type { ServiceAccountEvent, ServiceAccountRow } from '../../schemas/service-account.ts'
 import type { SessionEvent, SessionRow } from '../../schemas/session.ts'
 import type { TargetEvent, TargetRow } from '../../schemas/target.ts'
@@ -22,26 +26,14 @@ import {
 import { evolveTarget } from './target.ts'
 
 /** What has versions: a state per revision, so that it can be seen as of any moment. */
-export type ResourceKind =
-  | 'target'
-  | 'credential'
-  | 'job'
-  | 'executor'
-  | 'user'
-  | 'serviceaccount'
-  | 'apikey'
-  | 'session'
+const versionedKinds = [
+  ...(['target', 'credential', 'job', 'executor'] as const),
+  ...(['user', 'serviceaccount', 'apikey', 'session'] as const),
+  ...(['role', 'group', 'grant'] as const),
+]
+export type ResourceKind = (typeof versionedKinds)[number]
 
-const kinds: ReadonlySet<string> = new Set<ResourceKind>([
-  'target',
-  'credential',
-  'job',
-  'executor',
-  'user',
-  'serviceaccount',
-  'apikey',
-  'session',
-])
+const kinds: ReadonlySet<string> = new Set(versionedKinds)
 export function resourceKind(event: Recorded): ResourceKind | undefined {
   const category = categoryOf(event.stream)
   // The set holds exactly the members of the union.
@@ -71,6 +63,12 @@ export function evolveResource(kind: ResourceKind, before: State | undefined, ev
       return evolveApiKey(before as ApiKeyState | undefined, event as ApiKeyEvent)
     case 'session':
       return evolveSession(before as SessionRow | undefined, event as SessionEvent, event.metadata)
+    case 'role':
+      return evolveRole(before as RoleRow | undefined, event as RoleEvent)
+    case 'group':
+      return evolveGroup(before as GroupRow | undefined, event as GroupEvent)
+    case 'grant':
+      return evolveGrant(before as GrantRow | undefined, event as GrantEvent)
   }
 }
 

@@ -1,5 +1,6 @@
 import { pino } from 'pino'
 import type { Test } from 'tap'
+import { type AccessFeed, createAccessFeed } from '../../command-api/access/feed.ts'
 import { createActiveRuns } from '../../command-api/active-runs.ts'
 import { registerCommandApi } from '../../command-api/app.ts'
 import { type Catalogue, createCatalogue } from '../../command-api/dispatch/catalogue.ts'
@@ -9,16 +10,18 @@ import { createRefusals, type Refusals } from '../../command-api/refusals.ts'
 import type { VaultClient } from '../../command-api/vault-client.ts'
 import { systemClock } from '../../infra/clock.ts'
 import type { EventStore } from '../../infra/event-store/port.ts'
-import { createHttpServer, type HttpAnswer, type HttpServer } from '../../infra/http/index.ts'
+import { createHttpServer, type Holder, type HttpAnswer, type HttpServer } from '../../infra/http/index.ts'
 import { systemIds } from '../../infra/ids.ts'
 import type { Log } from '../../infra/log.ts'
 import { createVerdicts } from '../../infra/safety/verdicts.ts'
+import { madeHolder } from './holder.ts'
 
 const permits = (key: string, permission: string) => (key === 'mallory' ? permission === 'command:send' : key !== 'eve')
 
 export type CommandApi = {
   http: HttpServer
   catalogue: Catalogue
+  access: AccessFeed
   refusals: Refusals
   /** Sends a command as JSON with the key `ann`. */
   send(name: string, data: unknown, headers?: Record<string, string>): Promise<HttpAnswer>
@@ -30,15 +33,27 @@ export type CommandApi = {
  */
 export async function commandApi(
   t: Test,
-  parts: { store: EventStore; vault: VaultClient; log?: Log; forget?: true; summaryAfterMs?: number },
+  parts: {
+    store: EventStore
+    vault: VaultClient
+    log?: Log
+    forget?: true
+    summaryAfterMs?: number
+    /** Who else there is, by their grants. */
+    holder?(key: string, access: AccessFeed): Holder | undefined
+  },
 ): Promise<CommandApi> {
   const { store, vault, log = pino({ level: 'silent' }) } = parts
   const catalogue = createCatalogue({ store, log })
   const activeRuns = createActiveRuns({ store, log })
-  const dispatcher = createDispatcher({ store, ...(!parts.forget && { cache: createStateCache() }) })
+  const access = createAccessFeed({ store, log })
+  const dispatcher = createDispatcher({
+    ...{ store, appended: access.note },
+    ...(!parts.forget && { cache: createStateCache() }),
+  })
   const http = await createHttpServer({
     log,
-    authenticate: key => ({ actor: { kind: 'api-key', id: key }, permits: permission => permits(key, permission) }),
+    authenticate: key => parts.holder?.(key, access) ?? madeHolder(key, permission => permits(key, permission)),
     ready: () => [],
   })
   const [clock, ids] = [systemClock, systemIds]
@@ -47,15 +62,18 @@ export async function commandApi(
     ...(parts.summaryAfterMs !== undefined && { summaryAfterMs: parts.summaryAfterMs }),
   })
   const verdicts = createVerdicts()
-  registerCommandApi(http, { store, dispatcher, catalogue, activeRuns, vault, clock, ids, log, refusals, verdicts })
+  registerCommandApi(http, {
+    ...{ store, dispatcher, catalogue, access, activeRuns, vault, clock, ids, log, refusals, verdicts },
+  })
   await http.ready()
   t.teardown(async () => {
     await http.close()
-    await Promise.all([catalogue.stop(), activeRuns.stop()])
+    await Promise.all([catalogue.stop(), activeRuns.stop(), access.stop()])
   })
   return {
     http,
     catalogue,
+    access,
     refusals,
     send: (name, data, headers = {}) =>
       http.inject({

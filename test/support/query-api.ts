@@ -7,6 +7,7 @@ import { createHttpServer, type Holder, type HttpServer } from '../../infra/http
 import { createPool, migrate, type Pool } from '../../infra/postgres.ts'
 import { registerQueryApi } from '../../query-api/app.ts'
 import { startBroker, type TestBroker } from './broker.ts'
+import { madeHolder } from './holder.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -18,9 +19,8 @@ export async function serveQueries(t: Test, postgresUrl: string): Promise<Served
   await migrate(pool, log)
   const broker = await startBroker(t)
   const bus = await connectBus({ url: broker.url, name: 'query-api', log })
-  const permits = (permission: string) => permission.endsWith(':read')
-  const reader = { actor: { kind: 'api-key', id: 'reader' }, permits } as const
-  const nobody = { actor: { kind: 'api-key', id: 'nobody' }, permits: () => false } as const
+  const reader = madeHolder('reader', permission => permission.endsWith(':read'))
+  const nobody = madeHolder('nobody', () => false)
   const http = await createHttpServer({
     log,
     ready: () => [],

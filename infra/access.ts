@@ -1,0 +1,19 @@
+export { administratorHolder, type Holder, holderOf } from './access/holder.ts'
+export { judge, rolesOf, scopesOf } from './access/judge.ts'
+export { grantsOf, permissionsOf, rightsOf } from './access/rights.ts'
+export { evolveGrant, evolveGroup, evolveRole } from './access/rows.ts'
+export { appliesTo, both, covers, everything, liesWithin, scopeText } from './access/scopes.ts'
+export { accessKinds, applyEvent, copyOf, createAccessState, putPrincipal, putRow } from './access/state.ts'
+export {
+  type AccessKind,
+  type AccessRows,
+  type AccessState,
+  type Allowance,
+  type Held,
+  type HeldScope,
+  type Judgement,
+  type PrincipalFacts,
+  principalKey,
+  type Resource,
+  type Rights,
+} from './access/types.ts'

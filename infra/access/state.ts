@@ -1,0 +1,103 @@
+import { categoryOf, type Recorded } from '../../schemas/events.ts'
+import type { GrantEvent } from '../../schemas/grant.ts'
+import type { GroupEvent, GroupRow } from '../../schemas/group.ts'
+import type { RoleEvent } from '../../schemas/role.ts'
+import { evolveGrant, evolveGroup, evolveRole } from './rows.ts'
+import { type AccessKind, type AccessRows, type AccessState, type PrincipalFacts, principalKey } from './types.ts'
+
+/** The stream categories an AccessState is made of. */
+export const accessKinds: readonly AccessKind[] = ['role', 'group', 'grant']
+const isAccessKind = (category: string): category is AccessKind => (accessKinds as readonly string[]).includes(category)
+
+/** Nobody may do anything yet. */
+export function createAccessState(): AccessState {
+  return {
+    version: 0,
+    rows: { role: new Map(), group: new Map(), grant: new Map() },
+    revisions: new Map(),
+    principals: new Map(),
+    grantsOf: new Map(),
+    groupsOf: new Map(),
+    rights: new Map(),
+  }
+}
+
+/**
+ * Takes in one event. Events of a stream count in order: one that is known is passed over, one whose predecessor is
+ * not known yet is left for whoever reads the log. Answers whether anything has changed.
+ */
+export function applyEvent(state: AccessState, event: Recorded): boolean {
+  const kind = categoryOf(event.stream)
+  if (!isAccessKind(kind)) return false
+  const before = state.revisions.get(event.stream) ?? -1n
+  if (event.revision !== before + 1n) return false
+  const id = event.stream.slice(kind.length + 1)
+  putRow(state, kind, { id, revision: event.revision, row: evolved(state, kind, id, event) })
+  return true
+}
+
+/** The category of a stream says which events are in it, hence the narrowing by hand. */
+function evolved(state: AccessState, kind: AccessKind, id: string, event: Recorded): AccessRows[AccessKind] {
+  switch (kind) {
+    case 'role':
+      return evolveRole(state.rows.role.get(id), event as RoleEvent)
+    case 'group':
+      return evolveGroup(state.rows.group.get(id), event as GroupEvent)
+    case 'grant':
+      return evolveGrant(state.rows.grant.get(id), event as GrantEvent)
+  }
+}
+
+/** Puts what a resource is now in the place of what it was. */
+export function putRow(
+  state: AccessState,
+  kind: AccessKind,
+  { id, revision, row }: { id: string; revision: bigint; row: AccessRows[AccessKind] },
+): void {
+  state.revisions.set(`${kind}-${id}`, revision)
+  if ('permissions' in row) state.rows.role.set(id, row)
+  else if ('members' in row) putGroup(state, row)
+  else {
+    state.rows.grant.set(id, row)
+    add(state.grantsOf, principalKey(row.principal), id)
+  }
+  changed(state)
+}
+
+function putGroup(state: AccessState, row: GroupRow): void {
+  const before = state.rows.group.get(row.groupId)
+  for (const member of before?.members ?? []) state.groupsOf.get(principalKey(member))?.delete(row.groupId)
+  for (const member of row.members) add(state.groupsOf, principalKey(member), row.groupId)
+  state.rows.group.set(row.groupId, row)
+}
+
+/** Says what is known of somebody: whether they are active, and whose grants a key uses. */
+export function putPrincipal(state: AccessState, who: { kind: string; id: string }, facts: PrincipalFacts): void {
+  state.principals.set(principalKey(who), facts)
+  changed(state)
+}
+
+function changed(state: AccessState): void {
+  state.version += 1
+  state.rights.clear()
+}
+
+function add(index: Map<string, Set<string>>, key: string, id: string): void {
+  const ids = index.get(key) ?? new Set()
+  index.set(key, ids.add(id))
+}
+
+/** The same for trying something out: what is put there does not show here. */
+export function copyOf(state: AccessState): AccessState {
+  const sets = (index: Map<string, Set<string>>) => new Map([...index].map(([key, ids]) => [key, new Set(ids)]))
+  const { role, group, grant } = state.rows
+  return {
+    version: state.version,
+    rows: { role: new Map(role), group: new Map(group), grant: new Map(grant) },
+    revisions: new Map(state.revisions),
+    principals: new Map(state.principals),
+    grantsOf: sets(state.grantsOf),
+    groupsOf: sets(state.groupsOf),
+    rights: new Map(),
+  }
+}
