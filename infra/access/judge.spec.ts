@@ -147,7 +147,7 @@ t.test('events count once and in order', async t => {
     'what is about something else',
   )
   const tried = copyOf(state)
-  applyEvent(tried, { ...given, stream: `grant-${id(12)}`, data: { ...given.data, grantId: id(12) } } as Recorded)
+  applyEvent(tried, elsewhere(`grant-${id(12)}`, { data: { ...given.data, grantId: id(12) } }))
   t.equal(judge(tried, ann, 'job:read', undefined, noon).allowed, true)
   t.equal(may(ann, 'job:read').allowed, false, 'trying out changes nothing')
 })

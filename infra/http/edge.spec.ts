@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
+import { madeHolder } from '../../test/support/holder.ts'
 import { createHttpServer, type HttpServer, type HttpServerOptions } from './index.ts'
 import { clientAddress } from './proxies.ts'
 import { TokenBuckets } from './token-buckets.ts'
@@ -9,7 +10,7 @@ import { TokenBuckets } from './token-buckets.ts'
 const ui = 'https://ui.example.org'
 const ann = { authorization: 'Bearer ann' }
 const authenticate: HttpServerOptions['authenticate'] = key =>
-  key === 'ann' || key === 'bob' ? { actor: { kind: 'api-key', id: key }, permits: () => true } : undefined
+  key === 'ann' || key === 'bob' ? madeHolder(key) : undefined
 
 async function server(t: Test, options: Partial<HttpServerOptions> = {}): Promise<HttpServer> {
   const http = await createHttpServer({ log: pino({ level: 'silent' }), authenticate, ready: () => [], ...options })
