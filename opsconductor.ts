@@ -28,6 +28,7 @@ const tools = new Map<string, () => Promise<Tool>>([
   ['nats-config', async () => (await import('./infra/operator/nats-config.ts')).natsConfig],
   ['eventstore', async () => (await import('./infra/embedded/event-store/command.ts')).eventStore],
   ['projections', async () => (await import('./projectors/command.ts')).projections],
+  ['vault', async () => (await import('./vault/command.ts')).vault],
   ['explain-command', async () => (await import('./infra/safety/command.ts')).explainCommand],
   ['demo-ssh-server', async () => (await import('./executors/demo-server.ts')).demoSshServer],
 ])
@@ -35,9 +36,10 @@ const tools = new Map<string, () => Promise<Tool>>([
 /** Runs one command to its end, or one role until it is stopped. The result is left in the process's exit code. */
 export async function main(argv: string[]): Promise<void> {
   const [command = '--help', ...rest] = argv
-  // `opsconductor executor` is the role, `opsconductor executor list` asks about executors.
-  const role = command === 'executor' && rest.length > 0 ? undefined : roles.get(command)
-  const tool = await tools.get(command)?.()
+  // `opsconductor executor` is the role, `opsconductor executor list` asks about executors; so with the vault.
+  const asked = ['executor', 'vault'].includes(command) && rest.length > 0
+  const role = asked ? undefined : roles.get(command)
+  const tool = role ? undefined : await tools.get(command)?.()
   if (role) await serve(command, role)
   else if (tool) process.exitCode = await runTool(tool, rest)
   else process.exitCode = await (await import('./cli/main.ts')).main(argv)
@@ -77,7 +79,10 @@ async function plainly<T>(act: () => Promise<T>): Promise<T> {
 function isMistake(error: Error): boolean {
   // What util.parseArgs refuses: an unknown option, one without its value.
   const isArgument = 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_')
-  return isArgument || ['ConfigError', 'CannotStart'].includes(error.name)
+  return (
+    isArgument ||
+    ['ConfigError', 'CannotStart', 'KekRefused', 'KekFileError', 'KekUnavailable', 'KekFixed'].includes(error.name)
+  )
 }
 
 const script = process.argv[1]

@@ -95,6 +95,7 @@ const streamOf: Record<keyof typeof eventsByCategory, string> = {
   role: 'role-<name>',
   group: 'group-<groupId>',
   grant: 'grant-<grantId>',
+  kek: 'kek-<kekId>',
 }
 
 function eventsPage(): string {

@@ -6,6 +6,7 @@ import { type ExecutorEvent, executorEvents } from './executor.ts'
 import { type GrantEvent, grantEvents } from './grant.ts'
 import { type GroupEvent, groupEvents } from './group.ts'
 import { type JobEvent, jobEvents } from './job.ts'
+import { type KekEvent, kekEvents } from './kek.ts'
 import type { EventMetadata, SchemaMap } from './kernel.ts'
 import { type RoleEvent, roleEvents } from './role.ts'
 import { type RunEvent, runEvents } from './run.ts'
@@ -34,6 +35,7 @@ export const eventsByCategory = {
   role: roleEvents,
   group: groupEvents,
   grant: grantEvents,
+  kek: kekEvents,
 } as const satisfies Record<string, SchemaMap>
 export type StreamCategory = keyof typeof eventsByCategory
 
@@ -57,6 +59,7 @@ export type AnyEvent =
   | RoleEvent
   | GroupEvent
   | GrantEvent
+  | KekEvent
 
 /** A position in `$all`. On the embedded node both numbers are equal; on a cluster they may differ. */
 export type LogPosition = { commit: bigint; prepare: bigint }
@@ -96,4 +99,5 @@ export const streams = {
   role: (role: string) => `role-${role}`,
   group: (groupId: string) => `group-${groupId}`,
   grant: (grantId: string) => `grant-${grantId}`,
+  kek: (kekId: string) => `kek-${kekId}`,
 } as const

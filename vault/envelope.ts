@@ -51,4 +51,5 @@ type Head = Omit<Envelope, 'wrappedDek' | 'iv' | 'ciphertext' | 'tag'>
 
 const common = (of: Head) => [of.format, TENANT, of.credentialId, of.version, of.sealId]
 const secretAad = (of: Head) => aad(...common(of), 'secret', of.sealedKekId)
-const dekAad = (of: Head) => aad(...common(of), 'dek', of.kekId)
+/** What a wrapped data key is bound to. */
+export const dekAad = (of: Head) => aad(...common(of), 'dek', of.kekId)

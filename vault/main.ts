@@ -10,11 +10,14 @@ import { releaseRequest, sealRequest, subjects } from '../schemas/bus.ts'
 import { credentialReader } from './credential-status.ts'
 import { denialLimit } from './denial-limit.ts'
 import { executorReader } from './executor-status.ts'
+import { registering } from './kek/registering.ts'
 import type { KekProvider } from './kek.ts'
 import { migrations } from './migrations.ts'
 import { openKek } from './open-kek.ts'
 import { hasSecrets, loadOwnKeys, type OwnKeys } from './own-keys.ts'
 import { release } from './release.ts'
+import { kekHistory } from './rotation/history.ts'
+import { keepRotated } from './rotation/keeper.ts'
 import { type Refusal, type SealDeps, seal } from './seal.ts'
 import { secretStore } from './secret-store.ts'
 
@@ -46,6 +49,8 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
     executor: executorReader(store, systemClock.monotonic),
     denials: denialLimit(systemClock.monotonic),
   }
+  const history = kekHistory(store, systemClock)
+  const rotation = keepRotated({ pool, keks, history, log, provider: config.kek.provider })
   const answered = answering(log)
   const options = { queue: QUEUE, concurrency: CONCURRENCY, maxWaiting: MAX_WAITING }
   const publicKey = JSON.stringify({ keyId: own.keyId, publicKey: own.pair.publicKey })
@@ -68,6 +73,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
     ],
     stop: [
       { name: 'answer what was asked', deadlineMs: ANSWER_MS + 1_000, run: () => bus.close() },
+      { name: 'finish a batch of keys', deadlineMs: 5_000, run: () => rotation.stop() },
       {
         name: 'close connections',
         deadlineMs: 5_000,
@@ -86,7 +92,8 @@ async function unlock(config: Config, pool: Pool, log: Log): Promise<{ keks: Kek
   await migrate(pool, log, migrations)
   const now = systemClock.now()
   const keks = await openKek(config, { secretsExist: await hasSecrets(pool), now }, log)
-  return { keks, own: await loadOwnKeys(pool, keks, now) }
+  const own = await loadOwnKeys(pool, keks, now)
+  return { keks: registering(keks, pool, systemClock), own }
 }
 
 /** Answers within the time a requester waits; what failed inside is logged here and not told. */

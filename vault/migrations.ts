@@ -37,4 +37,10 @@ create table if not exists vault.secret (
 create index if not exists secret_kek on vault.secret (kek_id);
 `,
   },
+  {
+    name: 'vault-002-rotation',
+    sql: `create index if not exists secret_kek_seal on vault.secret (kek_id, seal_id);
+drop index if exists vault.secret_kek;
+`,
+  },
 ]

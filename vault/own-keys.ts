@@ -39,7 +39,7 @@ export async function loadOwnKeys(pool: Pool, keks: KekProvider, now: string): P
       await connection.query('delete from vault.own_key')
       await connection.query('delete from vault.kek')
     })
-    await register(connection, keks, now)
+    await registerKek(connection, keks, keks.active, now)
     if (!(await exists(connection, 'own_key'))) {
       if (secrets) throw new KekRefused("there are secrets, but the vault's own keys are gone")
       await makeKeys(connection, keks, now)
@@ -64,7 +64,7 @@ async function exists(on: Pool | Connection, table: 'secret' | 'own_key'): Promi
 }
 
 const checkAad = (kekId: string) => aad(FORMAT, 'check', kekId)
-const ownKeyAad = (name: string, kekId: string) => aad(FORMAT, 'own-key', name, kekId)
+export const ownKeyAad = (name: string, kekId: string) => aad(FORMAT, 'own-key', name, kekId)
 
 async function refuseWrongKeks(connection: Connection, keks: KekProvider): Promise<void> {
   const { rows } = await connection.query<{ kek_id: string; check_value: Buffer }>(
@@ -84,11 +84,12 @@ async function refuseWrongKeks(connection: Connection, keks: KekProvider): Promi
   }
 }
 
-async function register(connection: Connection, keks: KekProvider, now: string): Promise<void> {
-  const check = await keks.wrap(keks.active, randomBytes(CHECK_BYTES), checkAad(keks.active))
-  await connection.query(
+/** Keeps what a key can be told by later; nothing is wrapped by one that is not known so. */
+export async function registerKek(on: Pool | Connection, keks: KekProvider, kekId: string, now: string): Promise<void> {
+  const check = await keks.wrap(kekId, randomBytes(CHECK_BYTES), checkAad(kekId))
+  await on.query(
     'insert into vault.kek (kek_id, check_value, created_at) values ($1, $2, $3) on conflict (kek_id) do nothing',
-    [keks.active, check, now],
+    [kekId, check, now],
   )
 }
 

@@ -2,6 +2,7 @@ import type { ArtifactEvent } from '../../schemas/artifact.ts'
 import type { CommandRecordEvent } from '../../schemas/command-record.ts'
 import type { ReleaseEvent } from '../../schemas/credential.ts'
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
+import type { KekEvent } from '../../schemas/kek.ts'
 import type { RunEvent } from '../../schemas/run.ts'
 import type { SignInEvent } from '../../schemas/session.ts'
 import type { TargetRunEvent } from '../../schemas/target-run.ts'
@@ -17,7 +18,7 @@ export type SubjectKey = { type: string; id: string }
 export type Subject = SubjectKey & {
   runId: string | null
   namedBy?: SubjectKey
-  /** Undefined for what has no state of its own: requests, files, and the release of a credential. */
+  /** Undefined for what has no state of its own: requests, files, key-encryption keys, and the release of a credential. */
   evolve?: (before: AuditSubject | undefined) => { name: string | null; state: State }
 }
 
@@ -48,6 +49,8 @@ export function subjectOf(event: Recorded): Subject {
       return { type: 'artifact', id: (event as ArtifactEvent).data.sha256, runId: null }
     case 'signin':
       return signInSubject(event as SignInEvent)
+    case 'kek':
+      return { type: 'kek', id: (event as KekEvent).data.kekId, runId: null }
   }
   throw new Error(`${event.stream} is a stream of no known category`)
 }
