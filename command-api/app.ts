@@ -1,6 +1,13 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
-import { type ApiAnswer, type HttpServer, ProblemError, type Reply, type Request } from '../infra/http/index.ts'
+import {
+  type ApiAnswer,
+  type HttpServer,
+  markTold,
+  ProblemError,
+  type Reply,
+  type Request,
+} from '../infra/http/index.ts'
 import { type Category, type CommandSpec, commands, filterCommands } from '../schemas/commands.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
 import { commandAnswer, exampleAnswer } from './answer.ts'
@@ -92,7 +99,9 @@ function statusOf(name: string, answer: Answer | RunPlan): number {
 function recordForbidden(deps: CommandDeps, command: string) {
   return async (request: Request, _reply: Reply, error: Error): Promise<void> => {
     const who = whoAsks(request)
-    if (who && error instanceof ProblemError && error.code === 'forbidden') await forbidden(deps, command, who)
+    if (!who || !(error instanceof ProblemError) || error.code !== 'forbidden') return
+    markTold(error)
+    await forbidden(deps, command, who)
   }
 }
 

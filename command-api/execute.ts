@@ -1,6 +1,6 @@
 import type { Clock } from '../infra/clock.ts'
 import { type EventStore, EventStoreUnavailable } from '../infra/event-store/port.ts'
-import { ProblemError, parseInput } from '../infra/http/index.ts'
+import { markTold, ProblemError, parseInput } from '../infra/http/index.ts'
 import type { Ids } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
 import { type CommandSpec, commandStream, commands, filterCommands } from '../schemas/commands.ts'
@@ -139,7 +139,9 @@ async function recorded({ deps, spec, parsed, body, envelope }: Work, commandId:
     if (!isRejection(error)) throw error
     const command = parsed.name
     deps.log.info({ commandId, correlationId: meta.$correlationId, command, code: error.code }, 'command refused')
-    throw await recordRejection(deps, { commandId, command, ...(!minted && { stream }) }, error, meta)
+    const told = await recordRejection(deps, { commandId, command, ...(!minted && { stream }) }, error, meta)
+    markTold(told)
+    throw told
   }
 }
 

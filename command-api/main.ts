@@ -4,11 +4,19 @@ import { connectBus } from '../infra/bus.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config, Secret } from '../infra/config.ts'
 import { connectEventStore } from '../infra/event-store/client.ts'
-import { administratorKeys, createHttpServer, type HttpServer, listen, registerDocs } from '../infra/http/index.ts'
+import {
+  administratorKeys,
+  createHttpServer,
+  type HttpServer,
+  listen,
+  type OnRefused,
+  registerDocs,
+} from '../infra/http/index.ts'
 import { systemIds } from '../infra/ids.ts'
 import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
 import { createPool } from '../infra/postgres.ts'
+import { createRequestRefusals } from '../infra/request-refusals.ts'
 import { createVerdicts } from '../infra/safety/verdicts.ts'
 import { createAccessFeed } from './access/feed.ts'
 import { createActiveRuns } from './active-runs.ts'
@@ -18,12 +26,19 @@ import { createCatalogue } from './dispatch/catalogue.ts'
 import { createStateCache } from './dispatch/state-cache.ts'
 import { createDispatcher } from './dispatch.ts'
 import { createRefusals } from './refusals.ts'
+import { appendRefusal, takeRefusals } from './request-refusals.ts'
 import { createVaultClient } from './vault-client.ts'
 
 const UPLOAD_CONNECTIONS = 4
 
 /** The write side with its connections, to be put on an HTTP server. */
-export type CommandSide = { register(http: HttpServer): void; ready(): Check[]; close: StopStage }
+export type CommandSide = {
+  register(http: HttpServer): void
+  ready(): Check[]
+  /** Requests that were turned away become events. */
+  refused: OnRefused
+  close: StopStage
+}
 
 /**
  * Connects what commands need. Rejects when the broker does not answer; the event store is waited for per request, and
@@ -43,6 +58,8 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
   const [clock, ids] = [systemClock, systemIds]
   const verdicts = createVerdicts()
   const refusals = createRefusals({ store, clock, ids, log })
+  const turnedAway = createRequestRefusals({ tell: event => appendRefusal({ store, clock }, event), clock, ids, log })
+  takeRefusals(bus, { store, clock })
   const artifacts = createArtifactStore(pool, clock, config.artifactQuotaBytes)
   const deps = { store, dispatcher, catalogue, access, activeRuns, vault, clock, ids, log, refusals, verdicts }
   return {
@@ -54,11 +71,12 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
       { name: 'event-store', ok: catalogue.live && access.live },
       { name: 'broker', ok: bus.status() === 'connected' },
     ],
+    refused: turnedAway.record,
     close: {
       name: 'close the command side',
       deadlineMs: 5_000,
       run: async () => {
-        await refusals.flush()
+        await Promise.all([refusals.flush(), turnedAway.flush()])
         await Promise.all([catalogue.stop(), activeRuns.stop(), access.stop(), bus.close(), store.close(), pool.end()])
       },
     },
@@ -69,7 +87,13 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
 export async function start(config: Config, log: Log): Promise<RunningRole> {
   const side = await openCommandSide(config, log)
   const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
-  const http = await createHttpServer({ log, authenticate, ready: side.ready, edge: config.edge })
+  const http = await createHttpServer({
+    log,
+    authenticate,
+    ready: side.ready,
+    refused: side.refused,
+    edge: config.edge,
+  })
   side.register(http)
   registerDocs(http)
   const url = await listen(http, config).catch(async error => {

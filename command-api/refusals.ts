@@ -1,5 +1,6 @@
 import type { Clock } from '../infra/clock.ts'
 import type { EventStore, NewEvent } from '../infra/event-store/port.ts'
+import { markTold } from '../infra/http/index.ts'
 import type { Ids } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
 import type { CommandRecordEvent } from '../schemas/command-record.ts'
@@ -61,7 +62,9 @@ export function createRefusals(deps: Deps): Refusals {
   }
 
   return {
-    async record(meta, { code, detail = '' }, stream) {
+    async record(meta, error, stream) {
+      const { code, detail = '' } = error
+      markTold(error)
       const { commandId, $correlationId, command = '', actor } = meta
       log.info({ commandId, correlationId: $correlationId, command, code }, 'command refused')
       const who = `${actor.kind}:${actor.id}`

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { clientAddress, type Principal, ProblemError, parseInput, type Request } from '../infra/http/index.ts'
+import { originOf, type Principal, ProblemError, parseInput, type Request } from '../infra/http/index.ts'
 import { line, type Origin } from '../schemas/kernel.ts'
 
 /** What a request says beside its body. */
@@ -77,10 +77,4 @@ function fromLatin1(value: unknown): unknown {
   } catch {
     return value
   }
-}
-
-function originOf(request: Request): Origin {
-  const userAgent = request.headers['user-agent']?.replace(/[^\x20-\x7e]/g, '?').slice(0, 300)
-  const channel = userAgent?.startsWith('opsconductor-cli') ? 'cli' : 'api'
-  return { channel, ip: clientAddress(request), ...(userAgent === undefined ? {} : { userAgent }) }
 }

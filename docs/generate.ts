@@ -87,6 +87,7 @@ const streamOf: Record<keyof typeof eventsByCategory, string> = {
   targetrun: 'targetrun-<runId>.<n>',
   command: 'command-<commandId>',
   artifact: 'artifact-<sha256>',
+  refusal: 'refusal-<refusalId>',
   user: 'user-<userId>',
   serviceaccount: 'serviceaccount-<serviceAccountId>',
   apikey: 'apikey-<keyId>',

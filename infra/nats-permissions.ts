@@ -16,8 +16,9 @@ const answers = '_INBOX.>'
 /** Who answers may publish to every inbox; each user hears only its own (see `brokerUsers`). */
 export const controlPlaneRights: Readonly<Record<ControlPlaneUser, Rights>> = {
   api: {
-    publish: [subjects.vaultPublicKey, subjects.vaultSeal],
-    subscribe: [subjects.live('*'), subjects.projected],
+    // Of the two APIs, which are one user, the command side answers the query side.
+    publish: [subjects.vaultPublicKey, subjects.vaultSeal, subjects.refused, '_INBOX.api.>'],
+    subscribe: [subjects.live('*'), subjects.projected, subjects.refused],
   },
   workers: {
     publish: [subjects.control('*'), subjects.live('*'), subjects.projected, answers],

@@ -3,14 +3,21 @@ import { createArtifactStore } from '../infra/artifacts.ts'
 import { connectBus } from '../infra/bus.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config, Secret } from '../infra/config.ts'
-import { administratorKeys, createHttpServer, type HttpServer, listen } from '../infra/http/index.ts'
+import { administratorKeys, createHttpServer, type HttpServer, listen, type OnRefused } from '../infra/http/index.ts'
 import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
 import { createPool, waitForPostgres } from '../infra/postgres.ts'
 import { registerQueryApi } from './app.ts'
+import { refusalsByBus } from './request-refusals.ts'
 
 /** The read side with its connections, to be put on an HTTP server. */
-export type QuerySide = { register(http: HttpServer): void; ready(): Promise<Check[]>; close: StopStage }
+export type QuerySide = {
+  register(http: HttpServer): void
+  ready(): Promise<Check[]>
+  /** Requests that were turned away, where the query side answers them alone. */
+  refused: OnRefused
+  close: StopStage
+}
 
 /** Connects what queries need. Rejects when Postgres or the broker does not answer. */
 export async function openQuerySide(config: Config, log: Log): Promise<QuerySide> {
@@ -19,16 +26,21 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
   await waitForPostgres(pool, log)
   const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: 'query-api', log })
   const artifacts = createArtifactStore(pool, systemClock, config.artifactQuotaBytes)
+  const refusals = refusalsByBus(bus, log)
   return {
     register: http => registerQueryApi(http, { pool, bus, log, artifacts }),
     ready: async () => [
       { name: 'postgres', ok: await pool.query('select 1').then(Boolean, () => false) },
       { name: 'broker', ok: bus.status() === 'connected' },
     ],
+    refused: refusals.record,
     close: {
       name: 'close the query side',
       deadlineMs: 5_000,
-      run: async () => void (await Promise.all([bus.close(), pool.end()])),
+      run: async () => {
+        await refusals.flush()
+        await Promise.all([bus.close(), pool.end()])
+      },
     },
   }
 }
@@ -37,7 +49,13 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
 export async function start(config: Config, log: Log): Promise<RunningRole> {
   const side = await openQuerySide(config, log)
   const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
-  const http = await createHttpServer({ log, authenticate, ready: side.ready, edge: config.edge })
+  const http = await createHttpServer({
+    log,
+    authenticate,
+    ready: side.ready,
+    refused: side.refused,
+    edge: config.edge,
+  })
   side.register(http)
   const url = await listen(http, config)
   return {

@@ -13,7 +13,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const queries = await openQuerySide(config, log)
   const ready = async () => [...commands.ready(), ...(await queries.ready())]
   const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
-  const http = await createHttpServer({ log, authenticate, ready, edge: config.edge })
+  const http = await createHttpServer({ log, authenticate, ready, refused: commands.refused, edge: config.edge })
   commands.register(http)
   queries.register(http)
   registerDocs(http)

@@ -38,6 +38,8 @@ export const subjects = {
   vaultRelease: 'opsc.vault.v1.release',
   /** What has been stored durably and may be shown live. */
   live: (runId: string) => `opsc.live.v1.${runId}`,
+  /** A role without the event store asks to record that it turned a request away. */
+  refused: 'opsc.refused.v1',
   /** Read models have reached a position. */
   projected: 'opsc.feed.v1.projected',
 } as const

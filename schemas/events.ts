@@ -8,6 +8,7 @@ import { type GroupEvent, groupEvents } from './group.ts'
 import { type JobEvent, jobEvents } from './job.ts'
 import { type KekEvent, kekEvents } from './kek.ts'
 import type { EventMetadata, SchemaMap } from './kernel.ts'
+import { type RefusalEvent, refusalEvents } from './refusal.ts'
 import { type RoleEvent, roleEvents } from './role.ts'
 import { type RunEvent, runEvents } from './run.ts'
 import { type ServiceAccountEvent, serviceAccountEvents } from './service-account.ts'
@@ -27,6 +28,7 @@ export const eventsByCategory = {
   targetrun: targetRunEvents,
   command: commandEvents,
   artifact: artifactEvents,
+  refusal: refusalEvents,
   user: userEvents,
   serviceaccount: serviceAccountEvents,
   apikey: apiKeyEvents,
@@ -51,6 +53,7 @@ export type AnyEvent =
   | TargetRunEvent
   | CommandRecordEvent
   | ArtifactEvent
+  | RefusalEvent
   | UserEvent
   | ServiceAccountEvent
   | ApiKeyEvent
@@ -91,6 +94,7 @@ export const streams = {
   release: (runId: string, n: number) => `release-${runId}.${n}`,
   command: (commandId: string) => `command-${commandId}`,
   artifact: (sha256: string) => `artifact-${sha256}`,
+  refusal: (refusalId: string) => `refusal-${refusalId}`,
   user: (userId: string) => `user-${userId}`,
   serviceAccount: (serviceAccountId: string) => `serviceaccount-${serviceAccountId}`,
   apiKey: (keyId: string) => `apikey-${keyId}`,

@@ -28,7 +28,7 @@ export const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 export const base64 = z.base64()
 
 export const actorSchema = z.object({
-  kind: z.enum(['user', 'api-key', 'service', 'executor', 'schedule', 'system']),
+  kind: z.enum(['user', 'api-key', 'service', 'executor', 'schedule', 'system', 'anonymous']),
   id: z.string().min(1).max(120),
   onBehalfOf: z.string().max(120).optional(),
   roles: z.array(z.string()).optional(),

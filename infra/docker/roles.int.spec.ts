@@ -12,6 +12,7 @@ import { startContainerNats } from '../../test/support/container-nats.ts'
 import { startEventStore } from '../../test/support/event-store.ts'
 import { programOrSkip } from '../../test/support/packages.ts'
 import { freshDatabase } from '../../test/support/postgres.ts'
+import { until } from '../../test/support/process.ts'
 import { sha256Hex } from '../ids.ts'
 
 // The roles of docker-compose.yml, each started with its own command, variables and secret files, in the order of the
@@ -130,6 +131,14 @@ t.test('every role starts, is healthy and stops as the compose file has it', { t
   const { position } = z.object({ position: z.string() }).parse(JSON.parse(created.body))
   const seen = await ask('query-api', `/v1/credentials?minPosition=${position}`)
   t.match(seen, { status: 200, body: /"deploy"/ })
+
+  // What the query API turns away is recorded by the command API, and read back from the query API.
+  const stranger = await fetch(new URL('/v1/runs', urls.get('query-api')), { headers: { authorization: 'Bearer x' } })
+  t.equal(stranger.status, 401)
+  await until('the refusal is in the audit trail', async () => {
+    const { body } = await ask('query-api', '/v1/audit?type=RequestRefused')
+    return /"unauthenticated"/.test(body)
+  })
 
   for (const { name, stop, said } of running.reverse()) {
     t.equal(await stop(), 0, `${name} stops in order`)

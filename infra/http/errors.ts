@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ZodError, type z } from 'zod'
 import { type Problem, ProblemError, problem } from '../../schemas/problems.ts'
 import { isLong } from './long-bodies.ts'
+import { keepRefusal } from './refused.ts'
 
 const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
@@ -49,6 +50,7 @@ function frameworkCode(error: unknown): string | undefined {
 /** Sends an error as problem details (RFC 9457); a 5xx is logged here and nowhere else. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const body = toProblem(error)
+  keepRefusal(request, body, error)
   if (body.status >= 500) request.log.error({ err: error }, 'request failed')
   if (body.status === 401) reply.header('www-authenticate', 'Bearer realm="opsconductor"')
   return reply
@@ -58,10 +60,15 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 }
 
 /** Answers a request that never became one: bad HTTP, headers too large or too slow. */
-export function sendClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+export function sendClientError(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  tell: (problem: Problem, socket: Socket) => void,
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isLong(socket)) return
   const body = problem(clientProblem(error.code))
+  tell(body, socket)
   const text = JSON.stringify(body)
   socket.end(
     `HTTP/1.1 ${body.status} ${body.title}\r\nContent-Type: ${PROBLEM_TYPE}\r\n` +

@@ -13,6 +13,7 @@ import { defaultEdge, type EdgeOptions } from './edge-options.ts'
 import { sendClientError, sendProblem } from './errors.ts'
 import { type TrustProxy, trustedProxies } from './proxies.ts'
 import { limitRate } from './rate-limit.ts'
+import { type OnRefused, tellBadRequest, tellRefusal, tellRefusals } from './refused.ts'
 import { keepRouteTable } from './route-table.ts'
 
 export type HttpServerOptions = {
@@ -25,6 +26,8 @@ export type HttpServerOptions = {
   bodyLimit?: number
   /** How it stands towards the network; the defaults of the configuration. */
   edge?: Partial<EdgeOptions>
+  /** Hears of every request that is turned away. */
+  refused?: OnRefused
   ids?: Ids
   /** How long headers and the whole request may take to arrive, and nothing at all may move. 10 s, 30 s, 60 s. */
   timeouts?: Partial<typeof TIMEOUTS>
@@ -49,6 +52,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     done()
   })
   logRequests(app, options.log)
+  if (options.refused) tellRefusals(app, options.refused)
   allowOrigins(app, edge.corsOrigins)
   guardAccess(app, options.authenticate)
   const limits = limitRate(app, edge)
@@ -85,7 +89,7 @@ async function securityHeaders(): Promise<Record<string, string>> {
 const ownHeaders = new Set(['content-type', 'content-length', 'date', 'connection', 'keep-alive'])
 
 function newServer(options: HttpServerOptions, trustProxy: TrustProxy): FastifyInstance {
-  const { log, bodyLimit, ids = systemIds } = options
+  const { log, bodyLimit, ids = systemIds, refused = () => undefined } = options
   const timeouts = { ...TIMEOUTS, ...options.timeouts }
   // The logger's own type would make every plugin signature generic; the base logger is all that is used here.
   return Fastify({
@@ -103,8 +107,12 @@ function newServer(options: HttpServerOptions, trustProxy: TrustProxy): FastifyI
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     routerOptions: { maxParamLength: 200 },
-    clientErrorHandler: sendClientError,
-    frameworkErrors: sendProblem,
+    clientErrorHandler: (error, socket) => sendClientError(error, socket, tellBadRequest(refused, ids)),
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(error, request, reply)
+      // A URL that cannot be read: no hook hears of it.
+      tellRefusal(request, refused)
+    },
   }) as unknown as FastifyInstance
 }
 

@@ -27,6 +27,8 @@ const denials: ReadonlySet<AnyEvent['type']> = new Set<AnyEvent['type']>([
   'UserLocked',
 ])
 const forbidden = new Set(['unauthenticated', 'forbidden'])
+/** Not permitted, or too often; the rest of what is refused at the door is malformed. */
+const denied = new Set([401, 403, 429])
 
 /** How what the event tells of turned out, and the code that says why when it did not turn out well. */
 export function outcomeOf({ type, data }: AnyEvent): { outcome: Outcome; reasonCode: string | null } {
@@ -34,6 +36,8 @@ export function outcomeOf({ type, data }: AnyEvent): { outcome: Outcome; reasonC
   if (type === 'CommandRejected') return { outcome: forbidden.has(data.code) ? 'denied' : 'failure', reasonCode }
   if (denials.has(type)) return { outcome: 'denied', reasonCode }
   if (type === 'CommandRefusalsCounted') return { outcome: 'denied', reasonCode }
+  if (type === 'RequestRefused') return { outcome: denied.has(data.status) ? 'denied' : 'failure', reasonCode }
+  if (type === 'RequestRefusalsCounted') return { outcome: 'denied', reasonCode }
   if (type === 'EnrolmentRefused') return { outcome: 'denied', reasonCode }
   if (type === 'ExecutorReportRefused') return { outcome: 'denied', reasonCode: 'executor-revoked' }
   if (type === 'CredentialReleaseDenied') return { outcome: 'denied', reasonCode }

@@ -3,6 +3,7 @@ import type { CommandRecordEvent } from '../../schemas/command-record.ts'
 import type { ReleaseEvent } from '../../schemas/credential.ts'
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
 import type { KekEvent } from '../../schemas/kek.ts'
+import type { RefusalEvent } from '../../schemas/refusal.ts'
 import type { RunEvent } from '../../schemas/run.ts'
 import type { SignInEvent } from '../../schemas/session.ts'
 import type { TargetRunEvent } from '../../schemas/target-run.ts'
@@ -45,6 +46,8 @@ export function subjectOf(event: Recorded): Subject {
     }
     case 'command':
       return commandSubject(event as CommandRecordEvent)
+    case 'refusal':
+      return { type: 'request', id: (event as RefusalEvent).data.refusalId, runId: null }
     case 'artifact':
       return { type: 'artifact', id: (event as ArtifactEvent).data.sha256, runId: null }
     case 'signin':
