@@ -90,6 +90,16 @@ module.exports = {
     onePlace('shell-parsers', 'unbash|web-tree-sitter|tree-sitter-powershell', ['^infra/safety/']),
     onePlace('commander', 'commander', ['^cli/']),
     {
+      name: 'outbound-http-in-one-place',
+      comment: 'Whatever is asked of others goes through infra/egress, which resolves, checks and pins; servers are named.',
+      severity: 'error',
+      from: { path: SHIPPED, pathNot: [SPECS, '^infra/egress/', '^infra/health\\.ts$'] },
+      to: {
+        path: ['^(node:)?(https?|http2)$', packages('undici|axios|got|node-fetch|request|superagent|ky')],
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
       name: 'shipped-code-without-tests-and-benches',
       severity: 'error',
       from: { path: SHIPPED, pathNot: SPECS },

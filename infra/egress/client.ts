@@ -1,8 +1,8 @@
-import { lookup } from 'node:dns'
 import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import type { EgressPolicy } from './policy.ts'
+import { type Address, type Resolver, systemResolver } from './resolver.ts'
 
 export type EgressFailureClass = 'policy-denied' | 'dns' | 'refused' | 'unreachable' | 'unexpected-answer' | 'stopped'
 
@@ -33,7 +33,6 @@ export type EgressRequest = {
 }
 export type EgressResponse = { status: number; headers: IncomingHttpHeaders; body: Buffer; url: string }
 
-type Address = { address: string; family: 4 | 6 }
 type Hop = { method: string; url: URL; headers: Record<string, string>; body: string | undefined }
 
 /** Set by us, or about the connection: not for a caller to say. */
@@ -46,13 +45,17 @@ const HARMLESS = new Set(['accept', 'accept-language', 'content-type', 'user-age
  * the connection goes to one of those; the same again for each redirect, which takes no credential to another origin
  * and never leads from https to http. Proxy settings of the environment are not looked at. Rejects with EgressFailure.
  */
-export async function sendGuarded(policy: EgressPolicy, request: EgressRequest): Promise<EgressResponse> {
+export async function sendGuarded(
+  policy: EgressPolicy,
+  request: EgressRequest,
+  resolver: Resolver = systemResolver,
+): Promise<EgressResponse> {
   let hop: Hop = {
     ...{ method: request.method, url: parseUrl(request.url), body: request.body },
     headers: checkedHeaders(request.headers),
   }
   for (let left = request.followRedirects; ; left -= 1) {
-    const addresses = await resolve(hop.url, policy, request.signal)
+    const addresses = await resolve(hop.url, { policy, resolver, signal: request.signal })
     const answer = await exchange(hop, addresses, request)
     const { location } = answer.headers
     const moved = [301, 302, 303, 307, 308].includes(answer.status) && location !== undefined
@@ -103,11 +106,16 @@ function redirected(hop: Hop, status: number, location: string): Hop {
 }
 
 /** Every address, or a refusal: a name that leads to one closed address is not asked at another. */
-async function resolve(url: URL, policy: EgressPolicy, signal: AbortSignal): Promise<Address[]> {
+async function resolve(
+  url: URL,
+  { policy, resolver, signal }: { policy: EgressPolicy; resolver: Resolver; signal: AbortSignal },
+): Promise<Address[]> {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const version = isIP(host)
   const addresses =
-    version === 0 ? await lookupAll(host, signal) : [{ address: host, family: version === 4 ? 4 : 6 } as const]
+    version === 0
+      ? await lookupAll(host, signal, resolver)
+      : [{ address: host, family: version === 4 ? 4 : 6 } as const]
   const denied = addresses.find(({ address }) => !policy.permits(host, address))
   if (denied) {
     const where = version === 0 ? `${host} (${denied.address})` : host
@@ -116,17 +124,15 @@ async function resolve(url: URL, policy: EgressPolicy, signal: AbortSignal): Pro
   return addresses
 }
 
-function lookupAll(host: string, signal: AbortSignal): Promise<Address[]> {
+function lookupAll(host: string, signal: AbortSignal, resolver: Resolver): Promise<Address[]> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(stopped(false))
     if (signal.aborted) return onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
-    lookup(host, { all: true }, (error, found) => {
-      signal.removeEventListener('abort', onAbort)
-      if (error) reject(new EgressFailure('dns', `${host} does not resolve (${error.code ?? error.message})`))
-      // lookup answers with 4 or 6.
-      else resolve(found.map(({ address, family }) => ({ address, family: family as 4 | 6 })))
-    })
+    const failed = (error: unknown) => reject(new EgressFailure('dns', `${host} does not resolve (${codeOf(error)})`))
+    resolver(host)
+      .then(found => (found.length === 0 ? failed(new Error('no address')) : resolve(found)), failed)
+      .finally(() => signal.removeEventListener('abort', onAbort))
   })
 }
 

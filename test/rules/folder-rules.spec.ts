@@ -46,6 +46,11 @@ const broken: Plant[] = [
   ['one-place-cel', 'executors/cel.ts', '@marcbachmann/cel-js'],
   ['one-place-re2', 'reactors/re2.ts', 're2js'],
   ['one-place-commander', 'infra/f.ts', 'commander'],
+  ['outbound-http-in-one-place', 'executors/http.ts', 'node:http'],
+  ['outbound-http-in-one-place', 'reactors/https.ts', 'node:https'],
+  ['outbound-http-in-one-place', 'vault/http2.ts', 'node:http2'],
+  ['outbound-http-in-one-place', 'infra/operator/http.ts', 'http'],
+  ['outbound-http-in-one-place', 'command-api/undici.ts', 'undici'],
   ['shipped-code-without-tests-and-benches', 'infra/g.ts', '../test/support/broker.ts'],
   ['shipped-code-without-tests-and-benches', 'cli/b.ts', '../bench/main.ts'],
   ['shipped-code-without-dev-packages', 'infra/h.ts', 'fast-check'],
@@ -70,6 +75,9 @@ const allowed: [file: string, imports: string][] = [
   ['executors/output/ok.ts', 're2js'],
   ['executors/ok.int.spec.ts', '../infra/postgres.ts'],
   ['vault/ok.spec.ts', '../test/support/broker.ts'],
+  ['infra/egress/ok.ts', 'node:https'],
+  ['infra/egress/ok.spec.ts', 'node:http'],
+  ['executors/ok-net.ts', 'node:net'],
   ['opsconductor.ts', './infra/embedded/broker/index.ts'],
 ]
 
