@@ -37,13 +37,26 @@ export function verifySignature(publicKey: string, text: string, signature: stri
   const raw = Buffer.from(publicKey, 'base64url')
   if (raw.byteLength !== KEY_BYTES) return false
   try {
-    // As JWK: reading a DER structure costs ten times as much.
-    const jwk = { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }
-    const key = createPublicKey({ key: jwk, format: 'jwk' })
-    return verify(null, Buffer.from(text, 'utf8'), key, Buffer.from(signature, 'base64url'))
+    return verify(null, Buffer.from(text, 'utf8'), keyOf(raw), Buffer.from(signature, 'base64url'))
   } catch {
     return false
   }
+}
+
+/** Executors ask every few seconds, each always with the same key. */
+const known = new Map<string, KeyObject>()
+const MAX_KNOWN = 1_000
+
+function keyOf(raw: Buffer): KeyObject {
+  const x = raw.toString('base64url')
+  const made = known.get(x)
+  if (made) return made
+  // As JWK: reading a DER structure costs ten times as much.
+  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
+  // Anybody may come with a key: what is kept is bounded.
+  if (known.size >= MAX_KNOWN) known.clear()
+  known.set(x, key)
+  return key
 }
 
 /** What an executor signs when it asks the vault for a secret. */

@@ -1,4 +1,3 @@
-import { deciders, fold } from '../../command-api/domain/index.ts'
 import { streams } from '../../schemas/events.ts'
 import { runEndedAs } from '../../schemas/run.ts'
 import { begun, byTargetRun, type Case, ended, only, placeOf, type Say } from './record.ts'
@@ -25,7 +24,7 @@ const NEVER = 2n ** 62n
 /** The run nobody's step triggered, which led to this one. */
 function familyOf(of: Case, world: World): string {
   const above = of.run.requested.parent?.runId
-  const run = above && fold(deciders.run, world.log.stream(streams.run(above)) as never[])
+  const run = above && world.log.run(above)
   return run && run.status !== 'absent' ? familyOf({ ...of, runId: above, run }, world) : of.runId
 }
 

@@ -1,4 +1,4 @@
-import { deciders, fold, isFinished } from '../../command-api/domain/index.ts'
+import { isFinished } from '../../command-api/domain/index.ts'
 import { isTargetRunFinished } from '../../command-api/domain/target-run-state.ts'
 import { judgeRun } from './judge-run.ts'
 import { judgeSharing } from './judge-sharing.ts'
@@ -24,8 +24,8 @@ export function judge(world: World): string[] {
 
 /** Of a run that has ended nothing is left half done: it ended, never began, or waits for a person. */
 function allSettled({ runId, ...of }: Case, world: World, say: Say): void {
-  for (const [n, events] of byTargetRun({ runId, ...of }, world)) {
-    const state = fold(deciders.targetRun, events as never[])
+  for (const n of of.run.targetIds.keys()) {
+    const state = world.log.targetRun(runId, n)
     const settled = isTargetRunFinished(state) || state.status === 'absent' || state.status === 'needs-attention'
     if (!settled) say(`${runId.slice(0, 8)}.${n} is ${state.status} although its run has ended`)
   }

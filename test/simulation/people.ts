@@ -1,8 +1,6 @@
 import { createDispatcher, type Dispatcher } from '../../command-api/dispatch.ts'
 import {
   type CommandOf,
-  deciders,
-  fold,
   isFinished,
   type Job,
   type Run,
@@ -59,7 +57,7 @@ export class People {
     if (runs.length === 0) return
     const [runId, run] = random.pick(runs)
     const n = Math.floor(random.next() * run.targetIds.length)
-    const target = fold(deciders.targetRun, log.stream(streams.targetRun(runId, n)) as never[])
+    const target = log.targetRun(runId, n)
     const kind = random.next()
     if (kind < 0.15) this.#run({ type: 'cancel-run', data: { runId } })
     else if (kind < 0.35) this.#run({ type: run.paused ? 'resume-run' : 'pause-run', data: { runId } })
@@ -105,19 +103,18 @@ export class People {
   tidyUp(): void {
     const { log } = this.#parts
     for (const runId of log.goingOn) {
-      const run = fold(deciders.run, log.stream(streams.run(runId)) as never[])
+      const run = log.run(runId)
       if (run.status === 'absent') continue
       if (run.paused) this.#run({ type: 'resume-run', data: { runId } })
       this.#decide(runId, run)
-      for (const n of run.targetIds.keys())
-        this.#resolve(runId, n, run, fold(deciders.targetRun, log.stream(streams.targetRun(runId, n)) as never[]))
+      for (const n of run.targetIds.keys()) this.#resolve(runId, n, run, log.targetRun(runId, n))
     }
   }
 
   runs(): Array<[string, Known]> {
     const { log } = this.#parts
     return [...log.runs].flatMap(runId => {
-      const run = fold(deciders.run, log.stream(streams.run(runId)) as never[])
+      const run = log.run(runId)
       return run.status === 'absent' ? [] : [[runId, run] satisfies [string, Known]]
     })
   }

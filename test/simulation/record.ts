@@ -1,4 +1,4 @@
-import { deciders, fold, type KnownRun } from '../../command-api/domain/index.ts'
+import type { KnownRun } from '../../command-api/domain/index.ts'
 import { streams } from '../../schemas/events.ts'
 import type { JobVersion } from '../../schemas/job.ts'
 import type { Told } from './sim-log.ts'
@@ -14,7 +14,7 @@ export function casesOf(world: World): Case[] {
   const found: Case[] = []
   for (const runId of world.log.runs) {
     const events = world.log.stream(streams.run(runId))
-    const run = fold(deciders.run, events as never[])
+    const run = world.log.run(runId)
     if (run.status === 'absent') continue
     const version = world.scenario.jobs.find(({ jobId }) => jobId === run.requested.jobId)
     if (version) found.push({ runId, run, version, events })

@@ -1,3 +1,4 @@
+import { deciders, type Run, type TargetRun } from '../../command-api/domain/index.ts'
 import {
   type Appended,
   AppendOutcomeUnknown,
@@ -9,7 +10,7 @@ import {
   type Revision,
   WrongRevision,
 } from '../../infra/event-store/port.ts'
-import { type AnyEvent, categoryOf, eventSchemas, type Recorded } from '../../schemas/events.ts'
+import { type AnyEvent, categoryOf, eventSchemas, type Recorded, streams } from '../../schemas/events.ts'
 import { runEndedAs } from '../../schemas/run.ts'
 import type { Random } from '../crash/random.ts'
 import type { Process, Timeline } from './timeline.ts'
@@ -30,6 +31,7 @@ export class SimLog {
   /** Told of every event once it is written. */
   onLanded: (event: Told) => void = () => undefined
   readonly #streams = new Map<string, Told[]>()
+  readonly #folds = new Map<string, { state: unknown; length: number }>()
   readonly #followers = new Set<() => void>()
   readonly #time: Timeline
   readonly #random: Random
@@ -45,6 +47,27 @@ export class SimLog {
 
   stream(name: string): readonly Told[] {
     return this.#streams.get(name) ?? []
+  }
+
+  /** What a run has come to. */
+  run(runId: string): Run {
+    return this.#folded(deciders.run, streams.run(runId))
+  }
+
+  /** What one target of a run has come to. */
+  targetRun(runId: string, n: number): TargetRun {
+    return this.#folded(deciders.targetRun, streams.targetRun(runId, n))
+  }
+
+  /** Asked for again and again: what was folded once is kept. */
+  #folded<S>(decider: { initial: S; evolve(state: S, event: never): S }, name: string): S {
+    const events = this.stream(name)
+    const known = this.#folds.get(name)
+    // Each stream has one decider.
+    let state = known ? (known.state as S) : decider.initial
+    for (const event of events.slice(known?.length ?? 0)) state = decider.evolve(state, event as never)
+    this.#folds.set(name, { state, length: events.length })
+    return state
   }
 
   /** Written before the world begins. */
@@ -122,7 +145,7 @@ export class SimLog {
     this.#streams.set(stream, there)
     for (const event of events) {
       const at = BigInt(this.all.length + 1)
-      const data = JSON.parse(JSON.stringify(event.data))
+      const data = copyOf(event.data)
       if (this.#checked) eventSchemas[event.type]?.parse(data)
       // The pairing of type and data is that of the event it was copied from.
       const told = {
@@ -200,4 +223,14 @@ export class SimLog {
 
 function endOf(event: Told | undefined): Appended | undefined {
   return event && { revision: event.revision, position: event.position }
+}
+
+/** As if written as JSON and read again, which would cost a good part of the time of a world. */
+function copyOf<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value
+  // The copy has the shape of what it was made from.
+  if (Array.isArray(value)) return value.map(copyOf) as T
+  const copy: Record<string, unknown> = {}
+  for (const [key, each] of Object.entries(value)) if (each !== undefined) copy[key] = copyOf(each)
+  return copy as T
 }

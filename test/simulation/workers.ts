@@ -21,7 +21,9 @@ export async function simulateAll(
 
 function inThread(share: Share, onBroken: (broken: Broken) => void): Promise<Totals> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: share })
+    // Nearly all of a world is soon forgotten: with more room it is collected seldom, when little of it is left.
+    const resourceLimits = { maxYoungGenerationSizeMb: 64 }
+    const worker = new Worker(new URL(import.meta.url), { workerData: share, resourceLimits })
     worker.on('message', (told: Broken | Totals) => ('seed' in told ? onBroken(told) : resolve(told)))
     worker.on('error', reject)
     worker.on('exit', () => reject(new Error('a thread ended before its work')))

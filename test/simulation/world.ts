@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import { derivedId, type Ids, sha256Hex } from '../../infra/ids.ts'
+import { type Ids, sha256Hex } from '../../infra/ids.ts'
 import { Engine } from '../../reactors/engine.ts'
 import { PROTOCOL } from '../../schemas/bus.ts'
 import { type LogPosition, streams } from '../../schemas/events.ts'
@@ -322,11 +322,11 @@ export class World {
 /** UUIDs that follow from the seed. */
 function idsFrom(random: Random): Ids {
   let count = 0
-  const salt = Math.floor(random.next() * 2 ** 32)
+  const salt = Math.floor(random.next() * 2 ** 32).toString(16)
   return {
     next() {
       count += 1
-      return derivedId('simulated', salt, count)
+      return `${count.toString(16).padStart(8, '0')}-0000-4000-8000-${salt.padStart(12, '0')}`
     },
   }
 }
