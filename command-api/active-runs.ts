@@ -10,8 +10,8 @@ type Filter = Omit<CancelRuns, 'reason'>
 
 /** Runs that have not ended, in memory: what a command about many runs is resolved against. */
 export interface ActiveRuns extends Follower {
-  /** Their ids, oldest first. */
-  matching(filter: Filter): string[]
+  /** Oldest first. */
+  matching(filter: Filter): Array<{ runId: string; jobId: string }>
 }
 
 export function createActiveRuns({ store, log }: { store: EventStore; log: Log }): ActiveRuns {
@@ -23,7 +23,10 @@ export function createActiveRuns({ store, log }: { store: EventStore; log: Log }
     },
     current: follower.current,
     stop: follower.stop,
-    matching: filter => [...runs].filter(([, run]) => fits(run, filter)).map(([runId]) => runId),
+    matching: filter =>
+      [...runs]
+        .filter(([, run]) => fits(run, filter))
+        .map(([runId, { requested }]) => ({ runId, jobId: requested.jobId })),
   }
 }
 

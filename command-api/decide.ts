@@ -1,11 +1,15 @@
+import type { Holder } from '../infra/http/index.ts'
 import { sha256Hex } from '../infra/ids.ts'
+import type { Log } from '../infra/log.ts'
 import type { Verdicts } from '../infra/safety/verdicts.ts'
 import type { CommandSpec } from '../schemas/commands.ts'
 import type { SecretMaterial } from '../schemas/credential.ts'
 import { type Definition, definitionFields } from '../schemas/job.ts'
 import type { Meta } from '../schemas/kernel.ts'
+import { authorise } from './access/authorise.ts'
 import type { AccessFeed } from './access/feed.ts'
 import { factsForGrant } from './access/grant-facts.ts'
+import { mayRun } from './access/may-run.ts'
 import { canonicalJson } from './canonical-json.ts'
 import type { Catalogue } from './dispatch/catalogue.ts'
 import { factsForRun, factsForTargetRun } from './dispatch/run-facts.ts'
@@ -21,8 +25,9 @@ export type DecideDeps = {
   access: AccessFeed
   vault: VaultClient
   verdicts: Verdicts
+  log: Log
 }
-type Rest = { meta: Meta; expected?: bigint | undefined; isNew?: boolean }
+type Rest = { meta: Meta; expected?: bigint | undefined; isNew?: boolean; holder: Holder; spec: CommandSpec }
 
 /** A command of the public API whose body was parsed and whose resource id is known. */
 export type ParsedCommand = {
@@ -32,8 +37,11 @@ export type ParsedCommand = {
 }
 
 /** Looks up what the decision needs and dispatches. The schema of each name has made `data` what the casts below say. */
-export function decideCommand(deps: DecideDeps, { decides, name, data }: ParsedCommand, rest: Rest): Promise<Answer> {
+export function decideCommand(deps: DecideDeps, parsed: ParsedCommand, options: Rest): Promise<Answer> {
   const { dispatcher } = deps
+  const { decides, name, data } = parsed
+  const { holder, spec, ...given } = options
+  const rest = { ...given, authorise: (state: unknown) => authorise(deps, { holder, spec, command: parsed }, state) }
   const command: unknown = { type: name, data }
   switch (decides) {
     case 'target':
@@ -49,7 +57,10 @@ export function decideCommand(deps: DecideDeps, { decides, name, data }: ParsedC
     }
     case 'run': {
       const run = command as CommandOf<'run'>
-      return dispatcher.dispatch('run', run, { ...rest, facts: () => factsForRun(deps, run, rest.meta.actor.id) })
+      return dispatcher.dispatch('run', run, {
+        ...rest,
+        facts: () => factsForRun(deps, run, rest.meta.actor.id, mayRun(deps, holder, run)),
+      })
     }
     case 'targetrun': {
       const targetRun = command as CommandOf<'targetRun'>
@@ -81,7 +92,7 @@ async function definitionOf({ verdicts }: DecideDeps, data: Record<string, unkno
 function decideCredential(
   { dispatcher, vault }: DecideDeps,
   { type, data: { secret, ...data } }: CommandOf<'credential'> & { data: { secret?: SecretMaterial } },
-  rest: Rest,
+  rest: { meta: Meta; expected?: bigint | undefined; isNew?: boolean },
 ): Promise<Answer> {
   const facts = async (state: Credential): Promise<CredentialFacts> => {
     const version = versionToSeal(type, data, state)

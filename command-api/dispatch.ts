@@ -29,6 +29,8 @@ export type DispatchOptions<N extends DeciderName> = {
   meta: Meta
   /** What the decision needs to know beside the stream; a function is asked anew for every attempt. */
   facts: FactsOf<N> | ((state: StateOf<N>) => Promise<FactsOf<N>>)
+  /** Throws where this may not be done to what is there; asked before anything is said about it. */
+  authorise?: ((state: StateOf<N>) => Promise<void>) | undefined
   /** Decide only on exactly this revision (If-Match), whatever happens meanwhile. */
   expected?: bigint | undefined
   /** The stream's id was minted just now: it is not read before the first attempt. */
@@ -65,6 +67,7 @@ type Work = {
   stream: string
   meta: Meta
   facts: unknown
+  authorise: ((state: unknown) => Promise<void>) | undefined
   expected: bigint | undefined
   isNew: boolean
 }
@@ -73,10 +76,11 @@ export function createDispatcher({ store, clock = systemClock, cache, appended }
   const oneAtATime = createQueues()
   const kernel: Kernel = { store, clock, cache, appended }
   return {
-    dispatch(name, command, { meta, facts, expected, isNew = false }) {
+    dispatch(name, command, { meta, facts, authorise, expected, isNew = false }) {
       const decider = deciders[name] as unknown as AnyDecider
       const stream = decider.streamOf(command.data)
-      const work: Work = { decider, command, stream, meta, facts, expected, isNew }
+      const asked = authorise as Work['authorise']
+      const work: Work = { decider, command, stream, meta, facts, authorise: asked, expected, isNew }
       return oneAtATime(stream, () => attempt(kernel, work))
     },
     async load(name, stream) {
@@ -117,9 +121,10 @@ function rejectUnless(remembered: boolean) {
 }
 
 async function decide(
-  { decider, command, meta, facts, expected }: Work,
+  { decider, command, meta, facts, authorise, expected }: Work,
   { state, revision }: Folded,
 ): Promise<AnyEvent[]> {
+  await authorise?.(state)
   if (expected !== undefined && expected !== revision)
     throw new ProblemError('precondition-failed', `it is at revision ${revision}, not ${expected}`)
   const known = typeof facts === 'function' ? await facts(state) : facts

@@ -7,6 +7,7 @@ import { type CommandSpec, commandStream, commands, filterCommands } from '../sc
 import { categoryOf } from '../schemas/events.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
+import { Denied } from './access/denied.ts'
 import type { ActiveRuns } from './active-runs.ts'
 import { bodyDigest, keyedCommandId, openRecord, recordOutcome, recordRejection } from './command-record.ts'
 import { type DecideDeps, decideCommand, type ParsedCommand } from './decide.ts'
@@ -42,7 +43,7 @@ export function createExecutor(deps: CommandDeps): Executor {
   }
 }
 
-/** A question, not an attempt: nothing of it is recorded. */
+/** A question, not an attempt: nothing of it is recorded, unless it is about what the caller may not do. */
 async function plan(
   deps: CommandDeps,
   type: PlannedName,
@@ -52,7 +53,9 @@ async function plan(
   const runId = typeof data.runId === 'string' ? data.runId : deps.ids.next()
   // The schema of that name has made it what planRun takes.
   const asked = { type, data: { ...data, runId } } as Parameters<typeof planRun>[1]
-  return await planRun(deps, asked, metaOf(deps, type, envelope, deps.ids.next())).catch(error => {
+  const meta = metaOf(deps, type, envelope, deps.ids.next())
+  return await planRun(deps, asked, meta, envelope.principal).catch(async error => {
+    if (error instanceof Denied) await deps.refusals.record(meta, error)
     throw edgeError(error)
   })
 }
@@ -81,7 +84,8 @@ async function unkeyed({ deps, spec, parsed, envelope }: Work): Promise<Answer> 
   const { data, minted } = identified(parsed.data, spec, deps.ids)
   const meta = metaOf(deps, parsed.name, envelope, deps.ids.next())
   try {
-    return await decideCommand(deps, { ...parsed, data }, { meta, expected: envelope.expected, isNew: minted })
+    const rest = { meta, expected: envelope.expected, isNew: minted, holder: envelope.principal, spec }
+    return await decideCommand(deps, { ...parsed, data }, rest)
   } catch (error) {
     const about = minted ? undefined : commandStream(spec, data)
     if (isRejection(error)) await deps.refusals.record(meta, error, about)
@@ -104,9 +108,10 @@ async function keyed(work: Work): Promise<Answer> {
   try {
     return await recorded(work, commandId)
   } catch (error) {
-    // The key's own record tells of another request; this one is told apart from it.
+    // The key's own record tells of another request, or stays open until it is permitted: this one is told apart.
     const { deps, parsed } = work
-    if (error instanceof ProblemError && error.code === 'idempotency-key-reused')
+    const ofItsOwn = error instanceof ProblemError && error.code === 'idempotency-key-reused'
+    if (ofItsOwn || error instanceof Denied)
       await deps.refusals.record(metaOf(deps, parsed.name, envelope, deps.ids.next()), error)
     throw error
   } finally {
@@ -128,7 +133,10 @@ async function recorded({ deps, spec, parsed, body, envelope }: Work, commandId:
   if (record.outcome) return record.outcome
   // A minted id is the one of the first time; any other is in the body, which is the same.
   const pinned = minted ? { ...data, [spec.idField]: record.stream.slice(categoryOf(record.stream).length + 1) } : data
-  const rest = { meta, expected: envelope.expected, isNew: minted && record.isNew }
+  const rest = {
+    ...{ meta, expected: envelope.expected, isNew: minted && record.isNew },
+    ...{ holder: envelope.principal, spec },
+  }
   try {
     const answer = await decideCommand(deps, { ...parsed, data: pinned }, rest)
     const { revision, position } = answer
@@ -136,7 +144,7 @@ async function recorded({ deps, spec, parsed, body, envelope }: Work, commandId:
       await recordOutcome(deps, { type: 'CommandChangedNothing', data: { commandId, revision, position } }, meta)
     return answer
   } catch (error) {
-    if (!isRejection(error)) throw error
+    if (!isRejection(error) || error instanceof Denied) throw error
     const command = parsed.name
     deps.log.info({ commandId, correlationId: meta.$correlationId, command, code: error.code }, 'command refused')
     const told = await recordRejection(deps, { commandId, command, ...(!minted && { stream }) }, error, meta)
@@ -181,6 +189,7 @@ function isRejection(error: unknown): error is ProblemError {
 
 /** What went wrong, as it is told outside. */
 export function edgeError(error: unknown): unknown {
+  if (error instanceof Denied) return error.told
   if (!(error instanceof EventStoreUnavailable)) return error
   return new ProblemError(
     'event-store-unavailable',

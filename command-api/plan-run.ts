@@ -1,9 +1,12 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { z } from 'zod'
+import type { Holder } from '../infra/http/index.ts'
 import { id, type Meta } from '../schemas/kernel.ts'
 import { parameterValues } from '../schemas/parameters.ts'
 import { plannedStep, type RunEvent } from '../schemas/run.ts'
 import { n } from '../schemas/target-run.ts'
+import { demand } from './access/denied.ts'
+import { mayRun } from './access/may-run.ts'
 import type { DecideDeps } from './decide.ts'
 import { askedRun, factsForRun } from './dispatch/run-facts.ts'
 import type { AskedRun } from './dispatch/run-safety.ts'
@@ -55,8 +58,9 @@ type Planned = Extract<CommandOf<'run'>, { type: 'trigger-run' | 'rerun' }>
  * What triggering this run would lead to, decided by the rules that decide it: nothing is appended, nothing connected
  * to. Throws what the command itself would, but not what the safety checks say: that is part of the plan.
  */
-export async function planRun(deps: DecideDeps, command: Planned, meta: Meta): Promise<RunPlan> {
-  const facts = await factsForRun(deps, command, meta.actor.id)
+export async function planRun(deps: DecideDeps, command: Planned, meta: Meta, holder: Holder): Promise<RunPlan> {
+  if (command.type === 'trigger-run') demand(holder, 'run:trigger', { kind: 'job', id: command.data.jobId })
+  const facts = await factsForRun(deps, command, meta.actor.id, mayRun(deps, holder, command))
   const events = deciders.run.decide(command, deciders.run.initial, meta, facts && { ...facts, safety: undefined })
   const [first] = events
   if (first?.type !== 'RunRequested' || !facts) throw new Error('a trigger begins with what is requested')

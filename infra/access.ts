@@ -1,9 +1,19 @@
 export { administratorHolder, type Holder, holderOf } from './access/holder.ts'
 export { judge, rolesOf, scopesOf } from './access/judge.ts'
+export { administrators, lacking, lackingOf } from './access/lacking.ts'
+export { principalKinds } from './access/principals.ts'
 export { grantsOf, permissionsOf, rightsOf } from './access/rights.ts'
 export { evolveGrant, evolveGroup, evolveRole } from './access/rows.ts'
 export { appliesTo, both, covers, everything, liesWithin, scopeText } from './access/scopes.ts'
-export { accessKinds, applyEvent, copyOf, createAccessState, putPrincipal, putRow } from './access/state.ts'
+export {
+  type AccessCategory,
+  accessKinds,
+  applyEvent,
+  copyOf,
+  createAccessState,
+  putPrincipal,
+  putVersion,
+} from './access/state.ts'
 export {
   type AccessKind,
   type AccessRows,

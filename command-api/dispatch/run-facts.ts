@@ -23,25 +23,33 @@ const AT_ONCE = 64
 
 /**
  * What deciding about a run takes beside the run itself; nothing for most commands. `initiator`: id of who asks.
+ * `check` is told what the run would be before anything is found out about it; it throws where that may not be.
  */
 export async function factsForRun(
   deps: Deps,
   command: CommandOf<'run'>,
   initiator: string,
+  check: CheckRun = async () => {},
 ): Promise<RunFacts | undefined> {
   if (command.type === 'trigger-run') {
     const { runId, parameters = {}, version } = command.data
     const facts = await triggerFacts(deps, command.data)
-    return await judged(deps, facts, { runId, initiator, parameters, version })
+    const asked = { runId, initiator, parameters, version }
+    await check(facts, asked)
+    return await judged(deps, facts, asked)
   }
   if (command.type !== 'rerun') return undefined
   const facts = await rerunFacts(deps, command.data)
   const { parameters = {}, jobVersion: version } = facts.earlier?.requested ?? {}
   const { runId, fromStep } = command.data
-  return await judged(deps, facts, { runId, initiator, parameters, version, fromStep })
+  const asked = { runId, initiator, parameters, version, fromStep }
+  await check(facts, asked)
+  return await judged(deps, facts, asked)
 }
 
-type Asked = {
+export type CheckRun = (facts: RunFacts, asked: Asked) => Promise<void>
+
+export type Asked = {
   runId: string
   initiator: string
   parameters: ParameterValues

@@ -112,8 +112,9 @@ async function findingsBelow(deps: SafetyDeps, asked: AskedRun, walk: Walk): Pro
   return found
 }
 
-async function subRun(
-  { dispatcher, catalogue }: SafetyDeps,
+/** The run that a step of this one triggers; undefined where there is nothing to run. */
+export async function subRun(
+  { dispatcher, catalogue }: Pick<SafetyDeps, 'dispatcher' | 'catalogue'>,
   asked: AskedRun,
   stepId: string,
 ): Promise<AskedRun | undefined> {
@@ -131,7 +132,7 @@ async function subRun(
 }
 
 /** A job that cannot be run as it is asked for does nothing. */
-function unknownYet(error: unknown): undefined {
+export function unknownYet(error: unknown): undefined {
   if (error instanceof TemplateError || error instanceof DomainError) return undefined
   throw error
 }

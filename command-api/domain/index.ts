@@ -21,6 +21,7 @@ export { type Job, type JobFacts, job } from './job.ts'
 export {
   chosenSelection,
   chosenVersion,
+  logsIn,
   MAX_DEPTH,
   MAX_TARGETS,
   type RunFacts,

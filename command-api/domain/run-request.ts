@@ -177,7 +177,7 @@ function usable({ targets, credentials }: RunFacts, version: JobVersion): string
 const needsLogin: ReadonlySet<string> = new Set(['ssh.command', 'ssh.script', 'file.put', 'file.get', 'wait.until'])
 
 /** Whether anything is done on the targets themselves. */
-const logsIn = ({ steps, onFailure = [] }: JobVersion): boolean =>
+export const logsIn = ({ steps, onFailure = [] }: JobVersion): boolean =>
   [...steps, ...onFailure].some(step => needsLogin.has(step.uses))
 
 /** What a secret parameter names must be there to be read when its step comes. */

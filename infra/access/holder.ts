@@ -13,8 +13,11 @@ export type Holder = {
   /** Whether it is permitted on anything at all. */
   permits(permission: string): boolean
   permitsOn(permission: string, resource: Resource): boolean
-  /** Where it is permitted: all of a list that may be shown. */
-  scopes(permission: string): readonly HeldScope[]
+  /**
+   * Where it is permitted: all of a list that may be shown. With `at` (milliseconds since 1970): where it is and, by the
+   * grants there are, still will be then.
+   */
+  scopes(permission: string, at?: number): readonly HeldScope[]
 }
 
 /** What somebody may do by their grants, as the state has it when they are asked about. */
@@ -30,7 +33,7 @@ export function holderOf(options: {
     actor,
     permits: permission => judge(state(), who, permission, undefined, now()).allowed,
     permitsOn: (permission, resource) => judge(state(), who, permission, resource, now()).allowed,
-    scopes: permission => scopesOf(state(), who, permission, now()),
+    scopes: (permission, at) => scopesOf(state(), who, permission, now(), at),
   }
 }
 

@@ -38,12 +38,23 @@ function granted({ grantId, role, via, until }: Held): Judgement {
   }
 }
 
-/** Where somebody holds a permission now; just everything when that is among it. */
-export function scopesOf(state: AccessState, who: PrincipalRef, permission: string, now: number): readonly HeldScope[] {
+/**
+ * Where somebody holds a permission now and still will at `at` by the grants there are; just everything when that is
+ * among it.
+ */
+export function scopesOf(
+  state: AccessState,
+  who: PrincipalRef,
+  permission: string,
+  now: number,
+  at = now,
+): readonly HeldScope[] {
   const { active, until, held } = rightsOf(state, who)
   if (!active || until <= now) return []
   if (ofEverybody.has(permission)) return [everything]
-  const scopes = (held.get(permission) ?? []).filter(grant => grant.until > now).map(({ scope }) => scope)
+  const scopes = (held.get(permission) ?? [])
+    .filter(grant => grant.until > now && grant.until >= at)
+    .map(({ scope }) => scope)
   return scopes.some(({ kind }) => kind === 'everything') ? [everything] : scopes
 }
 

@@ -1,13 +1,29 @@
+import type { ApiKeyEvent } from '../../schemas/api-key.ts'
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
 import type { GrantEvent } from '../../schemas/grant.ts'
 import type { GroupEvent, GroupRow } from '../../schemas/group.ts'
 import type { RoleEvent } from '../../schemas/role.ts'
+import type { ServiceAccountEvent } from '../../schemas/service-account.ts'
+import type { UserEvent } from '../../schemas/user.ts'
+import {
+  apiKeyAfter,
+  factsOfRow,
+  type PrincipalCategory,
+  type PrincipalRows,
+  principalKinds,
+  serviceAccountAfter,
+  userAfter,
+} from './principals.ts'
 import { evolveGrant, evolveGroup, evolveRole } from './rows.ts'
 import { type AccessKind, type AccessRows, type AccessState, type PrincipalFacts, principalKey } from './types.ts'
 
+const rowKinds: ReadonlySet<string> = new Set<AccessKind>(['role', 'group', 'grant'])
+const isRowKind = (category: string): category is AccessKind => rowKinds.has(category)
+const isPrincipalCategory = (category: string): category is PrincipalCategory => Object.hasOwn(principalKinds, category)
+
 /** The stream categories an AccessState is made of. */
-export const accessKinds: readonly AccessKind[] = ['role', 'group', 'grant']
-const isAccessKind = (category: string): category is AccessKind => (accessKinds as readonly string[]).includes(category)
+export const accessKinds = ['role', 'group', 'grant', 'user', 'serviceaccount', 'apikey'] as const
+export type AccessCategory = (typeof accessKinds)[number]
 
 /** Nobody may do anything yet. */
 export function createAccessState(): AccessState {
@@ -24,17 +40,51 @@ export function createAccessState(): AccessState {
 
 /**
  * Takes in one event. Events of a stream count in order: one that is known is passed over, one whose predecessor is
- * not known yet is left for whoever reads the log. Answers whether anything has changed.
+ * not known yet is left for whoever reads the log. Answers whether it was taken in.
  */
 export function applyEvent(state: AccessState, event: Recorded): boolean {
-  const kind = categoryOf(event.stream)
-  if (!isAccessKind(kind)) return false
-  const before = state.revisions.get(event.stream) ?? -1n
-  if (event.revision !== before + 1n) return false
-  const id = event.stream.slice(kind.length + 1)
-  putRow(state, kind, { id, revision: event.revision, row: evolved(state, kind, id, event) })
+  const { stream, revision } = event
+  const category = categoryOf(stream)
+  if (!isRowKind(category) && !isPrincipalCategory(category)) return false
+  if (revision !== (state.revisions.get(stream) ?? -1n) + 1n) return false
+  const id = stream.slice(category.length + 1)
+  if (isRowKind(category)) putRow(state, category, { id, revision, row: evolved(state, category, id, event) })
+  else {
+    state.revisions.set(stream, revision)
+    const who = { kind: principalKinds[category], id }
+    const facts = factsAfter(state.principals.get(principalKey(who)), category, event)
+    if (facts) putPrincipal(state, who, facts)
+  }
   return true
 }
+
+function factsAfter(
+  before: PrincipalFacts | undefined,
+  category: PrincipalCategory,
+  event: Recorded,
+): PrincipalFacts | undefined {
+  switch (category) {
+    case 'user':
+      return userAfter(event as UserEvent)
+    case 'serviceaccount':
+      return serviceAccountAfter(event as ServiceAccountEvent)
+    case 'apikey':
+      return apiKeyAfter(before, event as ApiKeyEvent)
+  }
+}
+
+/** What a read model says a resource is now, in the place of what it was. The kind says which row it is. */
+export function putVersion(state: AccessState, kind: AccessCategory, version: Version): void {
+  const { id, revision, state: row } = version
+  if (isRowKind(kind)) {
+    putRow(state, kind, { id, revision, row: row as AccessRows[AccessKind] })
+    return
+  }
+  state.revisions.set(`${kind}-${id}`, revision)
+  const facts = factsOfRow(kind, row as PrincipalRows[PrincipalCategory])
+  putPrincipal(state, { kind: principalKinds[kind], id }, facts)
+}
+type Version = { id: string; revision: bigint; state: object }
 
 /** The category of a stream says which events are in it, hence the narrowing by hand. */
 function evolved(state: AccessState, kind: AccessKind, id: string, event: Recorded): AccessRows[AccessKind] {
@@ -48,8 +98,7 @@ function evolved(state: AccessState, kind: AccessKind, id: string, event: Record
   }
 }
 
-/** Puts what a resource is now in the place of what it was. */
-export function putRow(
+function putRow(
   state: AccessState,
   kind: AccessKind,
   { id, revision, row }: { id: string; revision: bigint; row: AccessRows[AccessKind] },

@@ -1,0 +1,38 @@
+import type { Holder } from '../../infra/http/index.ts'
+import { jobCommands } from '../../schemas/job.ts'
+import type { ParsedCommand } from '../decide.ts'
+import type { Catalogue } from '../dispatch/catalogue.ts'
+import type { CommandOf } from '../domain/index.ts'
+import { demand, holdsEverywhere } from './denied.ts'
+
+type Definition = Pick<
+  Extract<CommandOf<'job'>, { type: 'publish-job-version' }>['data'],
+  'steps' | 'credentialId' | 'selection' | 'onFailure'
+>
+
+/**
+ * What a command names beside what it is about: nobody may build on what is not theirs, whoever would use it later.
+ * Throws Denied.
+ */
+export async function checkReferences(
+  holder: Holder,
+  catalogue: Catalogue,
+  { decides, name, data }: ParsedCommand,
+): Promise<void> {
+  if (decides === 'target' && typeof data.credentialId === 'string') useCredential(holder, data.credentialId)
+  // The schemas of these two names have made `data` what the cast says.
+  if (decides === 'job' && Object.hasOwn(jobCommands, name) && 'steps' in data)
+    await checkDefinition(holder, catalogue, data as Definition)
+}
+
+const useCredential = (holder: Holder, id: string) => demand(holder, 'credential:use', { kind: 'credential', id })
+
+async function checkDefinition(holder: Holder, catalogue: Catalogue, definition: Definition): Promise<void> {
+  const { credentialId, selection, steps, onFailure = [] } = definition
+  if (credentialId !== undefined) useCredential(holder, credentialId)
+  const named = holdsEverywhere(holder, 'target:read') ? [] : (selection?.targetIds ?? [])
+  if (named.length > 0) await catalogue.current()
+  for (const id of named) demand(holder, 'target:read', { kind: 'target', id, tags: catalogue.target(id)?.tags })
+  for (const step of [...steps, ...onFailure])
+    if (step.uses === 'job.run') demand(holder, 'job:read', { kind: 'job', id: step.with.jobId })
+}

@@ -1,0 +1,54 @@
+import type { PrincipalRef } from '../../schemas/access.ts'
+import type { ApiKeyEvent, ApiKeyRow } from '../../schemas/api-key.ts'
+import type { ServiceAccountEvent, ServiceAccountRow } from '../../schemas/service-account.ts'
+import type { UserEvent, UserRow } from '../../schemas/user.ts'
+import { everything } from './scopes.ts'
+import type { PrincipalFacts } from './types.ts'
+
+/** Stream categories of those to whom roles can be granted, with what they are called in a grant. */
+export const principalKinds = {
+  user: 'user',
+  serviceaccount: 'service-account',
+  apikey: 'api-key',
+} as const satisfies Record<string, PrincipalRef['kind']>
+export type PrincipalCategory = keyof typeof principalKinds
+export type PrincipalRows = { user: UserRow; serviceaccount: ServiceAccountRow; apikey: ApiKeyRow }
+
+const active: PrincipalFacts = { active: true }
+
+/** Undefined for an event that changes nothing about what somebody may do. */
+export function userAfter(event: UserEvent): PrincipalFacts | undefined {
+  if (event.type === 'UserDeactivated' || event.type === 'UserPersonalDataErased') return { active: false }
+  const isActive = event.type === 'UserInvited' || event.type === 'UserRegistered' || event.type === 'UserReactivated'
+  return isActive ? active : undefined
+}
+
+export function serviceAccountAfter(event: ServiceAccountEvent): PrincipalFacts {
+  return { active: event.type !== 'ServiceAccountDisabled' }
+}
+
+export function apiKeyAfter(before: PrincipalFacts | undefined, event: ApiKeyEvent): PrincipalFacts | undefined {
+  switch (event.type) {
+    case 'ApiKeyIssued':
+      return keyFacts({ ...event.data, permissions: event.data.permissions ?? null, status: 'active' })
+    case 'ApiKeyRevoked':
+      return { ...before, active: false }
+    case 'ApiKeyUsed':
+      return undefined
+  }
+}
+
+/** The same of a row of the read models. */
+export function factsOfRow(category: PrincipalCategory, row: PrincipalRows[PrincipalCategory]): PrincipalFacts {
+  if (category === 'apikey' && 'owner' in row) return keyFacts(row)
+  return { active: row.status === 'active' || row.status === 'invited' }
+}
+
+function keyFacts(key: Pick<ApiKeyRow, 'owner' | 'permissions' | 'expiresAt' | 'status'>): PrincipalFacts {
+  return {
+    active: key.status === 'active',
+    expiresAt: Date.parse(key.expiresAt),
+    owner: key.owner,
+    within: key.permissions ? [{ permissions: key.permissions, scope: everything }] : undefined,
+  }
+}
