@@ -85,6 +85,7 @@ function checkJob(holder: Holder, permission: string, id: string, state: Job): v
 /** A run that is yet to be belongs to the job it is asked of; of a rerun that is looked up later. */
 function checkRun(holder: Holder, permission: string, command: CommandOf<'run'>, state: Run): void {
   if (command.type === 'rerun') return
-  if (command.type === 'trigger-run') return demand(holder, permission, { kind: 'job', id: command.data.jobId })
-  demand(holder, permission, runResource(command.data.runId, state))
+  const isNew = command.type === 'trigger-run'
+  const resource = isNew ? { kind: 'job', id: command.data.jobId } : runResource(command.data.runId, state)
+  demand(holder, permission, resource)
 }

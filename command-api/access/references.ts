@@ -19,17 +19,17 @@ export async function checkReferences(
   catalogue: Catalogue,
   { decides, name, data }: ParsedCommand,
 ): Promise<void> {
-  if (decides === 'target' && typeof data.credentialId === 'string') useCredential(holder, data.credentialId)
+  if (decides === 'target' && typeof data.credentialId === 'string') demandCredential(holder, data.credentialId)
   // The schemas of these two names have made `data` what the cast says.
   if (decides === 'job' && Object.hasOwn(jobCommands, name) && 'steps' in data)
     await checkDefinition(holder, catalogue, data as Definition)
 }
 
-const useCredential = (holder: Holder, id: string) => demand(holder, 'credential:use', { kind: 'credential', id })
+const demandCredential = (holder: Holder, id: string) => demand(holder, 'credential:use', { kind: 'credential', id })
 
 async function checkDefinition(holder: Holder, catalogue: Catalogue, definition: Definition): Promise<void> {
   const { credentialId, selection, steps, onFailure = [] } = definition
-  if (credentialId !== undefined) useCredential(holder, credentialId)
+  if (credentialId !== undefined) demandCredential(holder, credentialId)
   const named = holdsEverywhere(holder, 'target:read') ? [] : (selection?.targetIds ?? [])
   if (named.length > 0) await catalogue.current()
   for (const id of named) demand(holder, 'target:read', { kind: 'target', id, tags: catalogue.target(id)?.tags })
