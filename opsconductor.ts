@@ -25,6 +25,7 @@ type Tool = (argv: string[]) => number | Promise<number>
 const tools = new Map<string, () => Promise<Tool>>([
   ['up', async () => (await import('./infra/embedded/supervisor/up.ts')).up],
   ['admin-key', async () => (await import('./infra/operator/admin-key.ts')).adminKey],
+  ['doctor', async () => (await import('./infra/operator/doctor.ts')).doctor],
   ['nats-config', async () => (await import('./infra/operator/nats-config.ts')).natsConfig],
   ['eventstore', async () => (await import('./infra/embedded/event-store/command.ts')).eventStore],
   ['projections', async () => (await import('./projectors/command.ts')).projections],

@@ -21,7 +21,7 @@ Examples:
   $ opsconductor run results 0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d --step install
   $ opsconductor audit list --limit 20
 
-The system itself: opsconductor up, eventstore stats|verify|backup, projections status|rebuild, admin-key create, nats-config.
+The system itself: opsconductor up, eventstore stats|verify|backup, projections status|rebuild, admin-key create, nats-config, doctor.
 Settings: flag, then OPSCONDUCTOR_URL and OPSCONDUCTOR_API_KEY, then ~/.config/opsconductor/config.yaml.
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not allowed, 4 not found,
 5 conflict, or somebody has to approve, confirm or resolve something, 124 timed out, 130 interrupted.`

@@ -1,0 +1,56 @@
+import { z } from 'zod'
+import { instant } from '../../../schemas/kernel.ts'
+import { createLog } from '../../log.ts'
+import { createPool, type Pool } from '../../postgres.ts'
+import type { Database } from './facts.ts'
+
+const ASKS = 3
+const MOST = 100
+const enrolled = z.object({ executorId: z.string(), protocol: z.int() })
+const expiring = z.object({ kind: z.string(), id: z.string(), name: z.string(), at: instant })
+
+/** What the read models and the clock of the database say; `unreachable` when it does not answer. Changes nothing. */
+export async function askDatabase(url: string): Promise<Database | 'unreachable'> {
+  const pool = createPool(url, createLog('doctor', 'silent'), { max: 1, name: 'opsconductor doctor' })
+  try {
+    const driftMs = await drift(pool)
+    const known = await pool.query(`select to_regclass('read_model.resource_version') is not null as known`)
+    if (!known.rows[0]?.known) return { driftMs, administrators: 0, executors: [], expiring: [] }
+    return { driftMs, ...(await resources(pool)) }
+  } catch {
+    return 'unreachable'
+  } finally {
+    await pool.end()
+  }
+}
+
+/** Of several measurements the one that took the shortest way: its error is half of that at most. */
+async function drift(pool: Pool): Promise<number> {
+  let best = { took: Number.POSITIVE_INFINITY, ahead: 0 }
+  for (let ask = 0; ask < ASKS; ask += 1) {
+    const before = Date.now()
+    const { rows } = await pool.query('select extract(epoch from clock_timestamp()) * 1000 as now')
+    const after = Date.now()
+    const took = after - before
+    if (took < best.took) best = { took, ahead: (before + after) / 2 - Number(rows[0]?.now) }
+  }
+  return Math.round(best.ahead)
+}
+
+async function resources(pool: Pool): Promise<Omit<Database, 'driftMs'>> {
+  const now = `from read_model.resource_version where valid_to is null`
+  const [grants, executors, dated] = await Promise.all([
+    pool.query(`select count(*)::int as count ${now} and kind = 'grant' and status = 'active'
+      and state->>'role' = 'administrator' and state->'principal'->>'kind' in ('user', 'group')`),
+    pool.query(`select id as "executorId", (state->>'protocol')::int as protocol ${now} and kind = 'executor'
+      and status in ('enrolled', 'draining') and state->>'protocol' is not null order by id limit ${MOST}`),
+    pool.query(`select kind, id, coalesce(state->>'name', id) as name, state->>'expiresAt' as at ${now}
+      and kind in ('apikey', 'grant', 'credential') and status = 'active' and state->>'expiresAt' is not null
+      order by state->>'expiresAt' limit ${MOST}`),
+  ])
+  return {
+    administrators: Number(grants.rows[0]?.count ?? 0),
+    executors: z.array(enrolled).parse(executors.rows),
+    expiring: z.array(expiring).parse(dated.rows),
+  }
+}
