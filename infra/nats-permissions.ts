@@ -17,7 +17,7 @@ const answers = '_INBOX.>'
 export const controlPlaneRights: Readonly<Record<ControlPlaneUser, Rights>> = {
   api: {
     // Of the two APIs, which are one user, the command side answers the query side.
-    publish: [subjects.vaultPublicKey, subjects.vaultSeal, subjects.refused, '_INBOX.api.>'],
+    publish: [subjects.vaultPublicKey, subjects.vaultSeal, subjects.vaultSignIn, subjects.refused, '_INBOX.api.>'],
     subscribe: [subjects.live('*'), subjects.projected, subjects.refused],
   },
   workers: {
@@ -29,7 +29,7 @@ export const controlPlaneRights: Readonly<Record<ControlPlaneUser, Rights>> = {
   },
   vault: {
     publish: [answers],
-    subscribe: [subjects.vaultPublicKey, subjects.vaultSeal, subjects.vaultRelease],
+    subscribe: [subjects.vaultPublicKey, subjects.vaultSeal, subjects.vaultRelease, subjects.vaultSignIn],
   },
 }
 

@@ -36,6 +36,7 @@ export const subjects = {
   vaultPublicKey: 'opsc.vault.v1.public-key',
   vaultSeal: 'opsc.vault.v1.seal',
   vaultRelease: 'opsc.vault.v1.release',
+  vaultSignIn: 'opsc.vault.v1.sign-in',
   /** What has been stored durably and may be shown live. */
   live: (runId: string) => `opsc.live.v1.${runId}`,
   /** A role without the event store asks to record that it turned a request away. */

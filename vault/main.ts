@@ -20,6 +20,7 @@ import { kekHistory } from './rotation/history.ts'
 import { keepRotated } from './rotation/keeper.ts'
 import { type Refusal, type SealDeps, seal } from './seal.ts'
 import { secretStore } from './secret-store.ts'
+import { serveSignIn } from './sign-in/serve.ts'
 
 const QUEUE = 'vault'
 /** Enough to overlap the waits for log and database; what waits longer than this many is told to come back. */
@@ -63,6 +64,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
     request => answered(() => release(releasing, request)),
     options,
   )
+  await serveSignIn({ bus, pool, keks, own, clock: systemClock, ids: systemIds, log })
   await bus.flush()
 
   return {

@@ -1,4 +1,5 @@
 import type { Migration } from '../infra/postgres.ts'
+import { signInMigrations } from './sign-in/migrations.ts'
 
 /**
  * The vault's own tables, in a schema that no projector touches: what is in here cannot be rebuilt from the log.
@@ -43,4 +44,5 @@ create index if not exists secret_kek on vault.secret (kek_id);
 drop index if exists vault.secret_kek;
 `,
   },
+  ...signInMigrations,
 ]
