@@ -24,6 +24,10 @@ const created: Readonly<Record<CommandSpec['decides'], string>> = {
   role: 'RoleDefined',
   group: 'GroupCreated',
   grant: 'RoleGranted',
+  user: 'UserInvited',
+  serviceaccount: 'ServiceAccountCreated',
+  apikey: 'ApiKeyIssued',
+  session: 'SessionRevoked',
 }
 
 /** An answer as it looks for such a command. */

@@ -27,6 +27,7 @@ const catalogue = {
 const access = { state: createAccessState(), live: false, note: () => {}, stop: async () => {} }
 const activeRuns = { live: false, current: async () => {}, matching: () => [], stop: async () => {} }
 const vault = { seal: () => Promise.reject(new Error('not asked')) }
+const signIn = { ask: () => Promise.reject(new Error('not asked')) }
 const refusals = { record: async () => {}, flush: async () => {} }
 registerCommandApi(http, {
   store,
@@ -35,6 +36,7 @@ registerCommandApi(http, {
   access,
   activeRuns,
   vault,
+  signIn,
   clock: systemClock,
   ids: systemIds,
   log,
@@ -69,7 +71,9 @@ t.test('every command is described, with an example and its problems', async t =
       t.ok(operation.responses[status], `${name} ${status}`)
     t.equal(
       Boolean(operation.responses['201']),
-      /^create-(target|credential|group)$|^(define-job|trigger-run|rerun|define-role|grant-role)$/.test(name),
+      /^create-(target|credential|group|user|service-account)$|^(define-job|trigger-run|rerun|define-role|grant-role|issue-api-key)$/.test(
+        name,
+      ),
     )
   }
   t.ok(api.paths['/v1/commands'].post.requestBody.content['application/x-ndjson'])

@@ -11,6 +11,7 @@ import {
 import { type Category, type CommandSpec, commands, filterCommands } from '../schemas/commands.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
 import { commandAnswer, exampleAnswer } from './answer.ts'
+import { shownOnceAnswer } from './auth/shown-once.ts'
 import { bulk, bulkAnswer, bulkExample, bulkLine } from './bulk.ts'
 import { cancelMany, cancelRunsAnswer, cancelRunsExample } from './cancel-runs.ts'
 import type { Answer } from './dispatch.ts'
@@ -72,7 +73,16 @@ const answersOf: Readonly<Record<string, (spec: CommandSpec) => ApiAnswer>> = {
     schema: enrolmentTokenAnswer,
     example: { ...exampleAnswer(spec), token: `opsce_${'x'.repeat(43)}`, expiresAt: '2030-01-01T01:00:00.000Z' },
   }),
+  'create-user': spec => shownOnce(spec, 'link'),
+  'create-reset-link': spec => shownOnce(spec, 'link'),
+  'issue-api-key': spec => shownOnce(spec, 'apiKey'),
 }
+
+const shownOnce = (spec: CommandSpec, field: 'link' | 'apiKey'): ApiAnswer => ({
+  description: `Durable; the ${field} is in this answer and nowhere else`,
+  schema: shownOnceAnswer(field),
+  example: { ...exampleAnswer(spec), [field]: 'opsl_…' },
+})
 
 function registerCancelRuns(http: HttpServer, deps: CommandDeps): void {
   const name = 'cancel-runs'
@@ -158,6 +168,13 @@ const problemsOf: Record<Category, ProblemCode[]> = {
     'role-retired',
     'group-not-found',
   ],
+  user: [
+    ...(['user-not-found', 'user-already-exists', 'login-name-taken', 'user-deactivated', 'user-erased'] as const),
+    'vault-unavailable',
+  ],
+  'service-account': ['service-account-not-found', 'service-account-already-exists'],
+  'api-key': ['api-key-not-found', 'api-key-already-exists', 'api-key-owner-inactive', 'user-not-found'],
+  session: ['session-not-found'],
   run: [
     'job-not-found',
     'job-version-not-found',

@@ -2,6 +2,7 @@ import type { Holder } from '../infra/http/index.ts'
 import { sha256Hex } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
 import type { Verdicts } from '../infra/safety/verdicts.ts'
+import type { SignInVault } from '../infra/sign-in-vault.ts'
 import type { CommandSpec } from '../schemas/commands.ts'
 import type { SecretMaterial } from '../schemas/credential.ts'
 import { type Definition, definitionFields } from '../schemas/job.ts'
@@ -10,6 +11,8 @@ import { authorise } from './access/authorise.ts'
 import type { AccessFeed } from './access/feed.ts'
 import { factsForGrant } from './access/grant-facts.ts'
 import { mayRun } from './access/may-run.ts'
+import { decideApiKey } from './auth/api-keys.ts'
+import { decideUser, type UserAsked } from './auth/users.ts'
 import { canonicalJson } from './canonical-json.ts'
 import type { Catalogue } from './dispatch/catalogue.ts'
 import { factsForRun, factsForTargetRun } from './dispatch/run-facts.ts'
@@ -24,6 +27,7 @@ export type DecideDeps = {
   catalogue: Catalogue
   access: AccessFeed
   vault: VaultClient
+  signIn: SignInVault
   verdicts: Verdicts
   log: Log
 }
@@ -77,6 +81,16 @@ export function decideCommand(deps: DecideDeps, parsed: ParsedCommand, options: 
       const grant = command as CommandOf<'grant'>
       return dispatcher.dispatch('grant', grant, { ...rest, facts: () => factsForGrant(deps, grant) })
     }
+    case 'user':
+      return decideUser(deps, command as UserAsked, rest)
+    case 'serviceaccount': {
+      const account = command as CommandOf<'serviceAccount'>
+      return dispatcher.dispatch('serviceAccount', account, { ...rest, facts: undefined })
+    }
+    case 'apikey':
+      return decideApiKey(deps, command as CommandOf<'apiKey'>, rest)
+    case 'session':
+      return dispatcher.dispatch('session', command as CommandOf<'session'>, { ...rest, facts: undefined })
   }
 }
 

@@ -1,11 +1,10 @@
-import { apiKeyCheck } from '../infra/api-keys.ts'
 import { createArtifactStore } from '../infra/artifacts.ts'
 import { connectBus } from '../infra/bus.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config, Secret } from '../infra/config.ts'
 import { connectEventStore } from '../infra/event-store/client.ts'
 import {
-  administratorKeys,
+  type Authenticate,
   createHttpServer,
   type HttpServer,
   listen,
@@ -22,6 +21,10 @@ import { createAccessFeed } from './access/feed.ts'
 import { createActiveRuns } from './active-runs.ts'
 import { registerCommandApi } from './app.ts'
 import { registerArtifactUpload } from './artifacts.ts'
+import { noteKeyUses } from './auth/key-uses.ts'
+import { openSignIn } from './auth/open.ts'
+import { registerOwn } from './auth/own-routes.ts'
+import { registerSignIn } from './auth/routes.ts'
 import { createCatalogue } from './dispatch/catalogue.ts'
 import { createStateCache } from './dispatch/state-cache.ts'
 import { createDispatcher } from './dispatch.ts'
@@ -33,6 +36,8 @@ const UPLOAD_CONNECTIONS = 4
 
 /** The write side with its connections, to be put on an HTTP server. */
 export type CommandSide = {
+  /** Who comes with a key or a token. */
+  authenticate: Authenticate
   register(http: HttpServer): void
   ready(): Check[]
   /** Requests that were turned away become events. */
@@ -53,22 +58,41 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
   const activeRuns = createActiveRuns({ store, log })
   const access = createAccessFeed({ store, log })
   const cache = createStateCache()
-  const dispatcher = createDispatcher({ store, clock: systemClock, cache, appended: access.note })
-  const vault = createVaultClient(bus)
   const [clock, ids] = [systemClock, systemIds]
+  const auth = openSignIn({ store, bus, access, clock, log, apiKeysFile: config.apiKeysFile })
+  const dispatcher = createDispatcher({ store, clock, cache, appended: both(access.note, auth.feed.note) })
+  const vault = createVaultClient(bus)
   const verdicts = createVerdicts()
   const refusals = createRefusals({ store, clock, ids, log })
   const turnedAway = createRequestRefusals({ tell: event => appendRefusal({ store, clock }, event), clock, ids, log })
   takeRefusals(bus, { store, clock })
   const artifacts = createArtifactStore(pool, clock, config.artifactQuotaBytes)
-  const deps = { store, dispatcher, catalogue, access, activeRuns, vault, clock, ids, log, refusals, verdicts }
+  const deps = {
+    store,
+    dispatcher,
+    catalogue,
+    access,
+    activeRuns,
+    vault,
+    signIn: auth.vault,
+    clock,
+    ids,
+    log,
+    refusals,
+    verdicts,
+  }
+  const signingIn = { ...auth, dispatcher, clock, ids, log }
+  const uses = noteKeyUses({ dispatcher, clock, ids, log })
   return {
+    authenticate: auth.authentication(uses.note),
     register: http => {
       registerCommandApi(http, deps)
+      registerSignIn(http, signingIn)
+      registerOwn(http, signingIn)
       registerArtifactUpload(http, { artifacts, dispatcher, clock, ids })
     },
     ready: () => [
-      { name: 'event-store', ok: catalogue.live && access.live },
+      { name: 'event-store', ok: catalogue.live && access.live && auth.feed.live },
       { name: 'broker', ok: bus.status() === 'connected' },
     ],
     refused: turnedAway.record,
@@ -76,8 +100,16 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
       name: 'close the command side',
       deadlineMs: 5_000,
       run: async () => {
-        await Promise.all([refusals.flush(), turnedAway.flush()])
-        await Promise.all([catalogue.stop(), activeRuns.stop(), access.stop(), bus.close(), store.close(), pool.end()])
+        await Promise.all([refusals.flush(), turnedAway.flush(), auth.failed.flush(), uses.flush()])
+        await Promise.all([
+          catalogue.stop(),
+          activeRuns.stop(),
+          access.stop(),
+          auth.feed.stop(),
+          bus.close(),
+          store.close(),
+          pool.end(),
+        ])
       },
     },
   }
@@ -86,7 +118,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
 /** The command API alone, as a role of its own. */
 export async function start(config: Config, log: Log): Promise<RunningRole> {
   const side = await openCommandSide(config, log)
-  const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
+  const { authenticate } = side
   const http = await createHttpServer({
     log,
     authenticate,
@@ -111,3 +143,10 @@ function given(url: Secret | undefined, name: string): string {
   if (!url) throw new Error(`${name} is needed`)
   return url.reveal()
 }
+
+const both =
+  <T>(one: (given: T) => void, other: (given: T) => void) =>
+  (given: T): void => {
+    one(given)
+    other(given)
+  }

@@ -1,10 +1,19 @@
 export { administratorHolder, type Holder, holderOf } from './access/holder.ts'
 export { judge, rolesOf, scopesOf } from './access/judge.ts'
 export { administrators, lacking, lackingOf } from './access/lacking.ts'
+export { type Authentication, apiKeyIdOf, createAuthentication } from './access/presented.ts'
 export { principalKinds } from './access/principals.ts'
 export { grantsOf, permissionsOf, rightsOf } from './access/rights.ts'
 export { evolveGrant, evolveGroup, evolveRole } from './access/rows.ts'
 export { appliesTo, both, covers, everything, liesWithin, scopeText } from './access/scopes.ts'
+export {
+  applySignInEvent,
+  createSignInFacts,
+  endSession,
+  type SignInFacts,
+  sessionCounts,
+  signInKinds,
+} from './access/sign-in-facts.ts'
 export {
   type AccessCategory,
   accessKinds,
@@ -14,6 +23,7 @@ export {
   putPrincipal,
   putVersion,
 } from './access/state.ts'
+export { type Challenge, createTokenCheck, type TokenCheck } from './access/tokens.ts'
 export {
   type AccessKind,
   type AccessRows,

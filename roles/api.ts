@@ -1,8 +1,6 @@
 import { openCommandSide } from '../command-api/main.ts'
-import { apiKeyCheck } from '../infra/api-keys.ts'
-import { systemClock } from '../infra/clock.ts'
 import type { Config } from '../infra/config.ts'
-import { administratorKeys, createHttpServer, listen, registerDocs } from '../infra/http/index.ts'
+import { createHttpServer, listen, registerDocs } from '../infra/http/index.ts'
 import type { RunningRole } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
 import { openQuerySide } from '../query-api/main.ts'
@@ -12,7 +10,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const commands = await openCommandSide(config, log)
   const queries = await openQuerySide(config, log)
   const ready = async () => [...commands.ready(), ...(await queries.ready())]
-  const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
+  const { authenticate } = commands
   const http = await createHttpServer({ log, authenticate, ready, refused: commands.refused, edge: config.edge })
   commands.register(http)
   queries.register(http)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { apiKeyCommands } from './api-key.ts'
 import { credentialCommands } from './credential.ts'
 import { streams } from './events.ts'
 import { executorCommands } from './executor.ts'
@@ -10,17 +11,23 @@ import type { Permission } from './permissions.ts'
 import { roleCommands } from './role.ts'
 import { runCommands } from './run.ts'
 import { runStatus } from './run-rows.ts'
+import { serviceAccountCommands } from './service-account.ts'
+import { sessionCommands } from './session.ts'
 import { targetCommands } from './target.ts'
 import { targetRunPublicCommands } from './target-run.ts'
+import { userCommands } from './user.ts'
 
-export type Category = 'target' | 'credential' | 'job' | 'run' | 'executor' | 'role' | 'group' | 'grant'
+export type Category =
+  | ('target' | 'credential' | 'job' | 'run' | 'executor')
+  | ('role' | 'group' | 'grant')
+  | ('user' | 'service-account' | 'api-key' | 'session')
 
 /** A command offered over HTTP: what the route, the API description and the permission check are generated from. */
 export type CommandSpec = {
   /** What it is listed under, and what its permission is about. */
   category: Category
   /** Which kind of stream it is decided on. */
-  decides: Category | 'targetrun'
+  decides: Exclude<Category, 'service-account' | 'api-key'> | 'targetrun' | 'serviceaccount' | 'apikey'
   idField: string
   /** Creates its resource: the id may be left out and is then minted. */
   creates: boolean
@@ -46,7 +53,8 @@ const of =
     category: C,
     idField: string,
     schemas: M,
-    decides: CommandSpec['decides'] = category,
+    // Where it is left out, the category is that of a stream too.
+    decides = category as CommandSpec['decides'],
   ) =>
   (
     name: keyof M & string,
@@ -71,6 +79,12 @@ const executor = of('executor', 'executorId', executorCommands)
 const role = of('role', 'role', roleCommands)
 const group = of('group', 'groupId', groupCommands)
 const grant = of('grant', 'grantId', grantCommands)
+const user = of('user', 'userId', userCommands)
+const serviceAccount = of('service-account', 'serviceAccountId', serviceAccountCommands, 'serviceaccount')
+const apiKey = of('api-key', 'keyId', apiKeyCommands, 'apikey')
+const session = of('session', 'sessionId', sessionCommands)
+const onUser = { userId: exampleId }
+const onServiceAccount = { serviceAccountId: exampleId }
 const onRole = { role: 'night-shift' }
 const inGroup = { groupId: exampleId, member: { kind: 'user', id: exampleId } }
 const onExecutor = { executorId: 'east-1' }
@@ -279,6 +293,105 @@ export const commands: Readonly<Record<string, CommandSpec>> = {
   'revoke-role': grant('revoke-role', 'write', 'Take back what was granted, at once', {
     grantId: exampleId,
     reason: 'left the team',
+  }),
+  'create-user': user(
+    'create-user',
+    'write',
+    'Invite somebody: a link that is shown in this answer, once, lets them set their passphrase',
+    { loginName: 'ann@example.org', displayName: 'Ann Example', email: 'ann@example.org' },
+    true,
+  ),
+  'change-user-profile': user('change-user-profile', 'write', 'Change login name, name or address of a user', {
+    ...onUser,
+    displayName: 'Ann Sample',
+  }),
+  'create-reset-link': user(
+    'create-reset-link',
+    'write',
+    'Let a user set a new passphrase by a link that is shown in this answer, once',
+    { ...onUser, reason: 'forgot it' },
+  ),
+  'require-passphrase-change': user(
+    'require-passphrase-change',
+    'write',
+    'Let a user in only after choosing a new passphrase',
+    { ...onUser, reason: 'seen on a screen' },
+  ),
+  'unlock-user': user('unlock-user', 'write', 'Let a user try again at once after too many failed attempts', {
+    ...onUser,
+    reason: 'called us',
+  }),
+  'remove-second-factors': user(
+    'remove-second-factors',
+    'write',
+    'Take away the second factors of somebody who has lost theirs; their sessions end',
+    { ...onUser, reason: 'telephone lost' },
+  ),
+  'deactivate-user': user('deactivate-user', 'write', 'Let a user in no more: sessions and API keys stop at once', {
+    ...onUser,
+    reason: 'left the company',
+  }),
+  'reactivate-user': user('reactivate-user', 'write', 'Let a deactivated user in again', {
+    ...onUser,
+    reason: 'came back',
+  }),
+  'place-legal-hold': user(
+    'place-legal-hold',
+    'write',
+    'Keep the personal data of a user, whoever asks for its erasure',
+    {
+      ...onUser,
+      reason: 'case 4711',
+    },
+  ),
+  'release-legal-hold': user(
+    'release-legal-hold',
+    'write',
+    'End a legal hold; an erasure that waited for it follows at once',
+    { ...onUser, reason: 'case closed' },
+  ),
+  'erase-personal-data': user(
+    'erase-personal-data',
+    'write',
+    'Destroy the key of a user’s personal data, for good; a legal hold defers it',
+    { ...onUser, reason: 'asked for it' },
+  ),
+  'create-service-account': serviceAccount(
+    'create-service-account',
+    'write',
+    'Let a program act in its own right, by API keys',
+    { name: 'nightly', description: 'starts what runs at night' },
+    true,
+  ),
+  'disable-service-account': serviceAccount(
+    'disable-service-account',
+    'write',
+    'Let a service account act no more: its API keys stop at once',
+    { ...onServiceAccount, reason: 'replaced' },
+  ),
+  'enable-service-account': serviceAccount('enable-service-account', 'write', 'Let a service account act again', {
+    ...onServiceAccount,
+    reason: 'needed again',
+  }),
+  'issue-api-key': apiKey(
+    'issue-api-key',
+    'write',
+    'Issue an API key of a user or a service account; it is shown in this answer and never again',
+    {
+      name: 'nightly',
+      owner: { kind: 'service-account', id: exampleId },
+      permissions: ['run:trigger', 'run:read'],
+      expiresSeconds: 7_776_000,
+    },
+    true,
+  ),
+  'revoke-api-key': apiKey('revoke-api-key', 'write', 'Let an API key in no more', {
+    keyId: exampleId,
+    reason: 'leaked',
+  }),
+  'revoke-session': session('revoke-session', 'revoke', 'End a session of somebody', {
+    sessionId: exampleId,
+    reason: 'laptop stolen',
   }),
 }
 

@@ -33,7 +33,7 @@ const LOCK = 0x7661756d
 export async function loadOwnKeys(pool: Pool, keks: KekProvider, now: string): Promise<OwnKeys> {
   return await inTransaction(pool, async connection => {
     await connection.query('select pg_advisory_xact_lock($1)', [LOCK])
-    const secrets = await exists(connection, 'secret')
+    const secrets = await hasSecrets(connection)
     await refuseWrongKeks(connection, keks).catch(async err => {
       if (secrets || !(err instanceof KekRefused)) throw err
       await connection.query('delete from vault.own_key')
@@ -56,9 +56,10 @@ export async function loadOwnKeys(pool: Pool, keks: KekProvider, now: string): P
 }
 
 /** True once something is sealed: from then on a missing key file is a lost key file. */
-export const hasSecrets = (pool: Pool): Promise<boolean> => exists(pool, 'secret')
+export const hasSecrets = async (on: Pool | Connection): Promise<boolean> =>
+  (await exists(on, 'secret')) || (await exists(on, 'subject'))
 
-async function exists(on: Pool | Connection, table: 'secret' | 'own_key'): Promise<boolean> {
+async function exists(on: Pool | Connection, table: 'secret' | 'subject' | 'own_key'): Promise<boolean> {
   const { rowCount } = await on.query(`select 1 from vault.${table} limit 1`)
   return (rowCount ?? 0) > 0
 }
@@ -70,6 +71,7 @@ async function refuseWrongKeks(connection: Connection, keks: KekProvider): Promi
   const { rows } = await connection.query<{ kek_id: string; check_value: Buffer }>(
     `select kek_id, check_value from vault.kek k
      where exists (select from vault.secret s where s.kek_id = k.kek_id)
+        or exists (select from vault.subject s where s.kek_id = k.kek_id)
         or exists (select from vault.own_key o where o.kek_id = k.kek_id) or k.kek_id = $1`,
     [keks.active],
   )

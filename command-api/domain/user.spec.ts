@@ -76,11 +76,10 @@ t.test('what is known of nobody cannot change', async t => {
 
 t.test('profile: what changed is told, who it is is not', async t => {
   const { given } = specFor(t, user)
+  const change = { type: 'change-user-profile' as const, data: { userId, fields: ['loginName' as const] } }
+  given(invited).when(change, { changedFields: [] }).thenNothing()
   given(invited)
-    .when({ type: 'change-user-profile', data: { userId, fields: [] } }, {})
-    .thenNothing()
-  given(invited)
-    .when({ type: 'change-user-profile', data: { userId, fields: ['loginName'] } }, { loginIndex: newerHash })
+    .when(change, { loginIndex: newerHash, changedFields: ['loginName'] })
     .thenRecords({ type: 'UserProfileChanged', data: { userId, fields: ['loginName'], loginIndex: newerHash } })
 })
 

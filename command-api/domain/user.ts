@@ -15,6 +15,8 @@ export type UserDecision = Stripped<Identified<UserCommand, 'userId'>> | UserInt
 /** What the vault answered, and the digest of a link that is given out. */
 export type UserFacts = {
   loginIndex?: string | undefined
+  /** Of those given, the ones that are not what they were. */
+  changedFields?: ReadonlyArray<'loginName' | 'displayName' | 'email'> | undefined
   linkHash?: string | undefined
   certificate?: ErasureCertificate | undefined
 }
@@ -31,7 +33,8 @@ export const user: Decider<User, UserDecision, UserEvent, UserFacts> = {
     if (state.status === 'absent') throw new DomainError('user-not-found', `no user ${command.data.userId}`)
     switch (command.type) {
       case 'change-user-profile':
-        return changeProfile(command.data, unerased(state), facts)
+        unerased(state)
+        return changeProfile(command.data, facts)
       case 'create-reset-link':
         return resetLink(command.data, active(state), meta, facts)
       case 'set-passphrase':
@@ -77,8 +80,9 @@ function registerExternal(data: DataOf<'register-external-user'>, state: User): 
   return state.status === 'absent' ? [{ type: 'UserRegistered', data }] : []
 }
 
-function changeProfile(data: DataOf<'change-user-profile'>, _state: KnownUser, { loginIndex }: UserFacts): UserEvent[] {
-  const { userId, fields } = data
+function changeProfile(data: DataOf<'change-user-profile'>, { loginIndex, changedFields }: UserFacts): UserEvent[] {
+  const { userId } = data
+  const fields = data.fields.filter(field => changedFields?.includes(field))
   if (fields.length === 0) return []
   return [{ type: 'UserProfileChanged', data: { userId, fields, ...(loginIndex !== undefined && { loginIndex }) } }]
 }

@@ -10,6 +10,8 @@ import type { AccessState, HeldScope, Resource } from './types.ts'
  */
 export type Holder = {
   actor: Actor
+  /** Where what is presented changes while who presents it stays the same: what stays, and is nobody else's. */
+  digestSecret?: string
   /** Whether it is permitted on anything at all. */
   permits(permission: string): boolean
   permitsOn(permission: string, resource: Resource): boolean

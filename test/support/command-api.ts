@@ -14,9 +14,18 @@ import { createHttpServer, type Holder, type HttpAnswer, type HttpServer } from 
 import { systemIds } from '../../infra/ids.ts'
 import type { Log } from '../../infra/log.ts'
 import { createVerdicts } from '../../infra/safety/verdicts.ts'
+import type { SignInVault } from '../../infra/sign-in-vault.ts'
+import { ProblemError } from '../../schemas/problems.ts'
 import { madeHolder } from './holder.ts'
 
 const permits = (key: string, permission: string) => (key === 'mallory' ? permission === 'command:send' : key !== 'eve')
+
+/** For specs that sign nobody in. */
+export const silentVault: SignInVault = {
+  ask: async () => {
+    throw new ProblemError('vault-unavailable')
+  },
+}
 
 export type CommandApi = {
   http: HttpServer
@@ -36,6 +45,7 @@ export async function commandApi(
   parts: {
     store: EventStore
     vault: VaultClient
+    signIn?: SignInVault
     log?: Log
     forget?: true
     summaryAfterMs?: number
@@ -62,8 +72,9 @@ export async function commandApi(
     ...(parts.summaryAfterMs !== undefined && { summaryAfterMs: parts.summaryAfterMs }),
   })
   const verdicts = createVerdicts()
+  const signIn = parts.signIn ?? silentVault
   registerCommandApi(http, {
-    ...{ store, dispatcher, catalogue, access, activeRuns, vault, clock, ids, log, refusals, verdicts },
+    ...{ store, dispatcher, catalogue, access, activeRuns, vault, signIn, clock, ids, log, refusals, verdicts },
   })
   await http.ready()
   t.teardown(async () => {

@@ -1,6 +1,8 @@
 import type { Connection } from '../../infra/postgres.ts'
 import { dekAad } from '../envelope.ts'
 import { ownKeyAad } from '../own-keys.ts'
+import { signingKeyAad } from '../sign-in/signing-keys.ts'
+import { subjectKeyAad } from '../sign-in/subject-key.ts'
 
 /** A key that rests wrapped by a key-encryption key; `aad` is what it is bound to when wrapped by this one. */
 export type WrappedKey = { key: string; kekId: string; wrapped: Buffer; aad(kekId: string): Buffer }
@@ -71,5 +73,42 @@ const ownKeys: WrappedKeys = {
   },
 }
 
+/** Data keys of people. One that was destroyed is wrapped by nothing. */
+const subjectKeys: WrappedKeys = {
+  holder: 'person',
+  table: 'subject',
+  outdated: async (on, active, limit, except) => {
+    const { rows } = await on.query<{ user_id: string; kek_id: string; wrapped_dek: Buffer }>(
+      outdatedSql('subject', 'user_id', 'user_id, kek_id, wrapped_dek'),
+      [active, limit, except],
+    )
+    return rows.map(row => ({
+      ...{ key: row.user_id, kekId: row.kek_id, wrapped: row.wrapped_dek },
+      aad: kekId => subjectKeyAad(row.user_id, kekId),
+    }))
+  },
+  replace: async (on, key, { kekId, wrapped }) => {
+    await on.query('update vault.subject set kek_id = $2, wrapped_dek = $3 where user_id = $1', [key, kekId, wrapped])
+  },
+}
+
+const signingKeys: WrappedKeys = {
+  holder: 'signing-key',
+  table: 'signing_key',
+  outdated: async (on, active, limit, except) => {
+    const { rows } = await on.query<{ kid: string; kek_id: string; wrapped: Buffer }>(
+      outdatedSql('signing_key', 'kid', 'kid, kek_id, wrapped'),
+      [active, limit, except],
+    )
+    return rows.map(({ kid, kek_id: kekId, wrapped }) => ({
+      ...{ key: kid, kekId, wrapped },
+      aad: of => signingKeyAad(kid, of),
+    }))
+  },
+  replace: async (on, key, { kekId, wrapped }) => {
+    await on.query('update vault.signing_key set kek_id = $2, wrapped = $3 where kid = $1', [key, kekId, wrapped])
+  },
+}
+
 /** Everything that key-encryption keys wrap. Whoever adds a table with a `kek_id` to the vault adds it here. */
-export const wrappedKeys: readonly WrappedKeys[] = [ownKeys, secrets]
+export const wrappedKeys: readonly WrappedKeys[] = [ownKeys, secrets, subjectKeys, signingKeys]

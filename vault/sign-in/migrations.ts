@@ -6,7 +6,7 @@ export const signInMigrations: readonly Migration[] = [
     name: 'vault-sign-in-001',
     sql: `create table if not exists vault.subject (
   user_id uuid primary key,
-  kek_id text not null references vault.kek,
+  kek_id text references vault.kek,
   wrapped_dek bytea,
   login_index text unique,
   profile bytea,

@@ -109,7 +109,7 @@ async function operations({ pool, keks, own, clock, ids }: SignInDeps): Promise<
     'issue-recovery-codes': data => issueRecoveryCodes(deps, data),
     'use-recovery-code': data => useRecoveryCode(deps, data, clock.now()),
     'keep-factors': data => keepFactors(deps, data),
-    'sign-token': data => keys.sign(data, clock.now()),
+    'sign-token': data => keys.sign(withDigestKey(own, data), clock.now()),
     'public-keys': () => keys.publicKeys(clock.now()),
     'erase-subject': async ({ userId }) => {
       const certificate = (await eraseSubject({ pool, keks }, userId, clock.now())) ?? null
@@ -117,4 +117,10 @@ async function operations({ pool, keks, own, clock, ids }: SignInDeps): Promise<
       return { certificate }
     },
   }
+}
+
+/** What pins the bodies of a user's requests without letting anybody try out guesses, in this session and the next. */
+function withDigestKey({ fingerprint }: OwnKeys, data: SignInRequest<'sign-token'>): SignInRequest<'sign-token'> {
+  if (data.kind !== 'access') return data
+  return { ...data, claims: { ...data.claims, dk: fingerprint('digest-key', Buffer.from(data.subject)) } }
 }

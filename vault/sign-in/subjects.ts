@@ -6,7 +6,7 @@ import { loginIndex, normalLogin } from './login-index.ts'
 import { newSubjectKey, type SubjectKey, type WrappedKey, withSubjectKey } from './subject-key.ts'
 
 export type Profile = SignInReply<'profiles'>['profiles'][string]
-type Row = { user_id: string; kek_id: string; wrapped_dek: Buffer | null; profile: Buffer | null }
+type Row = { user_id: string; kek_id: string | null; wrapped_dek: Buffer | null; profile: Buffer | null }
 /** A person whose data can still be read. */
 export type Subject = WrappedKey & { sealedProfile: Buffer }
 
@@ -66,7 +66,7 @@ export function createSubjects(pool: Pool, keks: KekProvider, own: OwnKeys): Sub
 }
 
 function subjectOf({ user_id, kek_id, wrapped_dek, profile }: Row): Subject | undefined {
-  if (!wrapped_dek || !profile) return undefined
+  if (!kek_id || !wrapped_dek || !profile) return undefined
   return { userId: user_id, kekId: kek_id, wrapped: wrapped_dek, sealedProfile: profile }
 }
 

@@ -1,0 +1,78 @@
+import type { Test } from 'tap'
+import { openCommandSide } from '../../command-api/main.ts'
+import { createApiKey } from '../../infra/api-keys.ts'
+import { loadConfig } from '../../infra/config.ts'
+import { createHttpServer, type HttpAnswer } from '../../infra/http/index.ts'
+import { type VaultBench, vaultBench } from './vault.ts'
+
+export const goodPassphrase = 'four rusty lanterns under water'
+export const otherPassphrase = 'nine crooked ladders over sand'
+
+export type SignedInUser = { userId: string; sessionId: string; accessToken: string; refreshToken: string }
+type Sent = { as?: string; from?: string; headers?: Record<string, string> }
+
+/** A vault and a command API as they run, and somebody at the door. */
+export async function signInBench(t: Test) {
+  const vault = await vaultBench(t)
+  await vault.startVault()
+  const api = await commandSide(t, vault)
+  const { send } = api
+  const command = async (name: string, data: object, sent: Sent = {}) =>
+    await send('POST', `/v1/commands/${name}`, data, { as: api.administrator, ...sent })
+  const auth = (path: string, data: object, sent: Sent = {}) => send('POST', `/v1/auth/${path}`, data, sent)
+  /** Somebody who has set a passphrase and is signed in. */
+  const user = async (loginName: string, passphrase = goodPassphrase): Promise<SignedInUser> => {
+    const { link } = done(await command('create-user', { loginName }))
+    return done(await auth('link', { link, passphrase }))
+  }
+  const signIn = (loginName: string, passphrase = goodPassphrase, sent: Sent = {}) =>
+    auth('sign-in', { loginName, passphrase }, sent)
+  return { ...api, vault, command, auth, user, signIn }
+}
+export type SignInBench = Awaited<ReturnType<typeof signInBench>>
+
+/** The body of an answer that is good. */
+export function done(answer: HttpAnswer) {
+  if (answer.statusCode >= 300) throw new Error(`${answer.statusCode} ${answer.body}`)
+  return answer.json()
+}
+
+async function commandSide(t: Test, { settings, log }: VaultBench) {
+  const config = loadConfig(settings)
+  const administrator = createApiKey(config.apiKeysFile, 'spec', { now: new Date().toISOString() })
+  const side = await openCommandSide(config, log)
+  const http = await createHttpServer({
+    ...{ log, authenticate: side.authenticate, ready: side.ready },
+    edge: { rateLimit: 0, addressRateLimit: 0 },
+  })
+  side.register(http)
+  t.teardown(async () => {
+    await http.close()
+    await side.close.run()
+  })
+  const send = (method: 'GET' | 'POST', url: string, data?: object, { as, from, headers = {} }: Sent = {}) =>
+    http.inject({
+      ...{ method, url },
+      headers: {
+        ...(as !== undefined && { authorization: `Bearer ${as}` }),
+        ...(data && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(data && { payload: JSON.stringify(data) }),
+      ...(from !== undefined && { remoteAddress: from }),
+    })
+  await until(() => side.ready().every(({ ok }) => ok))
+  return { http, side, administrator, send }
+}
+
+const PATIENCE_MS = 10_000
+const LOOK_EVERY_MS = 10
+
+/** Resolves once it is so; throws when it is not in time. */
+export async function until(so: () => boolean | Promise<boolean>, withinMs = PATIENCE_MS): Promise<void> {
+  const deadline = performance.now() + withinMs
+  while (!(await so())) {
+    if (performance.now() > deadline) throw new Error(`not so within ${withinMs} ms`)
+    await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS))
+  }
+}
