@@ -1,5 +1,5 @@
 import type { Challenge } from '../../infra/access.ts'
-import { ProblemError, type Request } from '../../infra/http/index.ts'
+import { markTold, ProblemError, type Request } from '../../infra/http/index.ts'
 import { sha256Hex } from '../../infra/ids.ts'
 import { streams } from '../../schemas/events.ts'
 import { type SignInReply, tokenAudience } from '../../schemas/sign-in-bus.ts'
@@ -68,7 +68,13 @@ function noteLock(
 function failure(deps: AuthDeps, request: Request, why: WhyNot, userId?: string): ProblemError {
   const data = { why, ...(userId !== undefined && { userId }) }
   deps.failed.record({ type: 'LoginFailed', data }, metaFor(deps, request, asSignIn))
-  return new ProblemError('sign-in-failed')
+  return told(new ProblemError('sign-in-failed'))
+}
+
+/** Not told once more as a request that was turned away. */
+function told(problem: ProblemError): ProblemError {
+  markTold(problem)
+  return problem
 }
 
 /** The log says which passphrase counts and whether its user may come in. */
@@ -136,7 +142,7 @@ export function codeJudged(deps: AuthDeps, request: Request, userId: string, tri
   const { why, lockedUntil } = tried
   if (lockedUntil !== undefined) noteLock(deps, request, userId, 'second-factor', lockedUntil)
   deps.failed.record({ type: 'MfaChallengeFailed', data: { userId, why } }, metaFor(deps, request, asSignIn))
-  throw new ProblemError('sign-in-failed')
+  throw told(new ProblemError('sign-in-failed'))
 }
 
 export async function tryCode({ vault }: AuthDeps, user: KnownUser, code: string): Promise<CodeTried> {
@@ -172,7 +178,7 @@ export async function byLink(
   const { state } = await deps.dispatcher.load('user', streams.user(userId))
   if (!linkIsGood(state, linkHash, deps.clock.now())) {
     failure(deps, request, 'link-invalid')
-    throw new ProblemError('link-invalid')
+    throw told(new ProblemError('link-invalid'))
   }
   const user = await setPassphrase(deps, request, { userId, passphrase, linkHash })
   return await nextStep(deps, request, user, { method: 'passphrase', mfa: false })
