@@ -21,6 +21,8 @@ export type Told = Recorded & { asked: number; by: string; landed: number }
 export type LogFaults = { refuses: number; loses: number; lateMs: number }
 
 const LATENCY_MS = 8
+/** Mostly far fewer: what was appended at once is often told in parts. */
+const MOST_AT_ONCE = 40
 
 /** One log that survives everything; processes reach it through connections that may fail in every way. */
 export class SimLog {
@@ -188,7 +190,7 @@ export class SimLog {
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       while (!signal.aborted) {
-        const end = Math.min(visible, next + 1 + Math.floor(this.#random.next() * 40))
+        const end = Math.min(visible, next + 1 + Math.floor(this.#random.next() ** 3 * MOST_AT_ONCE))
         if (end <= next && caughtUp) {
           await new Promise<void>(resolve => {
             wake = resolve

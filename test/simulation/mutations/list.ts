@@ -136,6 +136,12 @@ export const mutations: readonly Mutation[] = [
     by: 'if (false)',
   },
   {
+    name: 'what is being claimed is free when the log tells of the time before',
+    file: `${runs}/target-runs.js`,
+    text: "if (this.#states[n] !== 'reserved' || this.#settling.has(n))",
+    by: 'if (true)',
+  },
+  {
     name: 'batches are not waited for',
     file: `${runs}/active-run.js`,
     text: 'this.nextFresh(this.#batches.end)',
@@ -259,8 +265,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a rerun asks for nothing that comes before its first step',
     file: 'command-api/domain/run-request.js',
-    text: '...passedOver.map(',
-    by: '...[].map(',
+    text: 'passedOver.map(',
+    by: '[].map(',
   },
   {
     name: 'after a restart it is the turn of the target that was begun first',
