@@ -28,6 +28,9 @@ const created: Readonly<Record<CommandSpec['decides'], string>> = {
   serviceaccount: 'ServiceAccountCreated',
   apikey: 'ApiKeyIssued',
   session: 'SessionRevoked',
+  sodrule: 'SodRuleDefined',
+  sodviolation: 'SodViolationWaived',
+  breakglass: 'BreakGlassActivated',
 }
 
 /** An answer as it looks for such a command. */

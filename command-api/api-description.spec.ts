@@ -71,7 +71,7 @@ t.test('every command is described, with an example and its problems', async t =
       t.ok(operation.responses[status], `${name} ${status}`)
     t.equal(
       Boolean(operation.responses['201']),
-      /^create-(target|credential|group|user|service-account)$|^(define-job|trigger-run|rerun|define-role|grant-role|issue-api-key)$/.test(
+      /^create-(target|credential|group|user|service-account)$|^(define-job|trigger-run|rerun|define-role|grant-role|issue-api-key|define-sod-rule|activate-break-glass)$/.test(
         name,
       ),
     )

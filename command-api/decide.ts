@@ -1,3 +1,4 @@
+import { personOf, principalKey } from '../infra/access.ts'
 import type { Holder } from '../infra/http/index.ts'
 import { sha256Hex } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
@@ -20,6 +21,8 @@ import { deniedCommands } from './dispatch/safety.ts'
 import type { Answer, Dispatcher } from './dispatch.ts'
 import type { CommandOf, Credential, CredentialFacts, JobFacts } from './domain/index.ts'
 import { issueEnrolmentToken } from './enrolment-token.ts'
+import { decideBreakGlass } from './sod/break-glass.ts'
+import { checkGrant, checkMember } from './sod/judge.ts'
 import type { VaultClient } from './vault-client.ts'
 
 export type DecideDeps = {
@@ -75,11 +78,22 @@ export function decideCommand(deps: DecideDeps, parsed: ParsedCommand, options: 
     }
     case 'role':
       return dispatcher.dispatch('role', command as CommandOf<'role'>, { ...rest, facts: undefined })
-    case 'group':
-      return dispatcher.dispatch('group', command as CommandOf<'group'>, { ...rest, facts: undefined })
+    case 'group': {
+      const group = command as CommandOf<'group'>
+      return dispatcher.dispatch('group', group, {
+        ...rest,
+        facts: async state => void (await checkMember(deps, group, state, rest.meta)),
+      })
+    }
     case 'grant': {
       const grant = command as CommandOf<'grant'>
-      return dispatcher.dispatch('grant', grant, { ...rest, facts: () => factsForGrant(deps, grant) })
+      return dispatcher.dispatch('grant', grant, {
+        ...rest,
+        facts: async state => {
+          await checkGrant(deps, grant, state, rest.meta)
+          return await factsForGrant(deps, grant)
+        },
+      })
     }
     case 'user':
       return decideUser(deps, command as UserAsked, rest)
@@ -91,6 +105,15 @@ export function decideCommand(deps: DecideDeps, parsed: ParsedCommand, options: 
       return decideApiKey(deps, command as CommandOf<'apiKey'>, rest)
     case 'session':
       return dispatcher.dispatch('session', command as CommandOf<'session'>, { ...rest, facts: undefined })
+    case 'sodrule':
+      return dispatcher.dispatch('sodRule', command as CommandOf<'sodRule'>, { ...rest, facts: undefined })
+    case 'sodviolation': {
+      const who = personOf(deps.access.state, rest.meta.actor)
+      const facts = { by: principalKey(who ?? rest.meta.actor) }
+      return dispatcher.dispatch('sodViolation', command as CommandOf<'sodViolation'>, { ...rest, facts })
+    }
+    case 'breakglass':
+      return decideBreakGlass(deps, command as CommandOf<'breakGlass'>, rest)
   }
 }
 

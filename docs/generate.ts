@@ -97,6 +97,9 @@ const streamOf: Record<keyof typeof eventsByCategory, string> = {
   group: 'group-<groupId>',
   grant: 'grant-<grantId>',
   kek: 'kek-<kekId>',
+  sodrule: 'sodrule-<name>',
+  sodviolation: 'sodviolation-<violationId>',
+  breakglass: 'breakglass-<breakGlassId>',
 }
 
 function eventsPage(): string {

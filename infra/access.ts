@@ -1,9 +1,10 @@
 export { administratorHolder, type Holder, holderOf } from './access/holder.ts'
 export { judge, rolesOf, scopesOf } from './access/judge.ts'
 export { administrators, lacking, lackingOf } from './access/lacking.ts'
+export { personOf, personText } from './access/person.ts'
 export { type Authentication, apiKeyIdOf, createAuthentication } from './access/presented.ts'
 export { principalKinds } from './access/principals.ts'
-export { grantsOf, permissionsOf, rightsOf } from './access/rights.ts'
+export { emergency, grantsOf, permissionsOf, rightsOf } from './access/rights.ts'
 export { evolveGrant, evolveGroup, evolveRole } from './access/rows.ts'
 export { appliesTo, both, covers, everything, liesWithin, scopeText } from './access/scopes.ts'
 export {
@@ -14,6 +15,7 @@ export {
   sessionCounts,
   signInKinds,
 } from './access/sign-in-facts.ts'
+export { evolveBreakGlass, evolveSodRule, evolveSodViolation } from './access/sod-rows.ts'
 export {
   type AccessCategory,
   accessKinds,

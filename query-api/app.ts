@@ -18,6 +18,7 @@ import { registerRunItem } from './runs/item.ts'
 import { registerRunList } from './runs/list.ts'
 import { registerResults } from './runs/results.ts'
 import { registerTargetRuns } from './runs/target-runs.ts'
+import { registerSod } from './sod.ts'
 import { registerStatus } from './status.ts'
 
 export type QueryApiParts = { pool: Pool; bus: Bus; log: Log; artifacts: ArtifactStore }
@@ -38,6 +39,7 @@ export function registerQueryApi(http: HttpServer, { pool, bus, log, artifacts }
   registerOutput(http, reader)
   registerArtifactDownload(http, artifacts)
   registerAudit(http, reader)
+  registerSod(http, reader)
   registerStatus(http, reader)
   registerLive({ http, reader, bus, log })
 }

@@ -23,6 +23,18 @@ t.test('what was made up is answered in the declared shape', async t => {
   const invited = { executorId: 'executor-1', pool: 'default', labels: { zone: 'a' }, tokenHash: sha256Hex('token') }
   const data = { ...invited, expiresAt: '2026-01-02T00:00:00.000Z' }
   history.add(streams.executor('executor-1'), { type: 'EnrolmentTokenIssued', data })
+  const breakGlassId = ids.run(900)
+  const principal = { kind: 'user', id: ids.run(901) } as const
+  const emergency = { breakGlassId, principal, reason: 'the shop is down', ticket: 'INC-1', minutes: 30 }
+  const glass = streams.breakGlass(breakGlassId)
+  history.add(glass, { type: 'BreakGlassActivated', data: { ...emergency, until: '2026-01-02T00:00:00.000Z' } })
+  history.add(glass, { type: 'BreakGlassEnded', data: { breakGlassId, why: 'ended' } })
+  const reviewed = { breakGlassId, verdict: 'justified', reason: 'read it' } as const
+  history.add(glass, { type: 'BreakGlassReviewed', data: reviewed })
+  const violationId = ids.run(902)
+  const seen = { violationId, rule: 'author-approver', person: 'user:ann', mode: 'block', outcome: 'blocked' } as const
+  const detail = { about: { kind: 'run', id: ids.run(0) }, detail: 'wrote the job version' }
+  history.add(streams.sodViolation(violationId), { type: 'SodViolationDetected', data: { ...seen, ...detail } })
   await model.project(history.events)
   const runId = ids.run(0)
   const paths = {
@@ -53,6 +65,9 @@ t.test('what was made up is answered in the declared shape', async t => {
     '/v1/runs/:id/results': `/v1/runs/${runId}/results?step=first`,
     '/v1/runs/:id/results/:sha256/targets': `/v1/runs/${runId}/results/${sha256Hex('')}/targets?step=first`,
     '/v1/approvals': '/v1/approvals?status=passed',
+    '/v1/access/sod-rules': '/v1/access/sod-rules',
+    '/v1/access/sod-violations': '/v1/access/sod-violations',
+    '/v1/access/break-glass': '/v1/access/break-glass?status=reviewed',
     '/v1/audit': '/v1/audit?outcome=success&from=2026-01-01T00:01:00Z&to=2026-01-01T00:04:00Z',
     '/v1/audit/:position': '/v1/audit/7',
     '/v1/status': '/v1/status',

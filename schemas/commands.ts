@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { apiKeyCommands } from './api-key.ts'
+import { breakGlassCommands } from './break-glass.ts'
 import { credentialCommands } from './credential.ts'
 import { streams } from './events.ts'
 import { executorCommands } from './executor.ts'
@@ -13,6 +14,7 @@ import { runCommands } from './run.ts'
 import { runStatus } from './run-rows.ts'
 import { serviceAccountCommands } from './service-account.ts'
 import { sessionCommands } from './session.ts'
+import { sodRuleCommands, sodViolationCommands } from './sod.ts'
 import { targetCommands } from './target.ts'
 import { targetRunPublicCommands } from './target-run.ts'
 import { userCommands } from './user.ts'
@@ -21,13 +23,17 @@ export type Category =
   | ('target' | 'credential' | 'job' | 'run' | 'executor')
   | ('role' | 'group' | 'grant')
   | ('user' | 'service-account' | 'api-key' | 'session')
+  | ('sod' | 'break-glass')
 
 /** A command offered over HTTP: what the route, the API description and the permission check are generated from. */
 export type CommandSpec = {
   /** What it is listed under, and what its permission is about. */
   category: Category
   /** Which kind of stream it is decided on. */
-  decides: Exclude<Category, 'service-account' | 'api-key'> | 'targetrun' | 'serviceaccount' | 'apikey'
+  decides:
+    | Exclude<Category, 'service-account' | 'api-key' | 'sod' | 'break-glass'>
+    | ('targetrun' | 'serviceaccount' | 'apikey')
+    | ('sodrule' | 'sodviolation' | 'breakglass')
   idField: string
   /** Creates its resource: the id may be left out and is then minted. */
   creates: boolean
@@ -85,6 +91,9 @@ const apiKey = of('api-key', 'keyId', apiKeyCommands, 'apikey')
 const session = of('session', 'sessionId', sessionCommands)
 const onUser = { userId: exampleId }
 const onServiceAccount = { serviceAccountId: exampleId }
+const sodRule = of('sod', 'rule', sodRuleCommands, 'sodrule')
+const sodViolation = of('sod', 'violationId', sodViolationCommands, 'sodviolation')
+const breakGlass = of('break-glass', 'breakGlassId', breakGlassCommands, 'breakglass')
 const onRole = { role: 'night-shift' }
 const inGroup = { groupId: exampleId, member: { kind: 'user', id: exampleId } }
 const onExecutor = { executorId: 'east-1' }
@@ -392,6 +401,46 @@ export const commands: Readonly<Record<string, CommandSpec>> = {
   'revoke-session': session('revoke-session', 'revoke', 'End a session of somebody', {
     sessionId: exampleId,
     reason: 'laptop stolen',
+  }),
+  'define-sod-rule': sodRule(
+    'define-sod-rule',
+    'write',
+    'Name two duties or two acts that are not for the same person',
+    {
+      ...{ rule: 'author-runner', mode: 'justify', conflict: { kind: 'acts', before: 'author', now: 'requester' } },
+      targets: 'env=prod',
+    },
+    true,
+  ),
+  'change-sod-rule': sodRule('change-sod-rule', 'write', 'Change what a rule does, or where it holds', {
+    rule: 'author-approver',
+    mode: 'detect',
+    reason: 'there are two of us this week',
+  }),
+  'retire-sod-rule': sodRule('retire-sod-rule', 'write', 'Take a rule out of use, also a built-in one', {
+    rule: 'author-runner',
+    reason: 'all runs are approved now',
+  }),
+  'waive-sod-violation': sodViolation(
+    'waive-sod-violation',
+    'waive',
+    'Let somebody do what a rule has against them, for a time',
+    { violationId: exampleId, until: '2030-01-31T18:00:00.000Z', reason: 'nobody else is there in January' },
+  ),
+  'activate-break-glass': breakGlass(
+    'activate-break-glass',
+    'activate',
+    'Take all rights for a short time; it is told at once and looked at afterwards',
+    { reason: 'the shop is down and nobody with the rights is there', ticket: 'INC-4711', minutes: 30 },
+    true,
+  ),
+  'end-break-glass': breakGlass('end-break-glass', 'end', 'Give the emergency rights back before their time', {
+    breakGlassId: exampleId,
+    reason: 'the shop is up again',
+  }),
+  'review-break-glass': breakGlass('review-break-glass', 'review', 'Say whether the emergency was one', {
+    ...{ breakGlassId: exampleId, verdict: 'justified' },
+    reason: 'read what was done: only the restart',
   }),
 }
 

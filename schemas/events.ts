@@ -1,5 +1,6 @@
 import { type ApiKeyEvent, apiKeyEvents } from './api-key.ts'
 import { type ArtifactEvent, artifactEvents } from './artifact.ts'
+import { type BreakGlassEvent, breakGlassEvents } from './break-glass.ts'
 import { type CommandRecordEvent, commandEvents } from './command-record.ts'
 import { type CredentialEvent, credentialEvents, type ReleaseEvent, releaseEvents } from './credential.ts'
 import { type ExecutorEvent, executorEvents } from './executor.ts'
@@ -13,6 +14,7 @@ import { type RoleEvent, roleEvents } from './role.ts'
 import { type RunEvent, runEvents } from './run.ts'
 import { type ServiceAccountEvent, serviceAccountEvents } from './service-account.ts'
 import { type SessionEvent, type SignInEvent, sessionEvents, signInEvents } from './session.ts'
+import { type SodRuleEvent, type SodViolationEvent, sodRuleEvents, sodViolationEvents } from './sod.ts'
 import { type TargetEvent, targetEvents } from './target.ts'
 import { type TargetRunEvent, targetRunEvents } from './target-run.ts'
 import { type UserEvent, userEvents } from './user.ts'
@@ -38,6 +40,9 @@ export const eventsByCategory = {
   group: groupEvents,
   grant: grantEvents,
   kek: kekEvents,
+  sodrule: sodRuleEvents,
+  sodviolation: sodViolationEvents,
+  breakglass: breakGlassEvents,
 } as const satisfies Record<string, SchemaMap>
 export type StreamCategory = keyof typeof eventsByCategory
 
@@ -63,6 +68,9 @@ export type AnyEvent =
   | GroupEvent
   | GrantEvent
   | KekEvent
+  | SodRuleEvent
+  | SodViolationEvent
+  | BreakGlassEvent
 
 /** A position in `$all`. On the embedded node both numbers are equal; on a cluster they may differ. */
 export type LogPosition = { commit: bigint; prepare: bigint }
@@ -104,4 +112,7 @@ export const streams = {
   group: (groupId: string) => `group-${groupId}`,
   grant: (grantId: string) => `grant-${grantId}`,
   kek: (kekId: string) => `kek-${kekId}`,
+  sodRule: (rule: string) => `sodrule-${rule}`,
+  sodViolation: (violationId: string) => `sodviolation-${violationId}`,
+  breakGlass: (breakGlassId: string) => `breakglass-${breakGlassId}`,
 } as const

@@ -39,6 +39,13 @@ export const permissions = {
   'grant:read': 'See who was granted what',
   'grant:write': 'Grant and revoke roles, of what one holds oneself',
   'grant:any': 'Grant also what one does not hold oneself',
+  'sod:read': 'See the rules of segregation of duties and what went against them',
+  'sod:write': 'Define and change the rules of segregation of duties',
+  'sod:waive': 'Waive for a time what a rule has against somebody',
+  'break-glass:read': 'See who took all rights in an emergency',
+  'break-glass:activate': 'Take all rights for a short time in an emergency',
+  'break-glass:end': 'End the emergency rights of somebody',
+  'break-glass:review': 'Say whether the emergency was one',
   'access:read': 'Ask what others may do, and why',
 } as const satisfies Record<string, string>
 
@@ -70,6 +77,8 @@ const peopleReads: readonly Permission[] = [
   'group:read',
   'grant:read',
   'access:read',
+  'sod:read',
+  'break-glass:read',
 ]
 
 type BuiltInRole = { description: string; permissions: readonly Permission[] }
@@ -126,9 +135,15 @@ export const builtInRoles = {
       'session:revoke',
       'group:write',
       'grant:write',
+      'break-glass:end',
+      'break-glass:review',
       'status:read',
       'command:send',
     ],
+  },
+  'break-glass': {
+    description: 'May take all rights for a short time in an emergency, which is looked at afterwards',
+    permissions: ['break-glass:activate', 'break-glass:read'],
   },
   administrator: { description: 'Everything', permissions: permissionNames },
 } as const satisfies Record<string, BuiltInRole>

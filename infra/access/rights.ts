@@ -1,6 +1,6 @@
 import type { PrincipalRef } from '../../schemas/access.ts'
 import { builtInRoles, isBuiltInRole } from '../../schemas/permissions.ts'
-import { appliesTo, both } from './scopes.ts'
+import { appliesTo, both, everything } from './scopes.ts'
 import { type AccessState, type Allowance, type Held, principalKey, type Rights } from './types.ts'
 
 const nothing: Rights = { active: false, until: Number.NEGATIVE_INFINITY, held: new Map() }
@@ -23,10 +23,12 @@ export function rightsOf(state: AccessState, who: PrincipalRef): Rights {
 }
 
 function workedOut(state: AccessState, who: PrincipalRef): Rights {
-  const { active, expiresAt, owner, within } = state.principals.get(principalKey(who)) ?? { active: true }
+  const key = principalKey(who)
+  const { active, expiresAt, owner, within } = state.principals.get(key) ?? { active: true }
   if (!active) return nothing
   const held = new Map<string, Held[]>()
-  for (const grant of grantsOf(state, who)) hold(held, permissionsOf(state, grant.role), grant)
+  for (const grant of [...grantsOf(state, who), ...emergencies(state, key)])
+    hold(held, permissionsOf(state, grant.role), grant)
   const until = expiresAt ?? Number.POSITIVE_INFINITY
   if (!owner) return { active, until, held }
   const owned = rightsOf(state, owner)
@@ -46,6 +48,8 @@ function hold(held: Map<string, Held[]>, permissions: readonly string[], grant: 
 }
 
 function narrowed(permission: string, grant: Held, within: readonly Allowance[] | undefined): Held[] {
+  // Emergencies are for people, not for what runs in their name.
+  if (grant.via === emergency) return []
   if (!within) return [grant]
   const fitting = within.filter(({ permissions }) => permissions === undefined || permissions.includes(permission))
   return fitting.map(({ scope }) => ({ ...grant, scope: both(grant.scope, scope) }))
@@ -65,5 +69,18 @@ function ofKey(state: AccessState, key: string): Held[] {
     if (row?.status !== 'active') return []
     const until = row.expiresAt === null ? Number.POSITIVE_INFINITY : Date.parse(row.expiresAt)
     return [{ grantId: id, role: row.role, scope: row.scope, until }]
+  })
+}
+
+/** How what is held by breaking the glass came. */
+export const emergency = 'break-glass'
+
+/** All rights, for as long as somebody has taken them; the clock ends that by itself. */
+function emergencies(state: AccessState, key: string): Held[] {
+  return [...(state.breakGlassOf.get(key) ?? [])].flatMap(id => {
+    const row = state.rows.breakglass.get(id)
+    if (row?.status !== 'active') return []
+    const until = Date.parse(row.until)
+    return [{ grantId: id, role: 'administrator', via: emergency, scope: everything, until }]
   })
 }

@@ -1,9 +1,11 @@
 import type { ApiKeyEvent } from '../../schemas/api-key.ts'
+import type { BreakGlassEvent } from '../../schemas/break-glass.ts'
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
 import type { GrantEvent } from '../../schemas/grant.ts'
 import type { GroupEvent, GroupRow } from '../../schemas/group.ts'
 import type { RoleEvent } from '../../schemas/role.ts'
 import type { ServiceAccountEvent } from '../../schemas/service-account.ts'
+import type { SodRuleEvent, SodViolationEvent } from '../../schemas/sod.ts'
 import type { UserEvent } from '../../schemas/user.ts'
 import {
   apiKeyAfter,
@@ -15,25 +17,35 @@ import {
   userAfter,
 } from './principals.ts'
 import { evolveGrant, evolveGroup, evolveRole } from './rows.ts'
+import { evolveBreakGlass, evolveSodRule, evolveSodViolation } from './sod-rows.ts'
 import { type AccessKind, type AccessRows, type AccessState, type PrincipalFacts, principalKey } from './types.ts'
 
-const rowKinds: ReadonlySet<string> = new Set<AccessKind>(['role', 'group', 'grant'])
+const rowKinds: ReadonlySet<string> = new Set<AccessKind>([
+  ...(['role', 'group', 'grant', 'sodrule', 'sodviolation', 'breakglass'] as const),
+])
 const isRowKind = (category: string): category is AccessKind => rowKinds.has(category)
 const isPrincipalCategory = (category: string): category is PrincipalCategory => Object.hasOwn(principalKinds, category)
 
 /** The stream categories an AccessState is made of. */
-export const accessKinds = ['role', 'group', 'grant', 'user', 'serviceaccount', 'apikey'] as const
+export const accessKinds = [
+  ...(['role', 'group', 'grant', 'sodrule', 'sodviolation', 'breakglass'] as const),
+  ...(['user', 'serviceaccount', 'apikey'] as const),
+] as const
 export type AccessCategory = (typeof accessKinds)[number]
 
 /** Nobody may do anything yet. */
 export function createAccessState(): AccessState {
   return {
     version: 0,
-    rows: { role: new Map(), group: new Map(), grant: new Map() },
+    rows: {
+      ...{ role: new Map(), group: new Map(), grant: new Map() },
+      ...{ sodrule: new Map(), sodviolation: new Map(), breakglass: new Map() },
+    },
     revisions: new Map(),
     principals: new Map(),
     grantsOf: new Map(),
     groupsOf: new Map(),
+    breakGlassOf: new Map(),
     rights: new Map(),
   }
 }
@@ -95,6 +107,12 @@ function evolved(state: AccessState, kind: AccessKind, id: string, event: Record
       return evolveGroup(state.rows.group.get(id), event as GroupEvent)
     case 'grant':
       return evolveGrant(state.rows.grant.get(id), event as GrantEvent)
+    case 'sodrule':
+      return evolveSodRule(state.rows.sodrule.get(id), event as SodRuleEvent)
+    case 'sodviolation':
+      return evolveSodViolation(state.rows.sodviolation.get(id), event as SodViolationEvent)
+    case 'breakglass':
+      return evolveBreakGlass(state.rows.breakglass.get(id), event as BreakGlassEvent, event.metadata)
   }
 }
 
@@ -106,7 +124,12 @@ function putRow(
   state.revisions.set(`${kind}-${id}`, revision)
   if ('permissions' in row) state.rows.role.set(id, row)
   else if ('members' in row) putGroup(state, row)
-  else {
+  else if ('conflict' in row) state.rows.sodrule.set(id, row)
+  else if ('violationId' in row) state.rows.sodviolation.set(id, row)
+  else if ('breakGlassId' in row) {
+    state.rows.breakglass.set(id, row)
+    add(state.breakGlassOf, principalKey(row.principal), id)
+  } else {
     state.rows.grant.set(id, row)
     add(state.grantsOf, principalKey(row.principal), id)
   }
@@ -139,14 +162,18 @@ function add(index: Map<string, Set<string>>, key: string, id: string): void {
 /** The same for trying something out: what is put there does not show here. */
 export function copyOf(state: AccessState): AccessState {
   const sets = (index: Map<string, Set<string>>) => new Map([...index].map(([key, ids]) => [key, new Set(ids)]))
-  const { role, group, grant } = state.rows
+  const { role, group, grant, sodrule, sodviolation, breakglass } = state.rows
   return {
     version: state.version,
-    rows: { role: new Map(role), group: new Map(group), grant: new Map(grant) },
+    rows: {
+      ...{ role: new Map(role), group: new Map(group), grant: new Map(grant) },
+      ...{ sodrule: new Map(sodrule), sodviolation: new Map(sodviolation), breakglass: new Map(breakglass) },
+    },
     revisions: new Map(state.revisions),
     principals: new Map(state.principals),
     grantsOf: sets(state.grantsOf),
     groupsOf: sets(state.groupsOf),
+    breakGlassOf: sets(state.breakGlassOf),
     rights: new Map(),
   }
 }

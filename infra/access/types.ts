@@ -1,7 +1,9 @@
 import type { PrincipalRef, Scope } from '../../schemas/access.ts'
+import type { BreakGlassRow } from '../../schemas/break-glass.ts'
 import type { GrantRow } from '../../schemas/grant.ts'
 import type { GroupRow } from '../../schemas/group.ts'
 import type { RoleRow } from '../../schemas/role.ts'
+import type { SodRuleRow, SodViolationRow } from '../../schemas/sod.ts'
 
 /** What a permission is asked about. `tags`: of a target; `jobId`: of a run and all that belongs to it. */
 export type Resource = {
@@ -29,14 +31,21 @@ export type PrincipalFacts = {
 }
 
 /** What is folded into an AccessState: the category of the stream, and the state of what it is about. */
-export type AccessRows = { role: RoleRow; group: GroupRow; grant: GrantRow }
+export type AccessRows = {
+  role: RoleRow
+  group: GroupRow
+  grant: GrantRow
+  sodrule: SodRuleRow
+  sodviolation: SodViolationRow
+  breakglass: BreakGlassRow
+}
 export type AccessKind = keyof AccessRows
 
 /** One permission as somebody holds it. */
 export type Held = {
   grantId: string
   role: string
-  /** The group by which it came. */
+  /** The group by which it came, or `break-glass`. */
   via?: string | undefined
   scope: HeldScope
   /** Milliseconds since 1970; infinite for one without end. */
@@ -54,6 +63,8 @@ export type AccessState = {
   principals: Map<string, PrincipalFacts>
   grantsOf: Map<string, Set<string>>
   groupsOf: Map<string, Set<string>>
+  /** Uses of the emergency role, by principal. */
+  breakGlassOf: Map<string, Set<string>>
   /** What was worked out since the last change. */
   rights: Map<string, Rights>
 }

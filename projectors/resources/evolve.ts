@@ -1,5 +1,13 @@
-import { evolveGrant, evolveGroup, evolveRole } from '../../infra/access.ts'
+import {
+  evolveBreakGlass,
+  evolveGrant,
+  evolveGroup,
+  evolveRole,
+  evolveSodRule,
+  evolveSodViolation,
+} from '../../infra/access.ts'
 import type { ApiKeyEvent } from '../../schemas/api-key.ts'
+import type { BreakGlassEvent, BreakGlassRow } from '../../schemas/break-glass.ts'
 import type { CredentialEvent, CredentialRow } from '../../schemas/credential.ts'
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
 import type { ExecutorEvent, ExecutorRow } from '../../schemas/executor.ts'
@@ -9,6 +17,7 @@ import type { JobEvent, JobRow } from '../../schemas/job.ts'
 import type { RoleEvent, RoleRow } from '../../schemas/role.ts'
 import type { ServiceAccountEvent, ServiceAccountRow } from '../../schemas/service-account.ts'
 import type { SessionEvent, SessionRow } from '../../schemas/session.ts'
+import type { SodRuleEvent, SodRuleRow, SodViolationEvent, SodViolationRow } from '../../schemas/sod.ts'
 import type { TargetEvent, TargetRow } from '../../schemas/target.ts'
 import type { UserEvent } from '../../schemas/user.ts'
 import type { State } from '../diff.ts'
@@ -30,6 +39,7 @@ const versionedKinds = [
   ...(['target', 'credential', 'job', 'executor'] as const),
   ...(['user', 'serviceaccount', 'apikey', 'session'] as const),
   ...(['role', 'group', 'grant'] as const),
+  ...(['sodrule', 'sodviolation', 'breakglass'] as const),
 ]
 export type ResourceKind = (typeof versionedKinds)[number]
 
@@ -69,6 +79,12 @@ export function evolveResource(kind: ResourceKind, before: State | undefined, ev
       return evolveGroup(before as GroupRow | undefined, event as GroupEvent)
     case 'grant':
       return evolveGrant(before as GrantRow | undefined, event as GrantEvent)
+    case 'sodrule':
+      return evolveSodRule(before as SodRuleRow | undefined, event as SodRuleEvent)
+    case 'sodviolation':
+      return evolveSodViolation(before as SodViolationRow | undefined, event as SodViolationEvent)
+    case 'breakglass':
+      return evolveBreakGlass(before as BreakGlassRow | undefined, event as BreakGlassEvent, event.metadata)
   }
 }
 
