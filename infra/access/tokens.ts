@@ -1,4 +1,4 @@
-import { importJWK, type JWTHeaderParameters, jwtVerify } from 'jose'
+import { errors, importJWK, type JWTHeaderParameters, jwtVerify } from 'jose'
 import { z } from 'zod'
 import { id, instant } from '../../schemas/kernel.ts'
 import { type SignInReply, TOKEN_ISSUER, tokenAudience, tokenType } from '../../schemas/sign-in-bus.ts'
@@ -62,7 +62,7 @@ export function createTokenCheck({ publicKeys, clock }: Options): TokenCheck {
     return await jwtVerify(token, keyOf, options).then(
       ({ payload }) => payload,
       error => {
-        if (error instanceof Error && error.name.startsWith('JW')) return undefined
+        if (error instanceof errors.JOSEError) return undefined
         throw error
       },
     )
@@ -104,11 +104,7 @@ function keySource(publicKeys: () => Promise<Keys>, clock: Clock) {
     if (keys === undefined || age > KEEP_MS) refresh()
     if (!(await find(kid)) && clock.monotonic() - asked > ASK_AGAIN_MS) refresh()
     const key = await find(kid)
-    if (!key) throw new UnknownKey('there is no such key')
+    if (!key) throw new errors.JWKSNoMatchingKey()
     return await importJWK(key, 'EdDSA')
   }
-}
-
-class UnknownKey extends Error {
-  override name = 'JWKSNoMatchingKey'
 }

@@ -46,8 +46,8 @@ const plain = (text: string): string =>
 const common: ReadonlySet<string> = new Set(commonPassphrases.map(plain))
 
 function wordsOf(text: string): string[] {
-  const whole = plain(text.normalize('NFKC'))
-  return [whole, ...whole.split(/[^\p{L}\p{N}]+/u)].filter(word => word.length >= 4)
+  const whole = text.normalize('NFKC')
+  return [whole, ...whole.split(/[^\p{L}\p{N}]+/u)].map(plain).filter(word => word.length >= 3)
 }
 
 function without(text: string, words: readonly string[]): string {
