@@ -1,3 +1,4 @@
+export { type Considered, explain, whoCan } from './access/explain.ts'
 export { administratorHolder, type Holder, holderOf } from './access/holder.ts'
 export { judge, rolesOf, scopesOf } from './access/judge.ts'
 export { administrators, lacking, lackingOf } from './access/lacking.ts'

@@ -1,8 +1,11 @@
 import type { ArtifactStore } from '../infra/artifacts.ts'
 import type { Bus } from '../infra/bus.ts'
+import type { Clock } from '../infra/clock.ts'
 import type { HttpServer } from '../infra/http/index.ts'
 import type { Log } from '../infra/log.ts'
 import type { Pool } from '../infra/postgres.ts'
+import { registerAccess } from './access/routes.ts'
+import type { AccessView } from './access/view.ts'
 import { registerArtifactDownload } from './artifacts.ts'
 import { registerAudit } from './audit.ts'
 import { registerHistory } from './history.ts'
@@ -21,10 +24,17 @@ import { registerTargetRuns } from './runs/target-runs.ts'
 import { registerSod } from './sod.ts'
 import { registerStatus } from './status.ts'
 
-export type QueryApiParts = { pool: Pool; bus: Bus; log: Log; artifacts: ArtifactStore }
+export type QueryApiParts = {
+  pool: Pool
+  bus: Bus
+  log: Log
+  artifacts: ArtifactStore
+  access: AccessView
+  clock: Clock
+}
 
 /** Everything that reads: lists and items, history, output, audit, live streams. */
-export function registerQueryApi(http: HttpServer, { pool, bus, log, artifacts }: QueryApiParts): void {
+export function registerQueryApi(http: HttpServer, { pool, bus, log, artifacts, access, clock }: QueryApiParts): void {
   const reader = new Reader(pool, bus)
   registerResources(http, reader)
   registerHistory(http, reader)
@@ -37,9 +47,10 @@ export function registerQueryApi(http: HttpServer, { pool, bus, log, artifacts }
   registerApprovals(http, reader)
   registerOutputDownload(http, reader)
   registerOutput(http, reader)
-  registerArtifactDownload(http, artifacts)
+  registerArtifactDownload(http, reader, artifacts)
   registerAudit(http, reader)
   registerSod(http, reader)
   registerStatus(http, reader)
+  registerAccess({ http, reader, access, now: () => clock.now() })
   registerLive({ http, reader, bus, log })
 }

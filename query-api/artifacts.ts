@@ -4,13 +4,16 @@ import type { ArtifactStore } from '../infra/artifacts.ts'
 import { type HttpServer, ProblemError, parseInput } from '../infra/http/index.ts'
 import { ARTIFACT_CHUNK_BYTES } from '../schemas/bus.ts'
 import { sha256 } from '../schemas/kernel.ts'
+import { mustSeeArtifact } from './access/artifact.ts'
+import type { Reader } from './reader.ts'
+import { holderOf } from './route.ts'
 
 const contentType = 'application/octet-stream'
 const binary = z.string().meta({ format: 'binary' })
 const params = z.strictObject({ sha256 })
 
 /** Files that steps write to targets or have fetched from them. They are outside the log, like output. */
-export function registerArtifactDownload(http: HttpServer, store: ArtifactStore): void {
+export function registerArtifactDownload(http: HttpServer, reader: Reader, store: ArtifactStore): void {
   const api = {
     operationId: 'download-artifact',
     tag: 'artifacts',
@@ -21,6 +24,7 @@ export function registerArtifactDownload(http: HttpServer, store: ArtifactStore)
   }
   http.get('/v1/artifacts/:sha256', { config: { permission: 'artifact:read', api } }, async (request, reply) => {
     const wanted = parseInput(params, request.params).sha256
+    await mustSeeArtifact(reader, holderOf(request), wanted)
     const bytes = await store.bytesOf(wanted)
     if (bytes === undefined) throw new ProblemError('artifact-not-found')
     reply

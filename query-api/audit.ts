@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { HttpServer } from '../infra/http/index.ts'
 import { instant } from '../schemas/kernel.ts'
 import { parsePosition, positionText } from '../schemas/position.ts'
+import { onlyPermittedRecords } from './access/audit-rows.ts'
 import { type AuditDbRow, auditColumns, auditFilters, auditRecord, auditView, matchAudit } from './audit-row.ts'
 import {
   after,
@@ -53,10 +54,11 @@ export function registerAudit(http: HttpServer, reader: Reader): void {
       to: instant.optional().describe('Recorded at this instant or earlier'),
     }),
     answer: { description: 'A page', schema: pageOf(auditRecord) },
-    async handle({ query: { limit, cursor, sort: name, from, to, ...filters }, db }) {
+    async handle({ query: { limit, cursor, sort: name, from, to, ...filters }, db, holder }) {
       const sort = sortNamed(sorts, name)
       const conditions = new Conditions()
       matchAudit(conditions, filters)
+      onlyPermittedRecords(conditions, holder)
       if (from !== undefined) conditions.add(notBefore, from)
       if (to !== undefined) conditions.add(notAfter, to)
       after(conditions, sort, cursor)
@@ -82,12 +84,16 @@ export function registerAudit(http: HttpServer, reader: Reader): void {
       schema: auditRecord.extend({ schemaVersion: z.int(), data: z.record(z.string(), z.unknown()) }),
     },
     problems: ['not-found'],
-    async handle({ params, db }) {
+    async handle({ params, db, holder }) {
       const { commit, prepare } = parsePosition(params.position)
+      const conditions = new Conditions()
+      conditions.add('commit = ?', commit)
+      conditions.add('prepare = ?', prepare)
+      onlyPermittedRecords(conditions, holder)
       const row = found(
         await db<AuditDbRow>(
-          `select ${auditColumns}, schema_version, data from read_model.audit where commit = $1 and prepare = $2`,
-          [commit, prepare],
+          `select ${auditColumns}, schema_version, data from read_model.audit where ${conditions.text}`,
+          conditions.values,
         ),
         'not-found',
       )

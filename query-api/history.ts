@@ -4,7 +4,7 @@ import { actorSchema, id, instant } from '../schemas/kernel.ts'
 import { asOf } from './as-of.ts'
 import { after, bigintValue, Conditions, cursor, limit, orderBy, page, pageOf, type Sort } from './paging.ts'
 import type { Query, Reader } from './reader.ts'
-import { type ResourceType, resourceTypes, versionAt } from './resources.ts'
+import { fieldsOf, type ResourceType, resourceTypes, versionAt } from './resources.ts'
 import { found, registerRead } from './route.ts'
 
 type Origin = {
@@ -64,20 +64,21 @@ function registerVersions(http: HttpServer, reader: Reader, type: ResourceType):
     query: z.strictObject({ limit, cursor }),
     answer: { description: 'A page', schema: pageOf(version) },
     problems: [notFound],
-    async handle({ params, query, db }) {
-      found(await versionAt(db, kind, params.id, undefined), notFound)
-      return { body: await versions(db, kind, params.id, query) }
+    async handle({ params, query, db, holder }) {
+      found(await versionAt(db, holder, kind, params.id, undefined), notFound)
+      return { body: await versions(db, kind, params.id, query, row) }
     },
   })
 }
 
-type Version = Origin & { changed: string[]; state: unknown }
+type Version = Origin & { changed: string[]; state: Record<string, unknown> }
 
 async function versions(
   db: Query,
   kind: string,
   resource: string,
   query: { limit: number; cursor?: string | undefined },
+  fields: z.ZodObject,
 ) {
   const conditions = new Conditions()
   conditions.add('kind = ?', kind)
@@ -93,12 +94,12 @@ async function versions(
   return page(rows, query.limit, {
     sort: newestFirst,
     values: row => [row.revision],
-    view: row => ({ ...originOf(row), changed: row.changed, state: row.state }),
+    view: row => ({ ...originOf(row), changed: row.changed, state: fieldsOf(fields, row.state) }),
   })
 }
 
 function registerBlame(http: HttpServer, reader: Reader, type: ResourceType): void {
-  const { kind, plural, notFound } = type
+  const { kind, plural, notFound, row: shape } = type
   const fields = z.record(z.string(), z.object({ value: z.unknown(), ...origin }))
   registerRead(http, reader, {
     url: `/v1/${plural}/:id/blame`,
@@ -114,9 +115,9 @@ function registerBlame(http: HttpServer, reader: Reader, type: ResourceType): vo
       schema: z.object({ id: type.id, revision: z.string(), fields }),
     },
     problems: [notFound],
-    async handle({ params, query, db }) {
-      const current = found(await versionAt(db, kind, params.id, query.asOf), notFound)
-      const values = flat(current.state)
+    async handle({ params, query, db, holder }) {
+      const current = found(await versionAt(db, holder, kind, params.id, query.asOf), notFound)
+      const values = flat(fieldsOf(shape, current.state))
       const rows = await origins(db, kind, params.id, current.revision)
       const known = rows.filter(row => Object.hasOwn(values, row.field))
       const fields = known.map(row => [row.field, { value: values[row.field], ...originOf(row) }])

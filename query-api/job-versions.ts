@@ -61,8 +61,8 @@ export function registerJobVersions(http: HttpServer, reader: Reader): void {
     query: z.strictObject({ limit, cursor }),
     answer: { description: 'A page', schema: pageOf(jobVersion) },
     problems: ['job-not-found'],
-    async handle({ params, query, db }) {
-      found(await versionAt(db, 'job', params.id, undefined), 'job-not-found')
+    async handle({ params, query, db, holder }) {
+      found(await versionAt(db, holder, 'job', params.id, undefined), 'job-not-found')
       const conditions = new Conditions()
       conditions.add('job_id = ?', params.id)
       after(conditions, newestFirst, query.cursor)
@@ -90,8 +90,8 @@ function registerOneVersion(http: HttpServer, reader: Reader): void {
     query: z.strictObject({}),
     answer: { description: 'The version', schema: oneJobVersion },
     problems: ['job-not-found', 'job-version-not-found'],
-    async handle({ params, db }) {
-      found(await versionAt(db, 'job', params.id, undefined), 'job-not-found')
+    async handle({ params, db, holder }) {
+      found(await versionAt(db, holder, 'job', params.id, undefined), 'job-not-found')
       const rows = await db<Row>('select * from read_model.job_version where job_id = $1 and version = $2', [
         params.id,
         params.version,

@@ -1,30 +1,31 @@
 import { parseLabelExpression } from '../schemas/label-expression.ts'
 import type { Conditions } from './paging.ts'
 
+const TAGS = `state->'tags'`
+
 /** The requirements of a label expression, as conditions on the tags of a target. See matchesLabels. */
 export function matchLabels(conditions: Conditions, expression: string): void {
-  const tags = `state->'tags'`
-  for (const requirement of parseLabelExpression(expression) ?? []) {
-    const key = `${conditions.parameter(requirement.key)}::text`
+  for (const condition of labelConditions(conditions, expression)) conditions.add(condition)
+}
+
+/** The same one by one, their values among the parameters. */
+export function labelConditions(conditions: Conditions, expression: string): string[] {
+  return (parseLabelExpression(expression) ?? []).flatMap(requirement => {
+    const key = () => `${conditions.parameter(requirement.key)}::text`
     switch (requirement.op) {
       case 'in': {
         const [only] = requirement.values
         // The one form an index on the tags can answer.
-        if (requirement.values.length === 1) {
-          conditions.add(`${tags} @> ?::jsonb`, JSON.stringify({ [requirement.key]: only }))
-        }
-        conditions.add(`${tags} ->> ${key} = any(?::text[])`, requirement.values)
-        break
+        if (requirement.values.length === 1)
+          return [`${TAGS} @> ${conditions.parameter(JSON.stringify({ [requirement.key]: only }))}::jsonb`]
+        return [`${TAGS} ->> ${key()} = any(${conditions.parameter(requirement.values)}::text[])`]
       }
       case 'not-in':
-        conditions.add(`coalesce(${tags} ->> ${key} <> all(?::text[]), true)`, requirement.values)
-        break
+        return [`coalesce(${TAGS} ->> ${key()} <> all(${conditions.parameter(requirement.values)}::text[]), true)`]
       case 'exists':
-        conditions.add(`jsonb_exists(${tags}, ${key})`)
-        break
+        return [`jsonb_exists(${TAGS}, ${key()})`]
       case 'absent':
-        conditions.add(`not jsonb_exists(${tags}, ${key})`)
-        break
+        return [`not jsonb_exists(${TAGS}, ${key()})`]
     }
-  }
+  })
 }

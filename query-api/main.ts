@@ -7,11 +7,15 @@ import { administratorKeys, createHttpServer, type HttpServer, listen, type OnRe
 import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
 import { createPool, waitForPostgres } from '../infra/postgres.ts'
+import { type AccessView, createAccessView } from './access/view.ts'
 import { registerQueryApi } from './app.ts'
+import { Reader } from './reader.ts'
 import { refusalsByBus } from './request-refusals.ts'
 
 /** The read side with its connections, to be put on an HTTP server. */
 export type QuerySide = {
+  /** Who may do what, as the read models tell it. */
+  access: AccessView
   register(http: HttpServer): void
   ready(): Promise<Check[]>
   /** Requests that were turned away, where the query side answers them alone. */
@@ -25,10 +29,12 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
   const pool = createPool(url, log, { max: 20, name: 'opsconductor query-api' })
   await waitForPostgres(pool, log)
   const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: 'query-api', log })
+  const access = createAccessView({ reader: new Reader(pool, bus), log })
   const artifacts = createArtifactStore(pool, systemClock, config.artifactQuotaBytes)
   const refusals = refusalsByBus(bus, log)
   return {
-    register: http => registerQueryApi(http, { pool, bus, log, artifacts }),
+    access,
+    register: http => registerQueryApi(http, { pool, bus, log, artifacts, access, clock: systemClock }),
     ready: async () => [
       { name: 'postgres', ok: await pool.query('select 1').then(Boolean, () => false) },
       { name: 'broker', ok: bus.status() === 'connected' },
@@ -39,6 +45,7 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
       deadlineMs: 5_000,
       run: async () => {
         await refusals.flush()
+        await access.stop()
         await Promise.all([bus.close(), pool.end()])
       },
     },

@@ -8,7 +8,8 @@ import { type ChunkRow, chunkColumns, chunkView, outputChunk } from './output-ch
 import { type AttemptKey, chunksOf, clip, gapsOf, newestAttempt, type Range, sealedBytes } from './output-range.ts'
 import { Conditions, limit } from './paging.ts'
 import type { Reader } from './reader.ts'
-import { found } from './route.ts'
+import { holderOf } from './route.ts'
+import { mustSeeRun } from './runs/item.ts'
 
 /** Bytes of one JSON answer; text and raw answers are as long as the output. */
 const MAX_JSON_BYTES = 1_048_576
@@ -59,7 +60,7 @@ export function registerOutput(http: HttpServer, reader: Reader): void {
   http.get('/v1/runs/:id/output', { config: { permission: 'run:read', api } }, async (request, reply) => {
     const { id: runId } = parseInput(params, request.params)
     const wanted = parseInput(query, request.query)
-    found(await reader.query('select 1 from read_model.run where run_id = $1', [runId]), 'run-not-found')
+    await mustSeeRun(readRows(reader), holderOf(request), runId)
     if (wanted.step === undefined || wanted.n === undefined) return await arrivals(reader, runId, wanted)
     const newest = wanted.attempt ?? (await newestAttempt(readRows(reader), runId, wanted.n, wanted.step))
     if (newest === undefined) throw new ProblemError('target-run-not-found', 'that step never started on that target')

@@ -32,8 +32,12 @@ export const intValue = z.int()
 
 /** Collects conditions and numbers their parameters: values never become part of a statement's text. */
 export class Conditions {
-  readonly values: unknown[] = []
+  readonly values: unknown[]
   readonly #parts: string[] = []
+
+  constructor(values: unknown[] = []) {
+    this.values = values
+  }
 
   /** `?` stands for the value. */
   add(text: string, value?: unknown): void {
@@ -42,6 +46,13 @@ export class Conditions {
   parameter(value: unknown): string {
     this.values.push(value)
     return `$${this.values.length}`
+  }
+  /** Conditions of a part of the same statement, whose parameters are numbered with these. */
+  within(): Conditions {
+    return new Conditions(this.values)
+  }
+  get isEmpty(): boolean {
+    return this.#parts.length === 0
   }
   get text(): string {
     return this.#parts.length > 0 ? this.#parts.map(part => `(${part})`).join(' and ') : 'true'

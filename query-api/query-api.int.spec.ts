@@ -3,12 +3,13 @@ import t from 'tap'
 import { z } from 'zod'
 import { publishJson } from '../infra/bus.ts'
 import { describedRoutes } from '../infra/http/index.ts'
-import { sha256Hex } from '../infra/ids.ts'
+import { derivedId, sha256Hex } from '../infra/ids.ts'
 import { subjects } from '../schemas/bus.ts'
 import { streams } from '../schemas/events.ts'
 import { matchesLabels, parseLabelExpression } from '../schemas/label-expression.ts'
 import { History, ids } from '../test/support/made-up-log.ts'
 import { freshDatabase } from '../test/support/postgres.ts'
+import { until } from '../test/support/process.ts'
 import { serveQueries } from '../test/support/query-api.ts'
 import { freshReadModel } from '../test/support/read-model.ts'
 import { variedHistory } from '../test/support/varied-log.ts'
@@ -18,7 +19,7 @@ type Page = { items: Array<Record<string, string>>; next: string | null }
 
 t.test('what was made up is answered in the declared shape', async t => {
   const model = await freshReadModel(t)
-  const { http } = await serveQueries(t, model.url)
+  const { http, access } = await serveQueries(t, model.url)
   const history = variedHistory(300)
   const invited = { executorId: 'executor-1', pool: 'default', labels: { zone: 'a' }, tokenHash: sha256Hex('token') }
   const data = { ...invited, expiresAt: '2026-01-02T00:00:00.000Z' }
@@ -35,7 +36,15 @@ t.test('what was made up is answered in the declared shape', async t => {
   const seen = { violationId, rule: 'author-approver', person: 'user:ann', mode: 'block', outcome: 'blocked' } as const
   const detail = { about: { kind: 'run', id: ids.run(0) }, detail: 'wrote the job version' }
   history.add(streams.sodViolation(violationId), { type: 'SodViolationDetected', data: { ...seen, ...detail } })
+  const [role, groupId, grantId] = ['night-shift', derivedId('group'), derivedId('grant')]
+  history.add(streams.role(role), { type: 'RoleDefined', data: { role, permissions: ['run:read'] } })
+  history.add(streams.group(groupId), { type: 'GroupCreated', data: { groupId, name: 'web operators' } })
+  const granted = { grantId, principal: { kind: 'group', id: groupId }, scope: { kind: 'everything' } } as const
+  history.add(streams.grant(grantId), { type: 'RoleGranted', data: { ...granted, role, reason: 'on call' } })
+  const member = { kind: 'user', id: derivedId('user') } as const
+  history.add(streams.group(groupId), { type: 'GroupMemberAdded', data: { groupId, member } })
   await model.project(history.events)
+  await until('the grant is known', () => access.state.rows.grant.size > 0)
   const runId = ids.run(0)
   const paths = {
     '/v1/targets': '/v1/targets?limit=3&labels=env%3Dprod',
@@ -56,6 +65,21 @@ t.test('what was made up is answered in the declared shape', async t => {
     '/v1/executors/:id': '/v1/executors/executor-1',
     '/v1/executors/:id/history': '/v1/executors/executor-1/history',
     '/v1/executors/:id/blame': '/v1/executors/executor-1/blame',
+    '/v1/roles': '/v1/roles',
+    '/v1/roles/:id': `/v1/roles/${role}`,
+    '/v1/roles/:id/history': `/v1/roles/${role}/history`,
+    '/v1/roles/:id/blame': `/v1/roles/${role}/blame`,
+    '/v1/groups': '/v1/groups',
+    '/v1/groups/:id': `/v1/groups/${groupId}`,
+    '/v1/groups/:id/history': `/v1/groups/${groupId}/history`,
+    '/v1/groups/:id/blame': `/v1/groups/${groupId}/blame`,
+    '/v1/grants': '/v1/grants',
+    '/v1/grants/:id': `/v1/grants/${grantId}`,
+    '/v1/grants/:id/history': `/v1/grants/${grantId}/history`,
+    '/v1/grants/:id/blame': `/v1/grants/${grantId}/blame`,
+    '/v1/access/explain': `/v1/access/explain?permission=run:read&resource=run:${runId}&principal=user:${member.id}`,
+    '/v1/access/who-can': '/v1/access/who-can?permission=run:read',
+    '/v1/access/simulate': `/v1/access/simulate?principal=group:${groupId}&role=viewer&scope=labels:env=prod`,
     '/v1/runs': `/v1/runs?jobId=${ids.job(0)}&targetId=${ids.target(1)}`,
     '/v1/runs/:id': `/v1/runs/${runId}`,
     '/v1/runs/:id/target-runs': `/v1/runs/${runId}/target-runs?status=succeeded`,

@@ -1,12 +1,17 @@
 import { z } from 'zod'
-import type { HttpServer } from '../infra/http/index.ts'
+import type { Holder, HttpServer } from '../infra/http/index.ts'
+import { roleName } from '../schemas/access.ts'
 import { credentialRow } from '../schemas/credential.ts'
 import { executorPresence, executorRow } from '../schemas/executor.ts'
+import { grantRow } from '../schemas/grant.ts'
+import { groupRow } from '../schemas/group.ts'
 import { jobRow } from '../schemas/job.ts'
 import { id, instant } from '../schemas/kernel.ts'
 import { labelExpression } from '../schemas/label-expression.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
+import { roleRow } from '../schemas/role.ts'
 import { targetRow } from '../schemas/target.ts'
+import { ofVersions, onlyPermitted } from './access/permitted.ts'
 import { asOf, validAt } from './as-of.ts'
 import { presenceOf } from './executor-presence.ts'
 import { matchLabels } from './labels.ts'
@@ -29,7 +34,8 @@ import { found, registerRead } from './route.ts'
 
 /** What is listed with versions: read under `/v1/<plural>`. */
 export type ResourceType = {
-  kind: 'target' | 'credential' | 'job' | 'executor'
+  /** As read models and grants call it. */
+  kind: 'target' | 'credential' | 'job' | 'executor' | 'role' | 'group' | 'grant'
   plural: string
   notFound: ProblemCode
   row: z.ZodObject
@@ -73,6 +79,30 @@ export const resourceTypes: readonly ResourceType[] = [
     id: executorRow.shape.executorId,
     live: executorPresence,
   },
+  {
+    kind: 'role',
+    plural: 'roles',
+    notFound: 'role-not-found',
+    row: roleRow,
+    statuses: ['active', 'retired'],
+    id: roleName,
+  },
+  {
+    kind: 'group',
+    plural: 'groups',
+    notFound: 'group-not-found',
+    row: groupRow,
+    statuses: ['active'],
+    id,
+  },
+  {
+    kind: 'grant',
+    plural: 'grants',
+    notFound: 'grant-not-found',
+    row: grantRow,
+    statuses: ['active', 'revoked', 'expired'],
+    id,
+  },
 ]
 
 export type VersionRow = {
@@ -85,8 +115,8 @@ export type VersionRow = {
 }
 export const versionColumns = 'id, name, revision, state, valid_from, valid_from_time'
 const versioned = { revision: z.string(), changedAt: instant, position: z.string() }
-/** The fields that are declared, in their order: the database keeps another. */
-const fieldsOf = (row: z.ZodObject, state: Record<string, unknown>) =>
+/** The fields that are declared, in their order: the database keeps another, and may keep more. */
+export const fieldsOf = (row: z.ZodObject, state: Record<string, unknown>) =>
   Object.fromEntries(Object.keys(row.shape).map(field => [field, state[field]]))
 const viewOf =
   (row: z.ZodObject) =>
@@ -146,8 +176,8 @@ function registerList(http: HttpServer, reader: Reader, { kind, plural, row, sta
     params: z.strictObject({}),
     query,
     answer: { description: 'A page', schema: pageOf(shapeOf(row, live)) },
-    handle: async ({ query, db }) => {
-      const { items, next } = await list(db, kind, query, viewOf(row))
+    handle: async ({ query, db, holder }) => {
+      const { items, next } = await list(db, kind, query, holder, viewOf(row))
       return { body: { items: live && !query.asOf ? await withPresence(db, items) : items, next } }
     },
   })
@@ -163,7 +193,7 @@ type ListQuery = {
   labels?: unknown
 }
 
-async function list(db: Query, kind: string, query: ListQuery, view: ReturnType<typeof viewOf>) {
+async function list(db: Query, kind: string, query: ListQuery, holder: Holder, view: ReturnType<typeof viewOf>) {
   const sort = sortNamed(sorts, query.sort)
   const conditions = new Conditions()
   conditions.add('kind = ?', kind)
@@ -172,6 +202,7 @@ async function list(db: Query, kind: string, query: ListQuery, view: ReturnType<
   if (query.status !== undefined) conditions.add('status = ?', query.status)
   if (query.name !== undefined) conditions.add('strpos(lower(name), lower(?)) > 0', query.name)
   if (typeof query.labels === 'string') matchLabels(conditions, query.labels)
+  onlyVisible(conditions, holder, kind, query.asOf)
   after(conditions, sort, query.cursor)
   const most = conditions.parameter(query.limit + 1)
   const rows = await db<VersionRow>(
@@ -195,21 +226,41 @@ function registerItem(http: HttpServer, reader: Reader, type: ResourceType): voi
     query: z.strictObject({ asOf }),
     answer: { description: `The ${kind}`, schema: shapeOf(row, live) },
     problems: [notFound],
-    handle: async ({ params, query, db }) => {
-      const version = found(await versionAt(db, kind, params.id, query.asOf), notFound)
+    handle: async ({ params, query, db, holder }) => {
+      const version = found(await versionAt(db, holder, kind, params.id, query.asOf), notFound)
       const [shown] = live && !query.asOf ? await withPresence(db, [viewOf(row)(version)]) : [viewOf(row)(version)]
       return { body: shown, revision: version.revision }
     },
   })
 }
 
-/** The version that is valid now or was then; none when there was none yet. */
-export async function versionAt(db: Query, kind: string, id: string, when: string | undefined): Promise<VersionRow[]> {
+type Seeing = Pick<Holder, 'scopes'>
+
+/** What somebody may see as it is now they may see as it ever was; what they may not, not. */
+function onlyVisible(conditions: Conditions, holder: Seeing, kind: string, when: string | undefined): void {
+  const now = when === undefined ? conditions : conditions.within()
+  onlyPermitted(now, holder, `${kind}:read`, ofVersions(kind))
+  if (when === undefined || now.isEmpty) return
+  const kindNow = conditions.parameter(kind)
+  conditions.add(
+    `id in (select id from read_model.resource_version where kind = ${kindNow} and valid_to is null and ${now.text})`,
+  )
+}
+
+/** The version that is valid now or was then; none when there was none yet, or it may not be seen. */
+export async function versionAt(
+  db: Query,
+  holder: Seeing,
+  kind: string,
+  id: string,
+  when: string | undefined,
+): Promise<VersionRow[]> {
   const conditions = new Conditions()
   conditions.add('kind = ?', kind)
   conditions.add('id = ?', id)
   conditions.add('visible')
   validAt(conditions, when)
+  onlyVisible(conditions, holder, kind, when)
   return await db<VersionRow>(
     `select ${versionColumns} from read_model.resource_version where ${conditions.text} order by revision desc limit 1`,
     conditions.values,

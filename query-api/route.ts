@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   type ApiAnswer,
+  type Holder,
   type HttpServer,
   ProblemError,
   parseInput,
@@ -20,6 +21,13 @@ export const minPosition = positionText
   .optional()
   .describe('Answer only once the read models have reached this position; waits up to 2 s, else answers 202')
 
+/** A question with who asks it: what it is answered with holds nothing that they may not see. */
+export type Asked<P extends z.ZodObject, Q extends z.ZodObject> = {
+  params: z.output<P>
+  query: z.output<Q>
+  db: Query
+  holder: Holder
+}
 export type Answered = { body: unknown /** For If-Match on a command. */; revision?: string }
 export type ReadRoute<P extends z.ZodObject, Q extends z.ZodObject> = {
   url: string
@@ -33,7 +41,7 @@ export type ReadRoute<P extends z.ZodObject, Q extends z.ZodObject> = {
   query: Q
   answer: ApiAnswer
   problems?: readonly ProblemCode[]
-  handle(input: { params: z.output<P>; query: z.output<Q>; db: Query }): Promise<Answered>
+  handle(input: Asked<P, Q>): Promise<Answered>
 }
 
 /** A route that reads the read models: checked input, wanted position, position of the answer. */
@@ -50,12 +58,19 @@ export function registerRead<P extends z.ZodObject, Q extends z.ZodObject>(
     const waiting = wanted(request, input.query)
     // What a schema parses holds at least what the schema it extends does.
     const given = input as { params: z.output<P>; query: z.output<Q> }
-    const read = await reader.read(projection, waiting, db => handle({ ...given, db }))
+    const holder = holderOf(request)
+    const read = await reader.read(projection, waiting, db => handle({ ...given, db, holder }))
     reply.header('x-position', positionHeader(read.position))
     if (read instanceof NotYet) return notYet(reply, read)
     if (read.result.revision !== undefined) reply.header('etag', `"${read.result.revision}"`)
     return read.result.body
   })
+}
+
+/** Who asks. @throws ProblemError on a route without a permission. */
+export function holderOf({ principal }: Request): Holder {
+  if (!principal) throw new ProblemError('unauthenticated')
+  return principal
 }
 
 const notYetAnswer: ApiAnswer = {

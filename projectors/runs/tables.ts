@@ -185,4 +185,5 @@ export const runIndexes = `
   create index on target_run (run_id, status, n);
   create index on step_run (run_id, n, step_id, attempt) where termination = 'unconfirmed';
   create index on step_run (run_id, step_id, n, attempt);
+  create index on step_run ((outputs->>'sha256')) where outputs->>'sha256' is not null;
 `

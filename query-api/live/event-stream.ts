@@ -77,6 +77,11 @@ export class EventStream {
     if (!this.over.aborted) this.#letGo('stopping')
   }
 
+  /** What is read may not be read any more: coming back will say so. */
+  dismiss(): void {
+    if (!this.over.aborted) this.#letGo('access has ended')
+  }
+
   #finish(event: ServerEvent): void {
     const { socket } = this.#response
     this.#response.end(format(event))

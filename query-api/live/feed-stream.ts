@@ -1,5 +1,7 @@
+import type { Holder } from '../../infra/http/index.ts'
 import type { LogPosition } from '../../schemas/events.ts'
 import { formatPosition } from '../../schemas/position.ts'
+import { onlyPermittedRecords } from '../access/audit-rows.ts'
 import { type AuditDbRow, type AuditFilters, auditColumns, auditView, matchAudit, positionOf } from '../audit-row.ts'
 import { Conditions } from '../paging.ts'
 import type { Reader } from '../reader.ts'
@@ -14,16 +16,17 @@ export async function sendFeed(options: {
   reader: Reader
   client: EventStream
   filters: AuditFilters
+  holder: Holder
   from: LogPosition
 }): Promise<void> {
-  const { reader, client, filters } = options
+  const { reader, client, filters, holder } = options
   const wake = new Wake()
   const forget = reader.onProjected(() => wake.up())
   let from = options.from
   if (from.commit >= 0n) client.passed(formatPosition(from))
   try {
     while (!client.over.aborted) {
-      const { rows, reached } = await next(reader, filters, from)
+      const { rows, reached } = await next(reader, holder, filters, from)
       const last = rows.at(-1)
       // Without a full page everything up to the position reached has been looked at.
       from = rows.length === ROWS_AT_ONCE && last ? positionOf(last) : later(reached, from)
@@ -38,9 +41,10 @@ export async function sendFeed(options: {
   }
 }
 
-async function next(reader: Reader, filters: AuditFilters, from: LogPosition) {
+async function next(reader: Reader, holder: Holder, filters: AuditFilters, from: LogPosition) {
   const conditions = new Conditions()
   matchAudit(conditions, filters)
+  onlyPermittedRecords(conditions, holder)
   const commit = conditions.parameter(from.commit)
   conditions.add(`(commit, prepare) > (${commit}::bigint, ${conditions.parameter(from.prepare)}::bigint)`)
   const read = await reader.read('audit', undefined, query =>

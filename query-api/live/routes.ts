@@ -1,30 +1,38 @@
 import { z } from 'zod'
 import type { Bus } from '../../infra/bus.ts'
-import { type HttpServer, ProblemError, parseInput, type Request } from '../../infra/http/index.ts'
+import { type Holder, type HttpServer, ProblemError, parseInput, type Request } from '../../infra/http/index.ts'
 import type { Log } from '../../infra/log.ts'
 import { id } from '../../schemas/kernel.ts'
 import { parsePosition, positionText } from '../../schemas/position.ts'
 import { auditFilters } from '../audit-row.ts'
 import type { Reader } from '../reader.ts'
-import { waitMs } from '../route.ts'
+import { holderOf, waitMs } from '../route.ts'
+import { maySeeRun, runById } from '../runs/item.ts'
 import { EventStream } from './event-stream.ts'
 import { sendFeed } from './feed-stream.ts'
 import { beginning, parseCursor } from './run-cursor.ts'
 import { RunStream } from './run-stream.ts'
 
 export type LiveDeps = { http: HttpServer; reader: Reader; bus: Bus; log: Log }
+/** Well below the second within which what was taken back has to be felt. */
+const LOOK_MS = 200
 const answers = { 200: { description: 'Server-sent events', contentType: 'text/event-stream' } }
 
 export function registerLive(deps: LiveDeps): void {
-  const open = new Set<EventStream>()
+  const open = new Map<EventStream, Allowed>()
   // Streams never end by themselves, and closing waits for every answer.
   let stopping = false
   deps.http.addHook('preClose', async () => {
     stopping = true
-    for (const client of open) client.leave()
+    clearInterval(looking)
+    for (const client of open.keys()) client.leave()
   })
-  const serve = (client: EventStream, work: Promise<void>) => {
-    open.add(client)
+  // Whoever reads for hours is asked again and again whether they still may.
+  const looking = setInterval(() => {
+    for (const [client, isAllowed] of open) if (!isAllowed()) client.dismiss()
+  }, LOOK_MS).unref()
+  const serve: Serve = (client, work, isAllowed) => {
+    open.set(client, isAllowed)
     // One that was asked for before the server began to stop, and is ready only now.
     if (stopping) client.leave()
     const failed = (err: unknown) => {
@@ -37,7 +45,8 @@ export function registerLive(deps: LiveDeps): void {
   registerFeed(deps, serve)
 }
 
-type Serve = (client: EventStream, work: Promise<void>) => void
+type Allowed = () => boolean
+type Serve = (client: EventStream, work: Promise<void>, isAllowed: Allowed) => void
 
 function registerRunEvents({ http, reader, bus }: LiveDeps, serve: Serve): void {
   const params = z.strictObject({ id })
@@ -57,18 +66,20 @@ function registerRunEvents({ http, reader, bus }: LiveDeps, serve: Serve): void 
     parseInput(z.strictObject({}), request.query)
     const lastId = lastEventId(request)
     const from = lastId === undefined ? beginning : parseCursor(lastId)
-    await untilKnown(reader, runId, waitMs(request))
+    const holder = holderOf(request)
+    const jobId = await untilKnown(reader, holder, runId, waitMs(request))
     const client = new EventStream(request, reply)
-    serve(client, new RunStream({ runId, reader, bus, client, from }).run())
+    serve(client, new RunStream({ runId, reader, bus, client, from }).run(), () => maySeeRun(holder, runId, jobId))
   })
 }
 
-/** Whoever has just triggered a run may be here before the read models are. */
-async function untilKnown(reader: Reader, runId: string, waitMs: number): Promise<void> {
+/** Whoever has just triggered a run may be here before the read models are. Answers whose run it is. */
+async function untilKnown(reader: Reader, holder: Holder, runId: string, waitMs: number): Promise<string> {
   const deadline = Date.now() + waitMs
   for (;;) {
     const hint = reader.hint(100)
-    if ((await reader.query('select 1 from read_model.run where run_id = $1', [runId])).length > 0) return
+    const [row] = await runById((text, values) => reader.query(text, values), holder, runId)
+    if (row) return row.job_id
     if (Date.now() >= deadline) throw new ProblemError('run-not-found')
     await hint
   }
@@ -92,8 +103,9 @@ function registerFeed({ http, reader }: LiveDeps, serve: Serve): void {
     const start = parseInput(positionText.optional(), lastEventId(request) ?? after)
     const from =
       start === undefined ? (await reader.read('audit', undefined, async () => null)).position : parsePosition(start)
+    const holder = holderOf(request)
     const client = new EventStream(request, reply)
-    serve(client, sendFeed({ reader, client, filters, from }))
+    serve(client, sendFeed({ reader, client, filters, holder, from }), () => holder.permits('audit:read'))
   })
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { HttpServer } from '../../infra/http/index.ts'
 import { actorSchema, id } from '../../schemas/kernel.ts'
 import { gateStatus } from '../../schemas/run-rows.ts'
+import { ofRuns, onlyPermitted } from '../access/permitted.ts'
 import {
   after,
   bigintValue,
@@ -44,11 +45,12 @@ export function registerApprovals(http: HttpServer, reader: Reader): void {
     params: z.strictObject({}),
     query: z.strictObject({ limit, cursor, status: gateStatus.default('pending'), runId: id.optional() }),
     answer: { description: 'A page', schema: pageOf(approval) },
-    async handle({ query, db }) {
+    async handle({ query, db, holder }) {
       const conditions = new Conditions()
       conditions.add(`g.kind = 'approval'`)
       conditions.add('g.status = ?', query.status)
       if (query.runId !== undefined) conditions.add('g.run_id = ?', query.runId)
+      onlyPermitted(conditions, holder, 'run:read', { ...ofRuns, id: 'g.run_id', jobId: 'g.job_id' })
       after(conditions, oldestFirst, query.cursor)
       const most = conditions.parameter(query.limit + 1)
       const rows = await db<GateDbRow>(

@@ -45,8 +45,8 @@ export function registerAttention(http: HttpServer, reader: Reader): void {
     query: z.strictObject({ limit, cursor }),
     answer: { description: 'Steps whose outcome nobody knows, page by page, and what else waits', schema: answer },
     problems: ['run-not-found'],
-    async handle({ params, query, db }) {
-      const row = found(await runById(db, params.id), 'run-not-found')
+    async handle({ params, query, db, holder }) {
+      const row = found(await runById(db, holder, params.id), 'run-not-found')
       const gates = await db<GateDbRow>(GATES, [params.id])
       const unresolved = await unclearOutcomes(db, params.id, query)
       return {

@@ -6,8 +6,9 @@ import { stepRunId } from '../../schemas/steps/base.ts'
 import { attempt, n } from '../../schemas/target-run.ts'
 import { type AttemptKey, chunksOf, gapsOf, type Range, storedBytes } from '../output-range.ts'
 import type { Query, Reader } from '../reader.ts'
-import { found } from '../route.ts'
+import { holderOf } from '../route.ts'
 import { byteRange } from './byte-range.ts'
+import { mustSeeRun } from './item.ts'
 
 const params = z.strictObject({
   id,
@@ -43,7 +44,7 @@ export function registerOutputDownload(http: HttpServer, reader: Reader): void {
   http.get(url, { config: { permission: 'run:read', api } }, async (request, reply) => {
     const { id: runId, ...at } = parseInput(params, request.params)
     const db: Query = (text, values) => reader.query(text, values)
-    found(await db('select 1 from read_model.run where run_id = $1', [runId]), 'run-not-found')
+    await mustSeeRun(db, holderOf(request), runId)
     const key = { runId, ...at }
     const [step] = await db<StepDbRow>(STEP, [runId, key.n, key.step, key.attempt])
     if (!step) throw new ProblemError('target-run-not-found', 'there was no such attempt on that target')

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { HttpServer } from '../../infra/http/index.ts'
+import type { Holder, HttpServer } from '../../infra/http/index.ts'
 import { id, sha256 } from '../../schemas/kernel.ts'
 import { labelExpression } from '../../schemas/label-expression.ts'
 import { parameterValues } from '../../schemas/parameters.ts'
@@ -37,8 +37,19 @@ export const ITEM = `
   from read_model.run r join read_model.run_request q using (run_id) where r.run_id = $1`
 export const GATES = 'select * from read_model.run_gate where run_id = $1 order by opened_commit, step_id'
 
-export const runById = (db: Query, runId: string) =>
-  db<RunDbRow>('select * from read_model.run where run_id = $1', [runId])
+/** None when there is none, or this holder may not see it. */
+export async function runById(db: Query, holder: Holder, runId: string): Promise<RunDbRow[]> {
+  const rows = await db<RunDbRow>('select * from read_model.run where run_id = $1', [runId])
+  return rows.filter(row => maySeeRun(holder, runId, row.job_id))
+}
+
+export const maySeeRun = (holder: Holder, runId: string, jobId: string): boolean =>
+  holder.permitsOn('run:read', { kind: 'run', id: runId, jobId })
+
+/** @throws ProblemError run-not-found, also when it may not be seen. */
+export async function mustSeeRun(db: Query, holder: Holder, runId: string): Promise<void> {
+  found(await runById(db, holder, runId), 'run-not-found')
+}
 
 export function registerRunItem(http: HttpServer, reader: Reader): void {
   registerRead(http, reader, {
@@ -52,7 +63,8 @@ export function registerRunItem(http: HttpServer, reader: Reader): void {
     query: z.strictObject({}),
     answer: { description: 'The run', schema: shown },
     problems: ['run-not-found'],
-    async handle({ params, db }) {
+    async handle({ params, db, holder }) {
+      await mustSeeRun(db, holder, params.id)
       const row = found(await db<ItemDbRow>(ITEM, [params.id]), 'run-not-found')
       const gates = await db<GateDbRow>(GATES, [params.id])
       const body = {

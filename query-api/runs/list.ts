@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { HttpServer } from '../../infra/http/index.ts'
 import { id, instant } from '../../schemas/kernel.ts'
 import { runStatus } from '../../schemas/run-rows.ts'
+import { ofRuns, onlyPermitted } from '../access/permitted.ts'
 import {
   after,
   bigintValue,
@@ -70,9 +71,10 @@ export function registerRunList(http: HttpServer, reader: Reader): void {
     params: z.strictObject({}),
     query: filters,
     answer: { description: 'A page', schema: pageOf(run) },
-    async handle({ query, db }) {
+    async handle({ query, db, holder }) {
       const sort = sortNamed(sorts, query.sort)
       const conditions = conditionsOf(query)
+      onlyPermitted(conditions, holder, 'run:read', ofRuns)
       after(conditions, sort, query.cursor)
       const most = conditions.parameter(query.limit + 1)
       const rows = await db<RunDbRow>(

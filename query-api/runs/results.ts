@@ -81,8 +81,8 @@ export function registerResults(http: HttpServer, reader: Reader): void {
     query: z.strictObject({ step, limit: limit.pipe(z.number().max(50)).default(20), cursor }),
     answer: { description: 'A page', schema: pageOf(result) },
     problems: ['run-not-found'],
-    async handle({ params, query, db }) {
-      found(await runById(db, params.id), 'run-not-found')
+    async handle({ params, query, db, holder }) {
+      found(await runById(db, holder, params.id), 'run-not-found')
       const rows = await results(db, params.id, query)
       const targets = await targetsOf(db, params.id, rows)
       const values = (row: ResultDbRow) => [row.count, row.digest]
@@ -147,8 +147,8 @@ function registerResultTargets(http: HttpServer, reader: Reader): void {
     query: z.strictObject({ step, limit, cursor }),
     answer: { description: 'A page', schema: pageOf(resultTarget) },
     problems: ['run-not-found'],
-    async handle({ params, query, db }) {
-      found(await runById(db, params.id), 'run-not-found')
+    async handle({ params, query, db, holder }) {
+      found(await runById(db, holder, params.id), 'run-not-found')
       const conditions = new Conditions()
       conditions.values.push(params.id, query.step)
       conditions.add('digest = ?', params.sha256)

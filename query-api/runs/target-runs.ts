@@ -27,8 +27,8 @@ export function registerTargetRuns(http: HttpServer, reader: Reader): void {
     query: z.strictObject({ limit, cursor, status: targetRunStatus.optional() }),
     answer: { description: 'A page', schema: pageOf(targetRunRow) },
     problems: ['run-not-found'],
-    async handle({ params, query, db }) {
-      found(await runById(db, params.id), 'run-not-found')
+    async handle({ params, query, db, holder }) {
+      found(await runById(db, holder, params.id), 'run-not-found')
       const conditions = new Conditions()
       conditions.add('run_id = ?', params.id)
       if (query.status !== undefined) conditions.add('status = ?', query.status)
@@ -56,8 +56,8 @@ function registerTargetRun(http: HttpServer, reader: Reader): void {
     query: z.strictObject({}),
     answer: { description: 'The target run', schema: targetRunRow.extend({ steps: z.array(stepRunRow) }) },
     problems: ['run-not-found', 'target-run-not-found'],
-    async handle({ params, db }) {
-      found(await runById(db, params.id), 'run-not-found')
+    async handle({ params, db, holder }) {
+      found(await runById(db, holder, params.id), 'run-not-found')
       const at = [params.id, params.n]
       const row = found(
         await db<TargetRunDbRow>('select * from read_model.target_run where run_id = $1 and n = $2', at),

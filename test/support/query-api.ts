@@ -5,34 +5,50 @@ import { type Bus, connectBus } from '../../infra/bus.ts'
 import { systemClock } from '../../infra/clock.ts'
 import { createHttpServer, type Holder, type HttpServer } from '../../infra/http/index.ts'
 import { createPool, migrate, type Pool } from '../../infra/postgres.ts'
+import { type AccessView, createAccessView } from '../../query-api/access/view.ts'
 import { registerQueryApi } from '../../query-api/app.ts'
+import { Reader } from '../../query-api/reader.ts'
 import { startBroker, type TestBroker } from './broker.ts'
 import { madeHolder } from './holder.ts'
 
 const log = pino({ level: 'silent' })
 
-export type ServedQueries = { http: HttpServer; pool: Pool; bus: Bus; broker: TestBroker; url: string }
+export type ServedQueries = {
+  http: HttpServer
+  pool: Pool
+  bus: Bus
+  broker: TestBroker
+  url: string
+  access: AccessView
+}
 
 /** The query API over a database of read models, with a broker of its own; the key `reader` may read everything. */
-export async function serveQueries(t: Test, postgresUrl: string): Promise<ServedQueries> {
+export async function serveQueries(
+  t: Test,
+  postgresUrl: string,
+  /** Who else there is, by their grants. */
+  other: (key: string, access: AccessView) => Holder | undefined = () => undefined,
+): Promise<ServedQueries> {
   const pool = createPool(postgresUrl, log, { max: 10 })
   await migrate(pool, log)
   const broker = await startBroker(t)
   const bus = await connectBus({ url: broker.url, name: 'query-api', log })
+  const access = createAccessView({ reader: new Reader(pool, bus), log })
   const reader = madeHolder('reader', permission => permission.endsWith(':read'))
   const nobody = madeHolder('nobody', () => false)
   const http = await createHttpServer({
     log,
     ready: () => [],
-    authenticate: key => new Map<string, Holder>(Object.entries({ reader, nobody })).get(key),
+    authenticate: key => other(key, access) ?? new Map(Object.entries({ reader, nobody })).get(key),
   })
   const artifacts = createArtifactStore(pool, systemClock, 1e9)
-  registerQueryApi(http, { pool, bus, log, artifacts })
+  registerQueryApi(http, { pool, bus, log, artifacts, access, clock: systemClock })
   const url = await http.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(async () => {
     await http.close()
+    await access.stop()
     await bus.close()
     await pool.end()
   })
-  return { http, pool, bus, broker, url }
+  return { http, pool, bus, broker, url, access }
 }

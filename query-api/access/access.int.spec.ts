@@ -1,0 +1,256 @@
+import { get as httpGet } from 'node:http'
+import t from 'tap'
+import { holderOf } from '../../infra/access.ts'
+import { publishJson } from '../../infra/bus.ts'
+import { systemClock } from '../../infra/clock.ts'
+import { describedRoutes } from '../../infra/http/index.ts'
+import { derivedId } from '../../infra/ids.ts'
+import type { PrincipalRef, Scope } from '../../schemas/access.ts'
+import { subjects } from '../../schemas/bus.ts'
+import { streams } from '../../schemas/events.ts'
+import { ids } from '../../test/support/made-up-log.ts'
+import { freshDatabase } from '../../test/support/postgres.ts'
+import { until } from '../../test/support/process.ts'
+import { serveQueries } from '../../test/support/query-api.ts'
+import { freshReadModel } from '../../test/support/read-model.ts'
+import { variedHistory } from '../../test/support/varied-log.ts'
+
+const model = await freshReadModel(t)
+const served = await serveQueries(t, model.url, (id, { state }) =>
+  /^[0-9a-f-]{36}$/.test(id)
+    ? holderOf({ state: () => state, who: { kind: 'user', id }, actor: { kind: 'user', id }, clock: systemClock })
+    : undefined,
+)
+const { http, bus, access, url: base } = served
+const history = variedHistory(400)
+let told = 0
+/** Projects what is new, and waits until the query side has taken it in. */
+async function project(): Promise<void> {
+  const events = history.events.slice(told)
+  told = history.events.length
+  await model.project(events)
+  publishJson(bus, subjects.projected, { commit: String(told - 1), prepare: String(told - 1) })
+  const of = events.filter(({ stream }) => /^(grant|group|role|user)-/.test(stream))
+  await until('the grants are known', () =>
+    of.every(({ stream, revision }) => (access.state.revisions.get(stream) ?? -1n) >= revision),
+  )
+}
+const user = (name: string) => derivedId('user', name)
+let grants = 0
+async function grant(who: string | PrincipalRef, role: string, scope: Scope, expiresAt?: string): Promise<string> {
+  const grantId = derivedId('grant', grants++)
+  const principal = typeof who === 'string' ? ({ kind: 'user', id: user(who) } as const) : who
+  const data = { grantId, principal, role, scope, reason: 'spec', ...(expiresAt !== undefined && { expiresAt }) }
+  history.add(streams.grant(grantId), { type: 'RoleGranted', data })
+  await project()
+  return grantId
+}
+const ask = (who: string, url: string) =>
+  http.inject({ url, headers: { authorization: `Bearer ${who === 'reader' ? who : user(who)}` } })
+type Item = Record<string, string> & { tags?: Record<string, string>; resource?: { type: string; id: string } }
+async function all(who: string, url: string): Promise<Item[]> {
+  const items: Item[] = []
+  for (let cursor = ''; ; ) {
+    const answer = await ask(who, `${url}${url.includes('?') ? '&' : '?'}limit=7${cursor}`)
+    if (answer.statusCode !== 200) throw new Error(`${url} ${answer.body}`)
+    const page: { items: Item[]; next: string | null } = answer.json()
+    items.push(...page.items)
+    if (page.next === null) return items
+    cursor = `&cursor=${page.next}`
+  }
+}
+const everything: Scope = { kind: 'everything' }
+const on = (kind: 'job' | 'run' | 'target' | 'executor' | 'credential', id: string): Scope => ({
+  kind: 'resource',
+  resource: { kind, id },
+})
+const prod: Scope = { kind: 'labels', labels: 'env=prod' }
+await project()
+
+t.test('a list holds what showing each alone shows, no more and no less', async t => {
+  const kinds = [
+    ['targets', 'targetId'],
+    ['credentials', 'credentialId'],
+    ['jobs', 'jobId'],
+    ['runs', 'runId'],
+  ] as const
+  await grant('mixed', 'auditor', prod)
+  await grant('mixed', 'viewer', on('target', ids.target(0)))
+  await grant('mixed', 'viewer', on('job', ids.job(1)))
+  await grant('mixed', 'viewer', on('run', ids.run(0)))
+  await grant('mixed', 'operator', on('credential', ids.credential(2)))
+  await grant('mixed', 'viewer', { kind: 'labels', labels: 'round in (3,5),!never,env!=prod' })
+  for (const [plural, idField] of kinds) {
+    const everybody = await all('reader', `/v1/${plural}`)
+    const shown = (await all('mixed', `/v1/${plural}`)).map(item => item[idField])
+    t.ok(shown.length > 0 && shown.length < everybody.length, `${plural}: ${shown.length} of ${everybody.length}`)
+    for (const item of everybody) {
+      const answer = await ask('mixed', `/v1/${plural}/${item[idField]}`)
+      t.equal(answer.statusCode === 200, shown.includes(item[idField]), `${plural} ${item[idField]}`)
+    }
+  }
+  t.equal((await ask('mixed', '/v1/executors?asOf=@300')).statusCode, 403)
+})
+
+t.test('as of another moment the same is seen as now', async t => {
+  await grant('past', 'viewer', prod)
+  const now = (await all('past', '/v1/targets')).map(item => item.targetId)
+  const then = (await all('past', '/v1/targets?asOf=@200')).map(item => item.targetId)
+  t.same(now.sort(), then.sort())
+  const hidden = ids.target(0)
+  for (const path of ['', '?asOf=@200', '/history', '/blame', '/blame?asOf=@200'])
+    t.equal((await ask('past', `/v1/targets/${hidden}${path}`)).statusCode, 404, path)
+})
+
+t.test('what may not be seen is answered like what is not there', async t => {
+  await grant('narrow', 'auditor', on('job', ids.job(0)))
+  await grant('narrow', 'auditor', on('target', ids.target(3)))
+  await grant('narrow', 'auditor', on('executor', 'executor-9'))
+  await grant('narrow', 'auditor', on('credential', ids.credential(1)))
+  const other = (await all('reader', '/v1/runs')).find(run => run.jobId === ids.job(1))?.runId ?? ''
+  const seen: Record<string, [string, string]> = {
+    run: [other, derivedId('nowhere')],
+    job: [ids.job(1), derivedId('nowhere')],
+    target: [ids.target(1), derivedId('nowhere')],
+    credential: [ids.credential(0), derivedId('nowhere')],
+  }
+  const routes = describedRoutes(http).filter(({ url }) => /^\/v1\/(runs|jobs|targets|credentials)\/:id/.test(url))
+  t.ok(routes.length >= 15)
+  const params: Record<string, string> = {
+    ...{ ':n': '0', ':step': 'first', ':attempt': '1', ':version': '1', ':sha256': 'ab'.repeat(32) },
+  }
+  for (const { url, operation } of routes) {
+    const [hidden, absent] = seen[/^\/v1\/([a-z]+)s\//.exec(url)?.[1] ?? ''] ?? []
+    const query = /results/.test(url) ? '?step=first' : ''
+    const at = (id: string | undefined) =>
+      `${url.replace(':id', id ?? '').replace(/:[a-z0-9]+/g, name => params[name] ?? '')}${query}`
+    const headers = { authorization: `Bearer ${user('narrow')}`, prefer: 'wait=0' }
+    const [one, two] = [
+      await http.inject({ url: at(hidden), headers }),
+      await http.inject({ url: at(absent), headers }),
+    ]
+    t.equal(one.statusCode, 404, `${operation.operationId} ${one.body}`)
+    const { correlationId: _, ...said } = one.json()
+    const { correlationId: __, ...wanted } = two.json()
+    t.same(said, wanted, url)
+  }
+})
+
+t.test('records are seen of what is seen, and of nothing else', async t => {
+  await grant('clerk', 'auditor', on('job', ids.job(2)))
+  const runs = new Set((await all('reader', `/v1/runs?jobId=${ids.job(2)}`)).map(run => run.runId))
+  const records = await all('clerk', '/v1/audit')
+  t.ok(records.length > runs.size)
+  for (const { runId, resource } of records)
+    t.ok(runs.has(runId ?? '') || resource?.id === ids.job(2), JSON.stringify(resource))
+  const everyRecord = await all('reader', '/v1/audit')
+  const expected = everyRecord.filter(({ runId, resource }) => runs.has(runId ?? '') || resource?.id === ids.job(2))
+  t.equal(records.length, expected.length)
+  const other = everyRecord.find(({ position }) => !records.some(record => record.position === position))
+  t.equal((await ask('clerk', `/v1/audit/${other?.position}`)).statusCode, 404)
+  t.equal((await ask('clerk', `/v1/audit/${records[0]?.position}`)).statusCode, 200)
+  await grant('tags', 'auditor', prod)
+  const ofTargets = await all('tags', '/v1/audit')
+  t.ok(ofTargets.length > 0)
+  for (const { resource } of ofTargets) t.equal(resource?.type, 'target')
+})
+
+t.test('who may do what is told with its reasons, and only to those who may ask', async t => {
+  const groupId = derivedId('group', 1)
+  history.add(streams.group(groupId), { type: 'GroupCreated', data: { groupId, name: 'team' } })
+  const member = { kind: 'user', id: user('eve') } as const
+  history.add(streams.group(groupId), { type: 'GroupMemberAdded', data: { groupId, member } })
+  const before = history.events.length - 1
+  const given = await grant({ kind: 'group', id: groupId }, 'operator', on('job', ids.job(0)))
+  const past = await grant('eve', 'operator', everything, '2026-01-01T00:00:00.000Z')
+  const explain = (who: string, query: string) => ask(who, `/v1/access/explain?permission=run:trigger&${query}`)
+  t.match((await explain('eve', `resource=job:${ids.job(0)}`)).json(), {
+    ...{ allowed: true, why: 'granted', grantId: given },
+    considered: [
+      { grantId: past, verdict: 'expired', via: null },
+      { grantId: given, role: 'operator', via: groupId, verdict: 'permits', scope: `job ${ids.job(0)}` },
+    ],
+  })
+  const refused = (await explain('eve', `resource=job:${ids.job(1)}`)).json()
+  t.match(refused, { allowed: false, grantId: null, considered: [{ verdict: 'expired' }, { verdict: 'out-of-scope' }] })
+  t.match((await explain('eve', `resource=job:${ids.job(0)}&asOf=@${before}`)).json(), {
+    allowed: false,
+    considered: [],
+  })
+  t.match((await explain('reader', `resource=job:${ids.job(0)}`)).json(), { why: 'inactive' }, 'a key of the key file')
+  t.equal((await explain('eve', `principal=user:${user('mixed')}`)).statusCode, 403)
+  t.equal((await explain('eve', `principal=user:${user('eve')}`)).statusCode, 200)
+  t.equal((await ask('eve', '/v1/access/who-can?permission=run:read')).statusCode, 403)
+  await grant('warden', 'auditor', everything)
+  t.match((await explain('warden', `principal=user:${user('eve')}&resource=job:${ids.job(0)}`)).json(), {
+    allowed: true,
+  })
+  const asTarget = `/v1/access/explain?permission=target:read&principal=user:${user('past')}&resource=target:`
+  t.match((await ask('warden', asTarget + ids.target(1))).json(), { allowed: true })
+  t.match((await ask('warden', asTarget + ids.target(0))).json(), { why: 'out-of-scope' })
+  const whoCan = (await ask('warden', `/v1/access/who-can?permission=run:trigger&resource=job:${ids.job(0)}`)).json()
+  t.match(whoCan, { items: [{ principal: { kind: 'user', id: user('eve') }, via: groupId, grantId: given }], more: 0 })
+  const run = (await all('reader', `/v1/runs?jobId=${ids.job(0)}`))[0]?.runId
+  const cancel = (await ask('warden', `/v1/access/who-can?permission=run:cancel&resource=run:${run}`)).json()
+  t.same(
+    cancel.items.map((item: Item) => item.grantId),
+    [given],
+  )
+  t.same((await ask('warden', `/v1/access/who-can?permission=run:cancel&asOf=@${before}`)).json().items.length, 0)
+})
+
+t.test('a grant can be tried out', async t => {
+  await grant('asker', 'user-admin', everything)
+  await grant('asker', 'operator', prod)
+  const simulate = async (query: string) =>
+    (await ask('asker', `/v1/access/simulate?principal=user:${user('zoe')}&${query}`)).json()
+  const asked = `permission=target:use&resource=target:${ids.target(1)}`
+  t.match(await simulate(`role=operator&scope=labels:env=prod&${asked}`), {
+    gains: ['target:read', 'status:read', 'target:use', 'artifact:write', 'command:send'],
+    ...{ has: [], means: 'operator on targets env=prod', targets: 10, people: 1, mayGrant: true, lacking: null },
+    judgement: { before: false, after: true },
+  })
+  t.match(await simulate('role=operator&scope=everything'), { mayGrant: false, targets: 20, judgement: null })
+  t.match(await simulate(`role=viewer&scope=job:${ids.job(0)}`), { mayGrant: false, targets: null })
+  t.match(await simulate('role=nothing&scope=everything'), { status: 404 })
+  t.match(await simulate('role=viewer&scope=labels:'), { status: 400 })
+})
+
+t.test('what is taken back is felt within a second, also by those who read on', async t => {
+  const grantId = await grant('live', 'auditor', everything)
+  const runId = (await all('reader', '/v1/runs?status=running,queued'))[0]?.runId ?? ids.run(0)
+  const [feed, run] = await Promise.all([follow('live', '/v1/events'), follow('live', `/v1/runs/${runId}/events`)])
+  t.equal((await ask('live', '/v1/targets')).statusCode, 200)
+  history.add(streams.grant(grantId), { type: 'RoleRevoked', data: { grantId, reason: 'left' } })
+  const began = Date.now()
+  await project()
+  t.equal((await ask('live', '/v1/targets')).statusCode, 403)
+  const [ofFeed, ofRun] = await Promise.all([feed.end, run.end])
+  t.match(ofFeed, /event: resume\ndata: \{"why":"access has ended"\}/)
+  t.match(ofRun, /event: (resume|end)/)
+  t.ok(Date.now() - began < 1_000, `${Date.now() - began} ms`)
+  t.equal((await ask('live', '/v1/events')).statusCode, 403)
+})
+
+/** Resolves once the stream is open; `end` with all it said. */
+async function follow(who: string, path: string): Promise<{ end: Promise<string> }> {
+  return await new Promise((opened, failed) => {
+    const headers = { authorization: `Bearer ${user(who)}` }
+    const request = httpGet(`${base}${path}`, { headers, agent: false }, response => {
+      let said = ''
+      response.setEncoding('utf8').on('data', text => {
+        said += text
+      })
+      const end = new Promise<string>(resolve => response.on('close', () => resolve(said)))
+      opened({ end })
+    })
+    request.on('error', failed)
+  })
+}
+
+t.test('before anything was read nobody may read', async t => {
+  const empty = await serveQueries(t, (await freshDatabase(t)).url)
+  t.equal(empty.access.live, false)
+  const answer = await empty.http.inject({ url: '/v1/targets', headers: { authorization: 'Bearer reader' } })
+  t.equal(answer.statusCode, 503)
+})
