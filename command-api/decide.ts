@@ -5,7 +5,7 @@ import type { Log } from '../infra/log.ts'
 import type { Verdicts } from '../infra/safety/verdicts.ts'
 import type { SignInVault } from '../infra/sign-in-vault.ts'
 import type { CommandSpec } from '../schemas/commands.ts'
-import type { SecretMaterial } from '../schemas/credential.ts'
+import { kindOf, type SecretMaterial } from '../schemas/credential.ts'
 import { type Definition, definitionFields } from '../schemas/job.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import { authorise } from './access/authorise.ts'
@@ -66,7 +66,7 @@ export function decideCommand(deps: DecideDeps, parsed: ParsedCommand, options: 
       const run = command as CommandOf<'run'>
       return dispatcher.dispatch('run', run, {
         ...rest,
-        facts: () => factsForRun(deps, run, rest.meta.actor.id, mayRun(deps, holder, run)),
+        facts: () => factsForRun(deps, run, rest.meta.actor, mayRun(deps, holder, run)),
       })
     }
     case 'targetrun': {
@@ -134,7 +134,7 @@ function decideCredential(
   const facts = async (state: Credential): Promise<CredentialFacts> => {
     const version = versionToSeal(type, data, state)
     if (!secret || version === undefined) return {}
-    return { secret: { kind: secret.kind, version, sealed: await vault.seal(data.credentialId, version, secret) } }
+    return { secret: { kind: kindOf(secret), version, sealed: await vault.seal(data.credentialId, version, secret) } }
   }
   return dispatcher.dispatch('credential', { type, data } as CommandOf<'credential'>, { ...rest, facts })
 }

@@ -60,7 +60,7 @@ type Planned = Extract<CommandOf<'run'>, { type: 'trigger-run' | 'rerun' }>
  */
 export async function planRun(deps: DecideDeps, command: Planned, meta: Meta, holder: Holder): Promise<RunPlan> {
   if (command.type === 'trigger-run') demand(holder, 'run:trigger', { kind: 'job', id: command.data.jobId })
-  const facts = await factsForRun(deps, command, meta.actor.id, mayRun(deps, holder, command))
+  const facts = await factsForRun(deps, command, meta.actor, mayRun(deps, holder, command))
   const events = deciders.run.decide(command, deciders.run.initial, meta, facts && { ...facts, safety: undefined })
   const [first] = events
   if (first?.type !== 'RunRequested' || !facts) throw new Error('a trigger begins with what is requested')

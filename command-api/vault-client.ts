@@ -1,7 +1,7 @@
 import { type Bus, BusError, requestJson } from '../infra/bus.ts'
 import { HpkeKeyError, hpkeSeal, sealInfo } from '../infra/hpke.ts'
 import { sealReply, subjects, vaultPublicKey } from '../schemas/bus.ts'
-import type { Sealed, SecretMaterial } from '../schemas/credential.ts'
+import { kindOf, type Sealed, type SecretMaterial } from '../schemas/credential.ts'
 import { ProblemError } from '../schemas/problems.ts'
 
 export interface VaultClient {
@@ -25,7 +25,7 @@ export function createVaultClient(bus: Bus): VaultClient {
   const once = async (credentialId: string, version: number, secret: SecretMaterial) => {
     const { keyId, publicKey: to } = await publicKey()
     const sealed = await encrypt(to, sealInfo(credentialId, version), secret)
-    const request = { credentialId, version, kind: secret.kind, keyId, ...sealed }
+    const request = { credentialId, version, kind: kindOf(secret), keyId, ...sealed }
     return await requestJson(bus, subjects.vaultSeal, sealReply, request, { timeoutMs: TIMEOUT_MS })
   }
   return {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import ssh2 from 'ssh2'
 import t, { type Test } from 'tap'
-import type { SecretMaterial } from '../schemas/credential.ts'
+import type { UsableSecret } from '../schemas/credential.ts'
 import { command, startExecutor } from '../test/support/executor.ts'
 import { freePort } from '../test/support/free-port.ts'
 import { programOrSkip } from '../test/support/packages.ts'
@@ -147,7 +147,7 @@ t.test('passwords, plainly and as an answer to a question', async t => {
     }
     const of = run([command(`echo ${password.slice(0, 4)}`)], more)
     await plane.report('succeed-step', of)
-    plane.secret = (): SecretMaterial => ({ kind: 'password', password: 'wrong' })
+    plane.secret = (): UsableSecret => ({ kind: 'password', password: 'wrong' })
     const wrong = run([command('true')], { ...more, credential: { ...more.credential, version: 2 } })
     t.match(await plane.report('fail-target-run', wrong), { class: 'auth-failed' }, method)
     plane.secret = () => ({ kind: 'password', password })

@@ -2,7 +2,7 @@ import { type Bus, BusError, requestJson } from '../infra/bus.ts'
 import { hpkeOpen, newHpkeKeyPair, type ReleaseContext, releaseInfo } from '../infra/hpke.ts'
 import { type Identity, releaseSignedText } from '../infra/identity.ts'
 import { releasedSecret, releaseReply, subjects } from '../schemas/bus.ts'
-import type { SecretMaterial } from '../schemas/credential.ts'
+import type { UsableSecret } from '../schemas/credential.ts'
 import { SshFailure } from './ssh/failure.ts'
 import { backoffMs, pause } from './wait.ts'
 
@@ -26,7 +26,7 @@ export class SecretSource {
   }
 
   /** Rejects with SshFailure `credential-unavailable` when the vault refuses, or does not answer for twenty seconds. */
-  async release(of: ReleaseFor, signal: AbortSignal): Promise<SecretMaterial> {
+  async release(of: ReleaseFor, signal: AbortSignal): Promise<UsableSecret> {
     const since = performance.now()
     for (let failures = 0; ; failures += 1) {
       const answer = await this.#ask(of, Math.min(FIRST_ANSWER_MS * 2 ** failures, LONGEST_ANSWER_MS))
@@ -38,7 +38,7 @@ export class SecretSource {
     }
   }
 
-  async #ask(of: ReleaseFor, timeoutMs: number): Promise<{ secret?: SecretMaterial; again: boolean; why: string }> {
+  async #ask(of: ReleaseFor, timeoutMs: number): Promise<{ secret?: UsableSecret; again: boolean; why: string }> {
     const pair = newHpkeKeyPair()
     const { runId, n, epoch, credentialId, version, stepId } = of
     const purpose = stepId === undefined ? {} : { stepId }
@@ -58,7 +58,7 @@ export class SecretSource {
 }
 
 /** The bytes are wiped; the strings parsed from them are let go as soon as they were used. */
-function parse(plaintext: Uint8Array): SecretMaterial {
+function parse(plaintext: Uint8Array): UsableSecret {
   const bytes = Buffer.from(plaintext.buffer, plaintext.byteOffset, plaintext.byteLength)
   try {
     return releasedSecret.parse(JSON.parse(bytes.toString('utf8')))

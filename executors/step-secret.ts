@@ -1,5 +1,5 @@
 import type { Assignment } from '../schemas/bus.ts'
-import type { SecretMaterial } from '../schemas/credential.ts'
+import type { UsableSecret } from '../schemas/credential.ts'
 import type { RenderedStep } from '../schemas/steps/index.ts'
 import type { ExecutorContext } from './context.ts'
 import { type MaskSet, maskSet } from './output/masker.ts'
@@ -11,8 +11,8 @@ export class StepSecret {
   readonly bytes: Buffer
   readonly #masks: MaskSet
 
-  constructor(secret: SecretMaterial) {
-    this.bytes = Buffer.from(secret.kind === 'password' ? secret.password : secret.privateKey)
+  constructor(secret: UsableSecret) {
+    this.bytes = Buffer.from(textOf(secret))
     this.#masks = secretMasks(secret)
   }
 
@@ -26,6 +26,25 @@ export class StepSecret {
   wipe(): void {
     this.bytes.fill(0)
     this.#masks.wipe()
+  }
+}
+
+/** What the step gets to read. */
+function textOf(secret: UsableSecret): string {
+  switch (secret.kind) {
+    case 'password':
+    case 'windows-password':
+      return secret.password
+    case 'ssh-key':
+      return secret.privateKey
+    case 'client-certificate':
+      return `${secret.privateKey.trimEnd()}\n${secret.certificate}`
+    case 'api-token':
+      return secret.token
+    case 'generic':
+      return secret.value
+    case 'ssh-certificate':
+      throw new SshFailure('credential-unavailable', 'an SSH certificate is made for a login, not for a step to read')
   }
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Assignment } from '../schemas/bus.ts'
-import type { SecretMaterial } from '../schemas/credential.ts'
+import type { UsableSecret } from '../schemas/credential.ts'
 import type { ExecutorContext } from './context.ts'
 import type { MaskSet } from './output/masker.ts'
 import type { Sudo } from './remote/sudo.ts'
@@ -76,19 +76,22 @@ export class TargetLink {
     throw new SshFailure('credential-unavailable', 'the target run has no credential to log in with')
   }
 
-  #release(signal: AbortSignal): Promise<SecretMaterial> {
+  #release(signal: AbortSignal): Promise<UsableSecret> {
     const { runId, n, epoch } = this.#assignment
     const { credentialId, version } = this.#credential()
     return this.#context.secrets.release({ runId, n, epoch, credentialId, version }, signal)
   }
 
   #options(signal: AbortSignal): AcquireOptions {
-    const { target, connectSeconds } = this.#assignment
-    const { credentialId, version, username } = this.#credential()
+    const { runId, target, connectSeconds } = this.#assignment
+    const { credentialId, version, username, kind } = this.#credential()
     const { targetId, address, port } = target
     const ms = connectSeconds === undefined ? undefined : connectSeconds * 1_000
     return {
-      endpoint: { targetId, address, port, username, credentialId, version },
+      endpoint: {
+        ...{ targetId, address, port, username, credentialId, version },
+        ...(kind === 'ssh-certificate' && { onlyFor: runId }),
+      },
       knownHostKey: this.#knownKey,
       verifyHostKey: presented => this.#verify(presented),
       secret: () => this.#release(signal),

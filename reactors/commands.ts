@@ -86,7 +86,7 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
       const command = { type: 'trigger-run', data } as const
       const meta = metaOf(by, clock)
       const facts = async () => {
-        const found = (await factsForRun(deps, command, meta.actor.id)) ?? nothing
+        const found = (await factsForRun(deps, command, meta.actor)) ?? nothing
         return { ...found, parent, confirmedAbove }
       }
       await dispatcher.dispatch('run', command, { meta, facts })

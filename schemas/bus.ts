@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { credentialKind, sealed, secretMaterial } from './credential.ts'
+import { credentialKind, sealed, usableSecret } from './credential.ts'
 import { programVersion, protocolNumber, publicKey } from './executor.ts'
 import { poolName } from './job.ts'
 import { base64, id, instant, name, sha256, tags } from './kernel.ts'
@@ -303,7 +303,7 @@ export const releaseRequest = z.strictObject({
   signature: base64url,
 })
 export const releaseReply = z.union([z.strictObject({ enc: base64url, ciphertext: base64url }), vaultError])
-export const releasedSecret = secretMaterial
+export const releasedSecret = usableSecret
 
 export type EnrolRequest = z.output<typeof enrolRequest>
 export type EnrolReply = z.output<typeof enrolReply>

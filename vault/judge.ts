@@ -10,26 +10,28 @@ import { openEnvelope } from './envelope.ts'
 import type { ExecutorReader } from './executor-status.ts'
 import type { KekProvider } from './kek.ts'
 import type { SecretStore } from './secret-store.ts'
+import type { CertificateFacts } from './ssh/certificate.ts'
+import { toUsable, type UsableDeps } from './usable.ts'
 
 export type DenialCode = Extract<ReleaseEvent, { type: 'CredentialReleaseDenied' }>['data']['code']
-/** `claim` is there once the signature has shown that the claiming executor itself asks. */
-export type Denial = { denied: DenialCode; claim?: Claim }
+/** `claim` is there once the signature has shown that the claiming executor itself asks; `why` may be told. */
+export type Denial = { denied: DenialCode; claim?: Claim; why?: string }
 export type JudgeDeps = {
   store: Pick<EventStore, 'read'>
   secrets: SecretStore
   keks: KekProvider
   credential: CredentialReader
   executor: ExecutorReader
-}
+} & UsableDeps
 
 /**
  * Decides on the log alone whether this executor may have this secret now; the bus proves nothing. With a yes comes
- * the plaintext, which the caller wipes.
+ * the plaintext of what the executor is to use, which the caller wipes.
  */
 export async function judge(
   deps: JudgeDeps,
   request: ReleaseRequest,
-): Promise<Denial | { claim: Claim; plaintext: Buffer }> {
+): Promise<Denial | { claim: Claim; plaintext: Buffer; certificate?: CertificateFacts }> {
   const { events } = await deps.store.read(streams.targetRun(request.runId, request.n))
   const found = findClaim(events, request)
   if (!found) return { denied: 'not-claimed' }
@@ -42,10 +44,13 @@ export async function judge(
   if (standing) return { denied: standing, claim }
   if (!names(claim, request)) return { denied: 'not-this-credential', claim }
   if (request.stepId !== undefined && request.stepId !== running) return { denied: 'step-not-running', claim }
-  const sealId = await sealIdOf(deps.credential, request)
-  if (typeof sealId !== 'string') return { ...sealId, claim }
-  const plaintext = await open(deps, { credentialId: request.credentialId, version: request.version, sealId })
-  return plaintext ? { claim, plaintext } : { denied: 'damaged-secret', claim }
+  const version = await versionOf(deps, request)
+  if ('denied' in version) return { ...version, claim }
+  const { sealId, username } = version
+  const stored = await open(deps, { credentialId: request.credentialId, version: request.version, sealId })
+  if (!stored) return { denied: 'damaged-secret', claim }
+  const usable = await toUsable(deps, stored, request, username)
+  return 'unusable' in usable ? { denied: 'external-unusable', why: usable.unusable, claim } : { claim, ...usable }
 }
 
 /** Whether the claim is for this secret: to log in with it, or for the step that is said to read it. */
@@ -64,15 +69,19 @@ async function standingOf(executor: ExecutorReader, { data }: Claim): Promise<De
   return status.publicKey === data.executorKey ? undefined : 'executor-not-enrolled'
 }
 
-async function sealIdOf(
-  credential: CredentialReader,
+async function versionOf(
+  { credential, clock }: JudgeDeps,
   { credentialId, version }: ReleaseRequest,
-): Promise<string | { denied: 'revoked' | 'unknown-version' }> {
+): Promise<{ sealId: string; username: string } | { denied: 'revoked' | 'unknown-version' | 'expired' }> {
   let status = await credential(credentialId)
   // A version that was added a moment ago must not be denied because of a reading from before it.
-  if (!status.revoked && !status.sealIds.has(version)) status = await credential(credentialId, { fresh: true })
+  if (!status.revoked && !status.versions.has(version)) status = await credential(credentialId, { fresh: true })
   if (status.revoked) return { denied: 'revoked' }
-  return status.sealIds.get(version) ?? { denied: 'unknown-version' }
+  const found = status.versions.get(version)
+  if (!found) return { denied: 'unknown-version' }
+  const { sealId, expiresAt } = found
+  if (expiresAt !== undefined && Date.parse(expiresAt) <= Date.parse(clock.now())) return { denied: 'expired' }
+  return { sealId, username: status.username }
 }
 
 async function open(

@@ -10,6 +10,7 @@ import { releaseRequest, sealRequest, subjects } from '../schemas/bus.ts'
 import { credentialReader } from './credential-status.ts'
 import { denialLimit } from './denial-limit.ts'
 import { executorReader } from './executor-status.ts'
+import { readExternal } from './external.ts'
 import { registering } from './kek/registering.ts'
 import type { KekProvider } from './kek.ts'
 import { migrations } from './migrations.ts'
@@ -45,7 +46,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
   const secrets = secretStore(pool)
   const sealing: SealDeps = { keks, own, secrets, clock: systemClock, ids: systemIds }
   const releasing = {
-    ...{ store, secrets, keks, log, clock: systemClock },
+    ...{ store, secrets, keks, log, clock: systemClock, external: readExternal(config) },
     credential: credentialReader(store, systemClock.monotonic),
     executor: executorReader(store, systemClock.monotonic),
     denials: denialLimit(systemClock.monotonic),

@@ -1,4 +1,3 @@
-import type { Clock } from '../infra/clock.ts'
 import type { EventStore, NewEvent, Revision } from '../infra/event-store/port.ts'
 import { WrongRevision } from '../infra/event-store/port.ts'
 import { HpkeKeyError, type HpkeSealed, hpkeSeal, releaseInfo } from '../infra/hpke.ts'
@@ -15,7 +14,6 @@ import type { Refusal } from './seal.ts'
 export type ReleaseDeps = JudgeDeps & {
   store: Pick<EventStore, 'read' | 'append'>
   denials: DenialLimit
-  clock: Clock
   log: Log
 }
 
@@ -35,12 +33,9 @@ export async function release(deps: ReleaseDeps, request: ReleaseRequest): Promi
   } finally {
     verdict.plaintext.fill(0)
   }
-  await record(
-    deps,
-    request,
-    { type: 'CredentialReleased', data: { ...facts(request), targetId: verdict.claim.data.targetId } },
-    verdict.claim,
-  )
+  const { claim, certificate } = verdict
+  const data = { ...facts(request), targetId: claim.data.targetId, ...(certificate && { certificate }) }
+  await record(deps, request, { type: 'CredentialReleased', data }, claim)
   return answer
 }
 
@@ -55,16 +50,22 @@ const told: Record<Denial['denied'], string> = {
   'executor-revoked': 'the executor is revoked',
   'executor-not-enrolled': 'the executor is not enrolled with the key of the claim',
   'damaged-secret': 'what is stored is not what was sealed',
+  expired: 'the credential has expired',
+  'external-unusable': 'what the credential refers to cannot be used',
 }
 
-async function deny(deps: ReleaseDeps, request: ReleaseRequest, { denied: code, claim }: Denial): Promise<Refusal> {
+async function deny(
+  deps: ReleaseDeps,
+  request: ReleaseRequest,
+  { denied: code, claim, why }: Denial,
+): Promise<Refusal> {
   if (deps.denials.admit(request.executorId)) {
     const line = { ...facts(request), code, suppressedBefore: deps.denials.takeSuppressed() }
     if (code === 'damaged-secret') deps.log.error(line, 'a stored secret is damaged or was tampered with')
     else deps.log.warn(line, 'a release was denied')
     await record(deps, request, { type: 'CredentialReleaseDenied', data: { ...facts(request), code } }, claim)
   }
-  return { error: code, detail: told[code] }
+  return { error: code, detail: why ?? told[code] }
 }
 
 const facts = ({ runId, n, epoch, executorId, credentialId, version, stepId }: ReleaseRequest) => ({

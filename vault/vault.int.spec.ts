@@ -285,6 +285,7 @@ t.test('without the log nothing is released', async t => {
     executor: executorReader(store, systemClock.monotonic),
     denials: denialLimit(systemClock.monotonic),
     clock: systemClock,
+    external: () => Promise.reject(new Error('nothing is elsewhere')),
     log: bench.log,
   }
   await t.rejects(release(deps, request), AppendOutcomeUnknown)

@@ -3,7 +3,7 @@ import type { Log } from '../../infra/log.ts'
 import type { Recorded } from '../../schemas/events.ts'
 import type { Selection } from '../../schemas/job.ts'
 import { matchesLabels, parseLabelExpression } from '../../schemas/label-expression.ts'
-import type { SelectedTarget } from '../domain/index.ts'
+import type { Owner, SelectedTarget } from '../domain/index.ts'
 import type { TargetScope } from '../domain/workflow/index.ts'
 import { createFollower, type Follower } from './follower.ts'
 
@@ -16,13 +16,15 @@ type Entry = {
   credentialId: string | undefined
 }
 
+export type KnownCredential = { status: 'active' | 'revoked' | 'expired'; owner: Owner | undefined }
+
 /** Which targets and credentials there are, in memory: what a selection is resolved against. */
 export interface Catalogue extends Follower {
   /** Named targets as named, then those the labels match, oldest first; none twice. */
   select(selection: Selection): SelectedTarget[]
   /** As expressions see it. */
   target(targetId: string): TargetScope | undefined
-  credential(credentialId: string): 'active' | 'revoked' | undefined
+  credential(credentialId: string): KnownCredential | undefined
 }
 
 export function createCatalogue({ store, log }: { store: EventStore; log: Log }): Catalogue {
@@ -42,7 +44,7 @@ export function createCatalogue({ store, log }: { store: EventStore; log: Log })
 
 function createContent() {
   const targets = new Map<string, Entry>()
-  const credentials = new Map<string, 'active' | 'revoked'>()
+  const credentials = new Map<string, KnownCredential>()
   return {
     apply: (event: Recorded) => apply(event, targets, credentials),
     credential: (credentialId: string) => credentials.get(credentialId),
@@ -67,9 +69,8 @@ function createContent() {
   }
 }
 
-function apply(event: Recorded, targets: Map<string, Entry>, credentials: Map<string, 'active' | 'revoked'>): void {
-  if (event.type === 'CredentialCreated') credentials.set(event.data.credentialId, 'active')
-  else if (event.type === 'CredentialRevoked') credentials.set(event.data.credentialId, 'revoked')
+function apply(event: Recorded, targets: Map<string, Entry>, credentials: Map<string, KnownCredential>): void {
+  if ('credentialId' in event.data && !('targetId' in event.data)) applyToCredential(event, credentials)
   else if (event.type === 'TargetRegistered') {
     const { targetId, name, address, port, tags, credentialId } = event.data
     targets.set(targetId, { name, address, port, tags: { ...tags }, status: 'active', credentialId })
@@ -77,6 +78,20 @@ function apply(event: Recorded, targets: Map<string, Entry>, credentials: Map<st
     const entry = targets.get(event.data.targetId)
     if (entry) change(entry, event)
   }
+}
+
+function applyToCredential({ type, data }: Recorded, credentials: Map<string, KnownCredential>): void {
+  if (type === 'CredentialCreated') credentials.set(data.credentialId, { status: 'active', owner: data.owner })
+  const status = type && standings[type]
+  const known =
+    'credentialId' in data && data.credentialId !== undefined ? credentials.get(data.credentialId) : undefined
+  if (known && status && known.status !== 'revoked') known.status = status
+}
+
+const standings: Readonly<Record<string, KnownCredential['status']>> = {
+  CredentialVersionAdded: 'active',
+  CredentialExpired: 'expired',
+  CredentialRevoked: 'revoked',
 }
 
 function change(entry: Entry, event: Recorded): void {

@@ -1,12 +1,15 @@
 import { streams } from '../../schemas/events.ts'
+import type { Actor } from '../../schemas/kernel.ts'
 import type { ParameterValues } from '../../schemas/parameters.ts'
 import {
   type CommandOf,
+  type CredentialStanding,
   chosenSelection,
   chosenVersion,
   DomainError,
   type FactsOf,
   isFinished,
+  isOthers,
   type Job,
   type KnownRun,
   MAX_TARGETS,
@@ -22,27 +25,27 @@ type Deps = SafetyDeps
 const AT_ONCE = 64
 
 /**
- * What deciding about a run takes beside the run itself; nothing for most commands. `initiator`: id of who asks.
+ * What deciding about a run takes beside the run itself; nothing for most commands. `actor`: who asks.
  * `check` is told what the run would be before anything is found out about it; it throws where that may not be.
  */
 export async function factsForRun(
   deps: Deps,
   command: CommandOf<'run'>,
-  initiator: string,
+  actor: Actor,
   check: CheckRun = async () => {},
 ): Promise<RunFacts | undefined> {
   if (command.type === 'trigger-run') {
     const { runId, parameters = {}, version } = command.data
-    const facts = await triggerFacts(deps, command.data)
-    const asked = { runId, initiator, parameters, version }
+    const facts = await triggerFacts(deps, command.data, actor)
+    const asked = { runId, initiator: actor.id, parameters, version }
     await check(facts, asked)
     return await judged(deps, facts, asked)
   }
   if (command.type !== 'rerun') return undefined
-  const facts = await rerunFacts(deps, command.data)
+  const facts = await rerunFacts(deps, command.data, actor)
   const { parameters = {}, jobVersion: version } = facts.earlier?.requested ?? {}
   const { runId, fromStep } = command.data
-  const asked = { runId, initiator, parameters, version, fromStep }
+  const asked = { runId, initiator: actor.id, parameters, version, fromStep }
   await check(facts, asked)
   return await judged(deps, facts, asked)
 }
@@ -79,14 +82,18 @@ export function askedRun({ job, targets }: RunFacts, asked: Asked): AskedRun | u
   }
 }
 
-async function triggerFacts({ dispatcher, catalogue }: Deps, data: DataOf<'trigger-run'>): Promise<RunFacts> {
+async function triggerFacts(
+  { dispatcher, catalogue }: Deps,
+  data: DataOf<'trigger-run'>,
+  actor: Actor,
+): Promise<RunFacts> {
   const [{ state: job }] = await Promise.all([dispatcher.load('job', streams.job(data.jobId)), catalogue.current()])
   const selection = chosenSelection(data, job)
   const targets = selection ? catalogue.select(selection) : []
-  return { job, targets, credentials: statuses(catalogue, job, targets, data.parameters) }
+  return { job, targets, credentials: standings(catalogue, actor, job, targets, data.parameters) }
 }
 
-async function rerunFacts(deps: Deps, { of, only }: DataOf<'rerun'>): Promise<RunFacts> {
+async function rerunFacts(deps: Deps, { of, only }: DataOf<'rerun'>, actor: Actor): Promise<RunFacts> {
   const { dispatcher, catalogue } = deps
   const { state: earlier } = await dispatcher.load('run', streams.run(of))
   if (earlier.status === 'absent') return { job: { status: 'absent' }, targets: [], credentials: new Map() }
@@ -96,7 +103,7 @@ async function rerunFacts(deps: Deps, { of, only }: DataOf<'rerun'>): Promise<Ru
   ])
   const targetIds = only === 'failed' ? await unsuccessful(deps, of, earlier) : earlier.targetIds
   const targets = targetIds.length > 0 ? catalogue.select({ targetIds: [...targetIds] }) : []
-  const credentials = statuses(catalogue, job, targets, earlier.requested.parameters)
+  const credentials = standings(catalogue, actor, job, targets, earlier.requested.parameters)
   return { job, targets, credentials, earlier: { requested: earlier.requested, targetIds, gates: earlier.gates } }
 }
 
@@ -129,17 +136,18 @@ export async function factsForTargetRun(
 }
 
 /** Of every credential that the run may need: to log in with, or because a parameter names it. */
-function statuses(
+function standings(
   catalogue: Catalogue,
+  actor: Actor,
   job: Job,
   targets: RunFacts['targets'],
   parameters: ParameterValues = {},
 ): RunFacts['credentials'] {
   const ofJob = job.status === 'absent' ? [] : job.versions.map(v => v.credentialId)
-  const found = new Map<string, 'active' | 'revoked'>()
+  const found = new Map<string, CredentialStanding>()
   for (const id of new Set([...ofJob, ...targets.map(t => t.credentialId), ...Object.values(parameters)])) {
-    const status = typeof id === 'string' ? catalogue.credential(id) : undefined
-    if (typeof id === 'string' && status) found.set(id, status)
+    const known = typeof id === 'string' ? catalogue.credential(id) : undefined
+    if (typeof id === 'string' && known) found.set(id, isOthers(known.owner, actor) ? 'not-yours' : known.status)
   }
   return found
 }

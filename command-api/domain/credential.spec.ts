@@ -1,6 +1,7 @@
 import t from 'tap'
 import { specFor } from '../../test/support/decider-spec.ts'
 import { credential } from './credential.ts'
+import { isOthers } from './credential-owner.ts'
 
 const credentialId = '0192d3c4-5e6f-7a8b-9c0d-00000000000c'
 const described = { credentialId, name: 'deploy', username: 'deploy' }
@@ -66,4 +67,90 @@ t.test('a revoked credential stays revoked', async t => {
     .when(add, { secret: secret(2) })
     .thenRejects('credential-revoked')
   spec.given().when(revoke, {}).thenRejects('credential-not-found')
+})
+
+t.test('a version that ends is told of before and when it does, each once', async t => {
+  const until = (expiresAt: string) => ({ ...added(1), data: { ...added(1).data, expiresAt } })
+  const note = { type: 'note-credential-expiry', data: { credentialId } } as const
+  const [soon, in5, in29, in31] = [
+    ...['2030-01-01T12:00:00.000Z', '2030-01-06T00:00:00.000Z', '2030-01-30T00:00:00.000Z'],
+    '2030-02-01T00:00:00.001Z',
+  ] as const
+  const approached = (expiresAt: string, daysLeft: number) =>
+    ({ type: 'CredentialExpiryApproached', data: { credentialId, version: 1, expiresAt, daysLeft } }) as const
+  const over = '2029-12-31T23:59:59.000Z'
+  const expired = { type: 'CredentialExpired', data: { credentialId, version: 1, expiresAt: over } } as const
+  const spec = specFor(t, credential)
+  const told = (...history: Parameters<typeof spec.given>) => spec.given(created, ...history).when(note, {})
+  told(added(1)).thenNothing()
+  told(until(in31)).thenNothing()
+  told(until(in29)).thenRecords(approached(in29, 30))
+  told(until(in29), approached(in29, 30)).thenNothing()
+  told(until(in5), approached(in5, 30)).thenRecords(approached(in5, 7))
+  told(until(soon), approached(soon, 7)).thenRecords(approached(soon, 1))
+  told(until(soon), approached(soon, 1)).thenNothing()
+  told(until(over), approached(over, 1)).thenRecords(expired)
+  told(until(over), expired).thenNothing()
+  told(until(over), expired, added(2)).thenNothing()
+  told(until(over), revoked).thenNothing()
+  spec.given().when(note, {}).thenNothing()
+})
+
+t.test('the earlier end counts: what was asked for, or what the secret says itself', async t => {
+  const spec = specFor(t, credential)
+  const [early, late] = ['2030-02-01T00:00:00.000Z', '2031-02-01T00:00:00.000Z']
+  const sealed = (expiresAt?: string) => {
+    const { sealed, ...rest } = secret(1)
+    return { secret: { ...rest, sealed: { ...sealed, ...(expiresAt !== undefined && { expiresAt }) } } }
+  }
+  const asking = (expiresAt: string) => ({ ...create, data: { ...described, expiresAt } })
+  const ends = (expiresAt: string) => ({ ...added(1), data: { ...added(1).data, expiresAt } })
+  spec.given().when(asking(early), sealed()).thenRecords(created, ends(early))
+  spec.given().when(asking(late), sealed(early)).thenRecords(created, ends(early))
+  spec.given().when(create, sealed(late)).thenRecords(created, ends(late))
+  spec.given().when(asking('2030-01-01T00:00:00.000Z'), sealed()).thenRejects('invalid-input')
+  const again = { ...add, data: { credentialId, expiresAt: late } }
+  spec
+    .given(created, ends(early))
+    .when(again, { secret: secret(2) })
+    .thenRecords({ ...added(2, 'a'), data: { ...added(2, 'a').data, expiresAt: late } })
+})
+
+t.test('a personal credential is changed by its owner alone, and revoked by others too', async t => {
+  const spec = specFor(t, credential)
+  const owned = (id: string) => ({ ...created, data: { ...created.data, owner: { kind: 'api-key' as const, id } } })
+  const personal = { ...create, data: { ...described, personal: true } }
+  spec
+    .given()
+    .when(personal, { secret: secret(1) })
+    .thenRecords(owned('ann'), added(1))
+  spec
+    .given(owned('ann'), added(1))
+    .when(personal, { secret: secret(1) })
+    .thenNothing()
+  spec
+    .given(owned('ann'), added(1))
+    .when(add, { secret: secret(2, 'b') })
+    .thenRecords(added(2, 'b'))
+  spec
+    .given(owned('bert'), added(1))
+    .when(add, { secret: secret(2, 'b') })
+    .thenRejects('credential-not-yours')
+  spec
+    .given(owned('bert'), added(1))
+    .when(personal, { secret: secret(1) })
+    .thenRejects('credential-already-exists')
+  spec.given(owned('bert'), added(1)).when(revoke, {}).thenRecords(revoked)
+})
+
+t.test('on behalf of somebody means for them', async t => {
+  const ann = { kind: 'user', id: 'ann' } as const
+  t.notOk(isOthers(undefined, { kind: 'user', id: 'bert' }))
+  t.notOk(isOthers(ann, ann))
+  t.ok(isOthers(ann, { kind: 'user', id: 'bert' }))
+  t.ok(isOthers(ann, { kind: 'api-key', id: 'ann' }), 'another kind of principal of the same id')
+  t.notOk(isOthers(ann, { kind: 'system', id: 'run-coordinator', onBehalfOf: 'user:ann' }))
+  t.notOk(isOthers(ann, { kind: 'api-key', id: 'abc', onBehalfOf: 'user:ann' }))
+  t.ok(isOthers(ann, { kind: 'user', id: 'bert', onBehalfOf: 'user:ann' }))
+  t.ok(isOthers(ann, { kind: 'system', id: 'run-coordinator' }))
 })

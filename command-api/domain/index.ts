@@ -19,12 +19,14 @@ import { user } from './user.ts'
 export type { ApiKey, ApiKeyFacts } from './api-key.ts'
 export type { BreakGlass } from './break-glass.ts'
 export type { Credential, CredentialFacts } from './credential.ts'
+export { isOthers, type Owner } from './credential-owner.ts'
 export { type Decider, DomainError, fold, type Message } from './decider.ts'
 export type { Executor, ExecutorFacts, KnownExecutor } from './executor.ts'
 export type { Grant } from './grant.ts'
 export type { Group } from './group.ts'
 export { type Job, type JobFacts, job } from './job.ts'
 export {
+  type CredentialStanding,
   chosenSelection,
   chosenVersion,
   logsIn,

@@ -18,11 +18,13 @@ export type SelectedTarget = {
   status: 'active' | 'decommissioned' | 'absent'
   credentialId?: string | undefined
 }
+/** As it is for whoever asks for the run; `not-yours`: it is somebody else's personal one. */
+export type CredentialStanding = 'active' | 'revoked' | 'expired' | 'not-yours'
 export type RunFacts = {
   job: Job
   /** What `chosenSelection` selects: named ones first as named, then by label; none twice. */
   targets: readonly SelectedTarget[]
-  credentials: ReadonlyMap<string, 'active' | 'revoked'>
+  credentials: ReadonlyMap<string, CredentialStanding>
   /** Of a rerun: the earlier run, with the targets the new one is for. */
   earlier?: { requested: Requested; targetIds: readonly string[]; gates: KnownRun['gates'] } | undefined
   /** What the safety checks say about its commands, as far as they are known by now. */
@@ -186,18 +188,28 @@ function checkSecrets({ parameters = {} }: JobVersion, values: ParameterValues, 
     const id = type === 'secret' ? values[name] : undefined
     if (typeof id !== 'string') continue
     const status = statuses.get(id)
-    if (!status) throw new DomainError('credential-not-found', `no credential ${id}, which the parameter ${name} names`)
-    if (status === 'revoked')
-      throw new DomainError('credential-revoked', `the credential ${id}, which the parameter ${name} names, is revoked`)
+    refuseUnusable(id, status, `which the parameter ${name} names`)
   }
 }
 
 function checkCredential(targetId: string, id: string | undefined, statuses: RunFacts['credentials']): void {
   if (id === undefined) throw new DomainError('credential-missing', `the target ${targetId} has no credential`)
-  const status = statuses.get(id)
-  if (!status) throw new DomainError('credential-not-found', `no credential ${id}, which the target ${targetId} needs`)
-  if (status === 'revoked')
-    throw new DomainError('credential-revoked', `the credential ${id}, which the target ${targetId} needs, is revoked`)
+  refuseUnusable(id, statuses.get(id), `which the target ${targetId} needs`)
+}
+
+function refuseUnusable(id: string, standing: CredentialStanding | undefined, what: string): void {
+  switch (standing) {
+    case 'active':
+      return
+    case undefined:
+      throw new DomainError('credential-not-found', `no credential ${id}, ${what}`)
+    case 'revoked':
+      throw new DomainError('credential-revoked', `the credential ${id}, ${what}, is revoked`)
+    case 'expired':
+      throw new DomainError('credential-expired', `the credential ${id}, ${what}, has expired`)
+    case 'not-yours':
+      throw new DomainError('credential-not-yours', `the credential ${id}, ${what}, is somebody else's personal one`)
+  }
 }
 
 /** `shuffled` follows from the run's id: the same request gives the same order. */

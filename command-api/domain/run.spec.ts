@@ -4,7 +4,7 @@ import { specFor, specMeta } from '../../test/support/decider-spec.ts'
 import { fold } from './decider.ts'
 import type { Job } from './job.ts'
 import { run } from './run.ts'
-import type { RunFacts } from './run-request.ts'
+import type { CredentialStanding, RunFacts } from './run-request.ts'
 import { isFinished, type KnownRun } from './run-state.ts'
 
 const idOf = (n: number) => `0192d3c4-5e6f-7a8b-9c0d-${String(n).padStart(12, '0')}`
@@ -116,13 +116,18 @@ t.test('a rerun that begins later passes over gates, approvals only if they were
 t.test('a secret parameter names a credential that is there to be read', async t => {
   const parameters = { token: { type: 'secret' as const } }
   const spec = specFor(t, run).given()
-  const when = (status?: 'active' | 'revoked') => {
-    const credentials = new Map([[deploy, 'active' as const], ...(status ? [[idOf(22), status] as const] : [])])
+  const when = (status?: CredentialStanding) => {
+    const credentials = new Map<string, CredentialStanding>([
+      [deploy, 'active'],
+      ...(status ? [[idOf(22), status] as const] : []),
+    ])
     const given = { ...trigger, data: { ...trigger.data, parameters: { token: idOf(22) } } }
     return spec.when(given, factsOf({ job: jobOf('enabled', version(1, { parameters })), credentials }))
   }
   when().thenRejects('credential-not-found')
   when('revoked').thenRejects('credential-revoked')
+  when('expired').thenRejects('credential-expired')
+  when('not-yours').thenRejects('credential-not-yours')
   when('active').thenRecords({ ...requested, data: { ...requested.data, parameters: { token: idOf(22) } } }, resolved)
 })
 

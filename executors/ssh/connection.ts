@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net'
 import ssh2, { type Algorithms, type Client, type ClientChannel, type SFTPWrapper } from 'ssh2'
-import type { SecretMaterial } from '../../schemas/credential.ts'
+import type { UsableSecret } from '../../schemas/credential.ts'
 import type { Limit } from '../limit.ts'
 import { type MaskSet, maskSet } from '../output/masker.ts'
 import { secretMasks } from '../output/secret-masks.ts'
+import { speakCertificates } from './certificate.ts'
 import { ChannelRefused, SshFailure, SshLost } from './failure.ts'
 import { describeHostKey, hostKeyAlgorithms } from './host-key.ts'
 import { authHandler, loginWith } from './login.ts'
@@ -18,7 +19,7 @@ export type ConnectOptions = {
   /** Rejects with SshFailure when the server is not to be talked to. Nothing secret has been asked for by then. */
   verifyHostKey(presented: string): Promise<void>
   /** Called once, after the host key was accepted. Rejects with SshFailure. */
-  secret(): Promise<SecretMaterial>
+  secret(): Promise<UsableSecret>
   /** How many key exchanges, which cost processor time, may run at once; waiting for the network does not count. */
   handshakes: Limit
   signal: AbortSignal
@@ -127,6 +128,7 @@ class Login {
     if (!this.#settle) throw new SshFailure('cancelled', 'given up')
     this.#masks = secretMasks(secret)
     this.#enter('auth')
+    if (secret.kind === 'ssh-certificate') speakCertificates(this.#client)
     const { methods, release } = loginWith(this.#options.username, secret)
     this.#forget = release
     return methods

@@ -1,8 +1,9 @@
 import { createPrivateKey, sign } from 'node:crypto'
 import ssh2, { type AnyAuthMethod, type AuthHandlerMiddleware, type ParsedKey } from 'ssh2'
-import type { SecretMaterial } from '../../schemas/credential.ts'
+import type { UsableSecret } from '../../schemas/credential.ts'
 import { secretDigest } from '../output/secret-masks.ts'
 import { Shared } from '../shared.ts'
+import { certificateKey } from './certificate.ts'
 import { SshFailure } from './failure.ts'
 
 const keys = new Shared<ParsedKey>()
@@ -12,7 +13,7 @@ const keys = new Shared<ParsedKey>()
  * the dialogue for it, by answering one hidden question. `release` when the login is over. Throws SshFailure for a key
  * that cannot be used.
  */
-export function loginWith(username: string, secret: SecretMaterial): { methods: AnyAuthMethod[]; release(): void } {
+export function loginWith(username: string, secret: UsableSecret): { methods: AnyAuthMethod[]; release(): void } {
   switch (secret.kind) {
     case 'ssh-key': {
       const { value: key, release } = keys.take(secretDigest(secret), () => readKey(secret))
@@ -31,10 +32,17 @@ export function loginWith(username: string, secret: SecretMaterial): { methods: 
       }
       return { methods: [{ type: 'password', username, password }, dialogue], release: () => undefined }
     }
+    case 'ssh-certificate':
+      return { methods: [{ type: 'publickey', username, key: certificateKey(secret) }], release: () => undefined }
+    case 'windows-password':
+    case 'client-certificate':
+    case 'api-token':
+    case 'generic':
+      throw new SshFailure('credential-unavailable', `a credential of the kind ${secret.kind} does not log in over SSH`)
   }
 }
 
-function readKey({ privateKey, passphrase }: Extract<SecretMaterial, { kind: 'ssh-key' }>): ParsedKey {
+function readKey({ privateKey, passphrase }: Extract<UsableSecret, { kind: 'ssh-key' }>): ParsedKey {
   const parsed = ssh2.utils.parseKey(privateKey, passphrase)
   if (parsed instanceof Error || !parsed.isPrivateKey()) {
     throw new SshFailure(

@@ -13,6 +13,8 @@ export type Endpoint = {
   username: string
   credentialId: string
   version: number
+  /** Shared by nobody but this run: what lets it in was made for it. */
+  onlyFor?: string
 }
 export type AcquireOptions = Omit<ConnectOptions, 'address' | 'port' | 'username' | 'handshakes'> & {
   endpoint: Endpoint
@@ -110,8 +112,8 @@ export class ConnectionPool {
     for (const place of this.#places.values()) for (const pooled of [...place.open]) pooled.connection.end()
   }
 
-  #place({ targetId, address, port, username, credentialId, version }: Endpoint): Place {
-    const key = JSON.stringify([targetId, address, port, username, credentialId, version])
+  #place({ targetId, address, port, username, credentialId, version, onlyFor }: Endpoint): Place {
+    const key = JSON.stringify([targetId, address, port, username, credentialId, version, onlyFor])
     const channels = this.#limits.channelsPerConnection
     const place = this.#places.get(key) ?? { key, open: [], opening: 0, waiting: [], asking: 0, channels }
     this.#places.set(key, place)

@@ -60,7 +60,7 @@ export function evolveResource(kind: ResourceKind, before: State | undefined, ev
     case 'target':
       return evolveTarget(before as TargetRow | undefined, event as TargetEvent)
     case 'credential':
-      return evolveCredential(before as CredentialRow | undefined, event as CredentialEvent)
+      return evolveCredential(before as CredentialRow | undefined, event as Recorded<CredentialEvent>)
     case 'job':
       return evolveJob(before as JobRow | undefined, event as JobEvent)
     case 'executor':

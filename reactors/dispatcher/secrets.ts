@@ -1,8 +1,9 @@
+import { readableKinds } from '../../schemas/credential.ts'
 import { streams } from '../../schemas/events.ts'
 import type { RenderedStep } from '../../schemas/steps/index.ts'
 import type { StepSecret } from '../../schemas/target-run.ts'
 import type { Commands } from '../commands.ts'
-import { credentialOf, type Impossible, isImpossible } from './work.ts'
+import { type CredentialUse, credentialOf, type Impossible, isImpossible } from './work.ts'
 
 export type Secrets = {
   secrets: StepSecret[]
@@ -11,11 +12,16 @@ export type Secrets = {
 }
 
 /** Which versions of which credentials these steps read from standard input, as of now. Throws EventStoreUnavailable. */
-export async function secretsOf(commands: Pick<Commands, 'known'>, due: readonly RenderedStep[]): Promise<Secrets> {
+export async function secretsOf(
+  commands: Pick<Commands, 'known'>,
+  due: readonly RenderedStep[],
+  who: Omit<CredentialUse, 'kinds'>,
+): Promise<Secrets> {
   const secrets: StepSecret[] = []
   for (const { id: stepId, stdinCredentialId: credentialId } of due) {
     if (credentialId === undefined) continue
-    const found = credentialOf(await commands.known('credential', streams.credential(credentialId)), credentialId)
+    const known = await commands.known('credential', streams.credential(credentialId))
+    const found = credentialOf(known, credentialId, { ...who, kinds: readableKinds })
     if (isImpossible(found)) return { secrets, missing: { stepId, why: found } }
     secrets.push({ stepId, credentialId, version: found.version })
   }

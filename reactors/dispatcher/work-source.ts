@@ -1,4 +1,5 @@
 import type { Assignment } from '../../schemas/bus.ts'
+import { sshKinds } from '../../schemas/credential.ts'
 import { streams } from '../../schemas/events.ts'
 import { type RenderedStep, renderedStep } from '../../schemas/steps/index.ts'
 import { environmentOf } from '../../schemas/target.ts'
@@ -9,7 +10,15 @@ import type { Reservation } from '../runs/active-runs.ts'
 import type { Hold } from '../runs/target-runs.ts'
 import { secretsOf } from './secrets.ts'
 import { type Next, nextOf, type TargetOf } from './segment-source.ts'
-import { credentialOf, type Impossible, isImpossible, needsLogin, stepsOf, targetOf } from './work.ts'
+import {
+  type CredentialUse,
+  credentialOf,
+  type Impossible,
+  isImpossible,
+  needsLogin,
+  stepsOf,
+  targetOf,
+} from './work.ts'
 
 type Skip = Next['segment']['skip']
 type Rules = { rules: StepRule[]; skip: Skip }
@@ -70,11 +79,13 @@ export async function prepare(
     return { kind: 'hold', hold: { step: first }, leftOut: segment.skip.map(({ stepId }) => stepId) }
   const misfit = segment.due.map(problemOf).find(problem => problem !== undefined)
   if (misfit !== undefined) return impossible(rules, segment.skip, first, misfit)
-  const { secrets, missing } = await secretsOf(commands, segment.due)
+  const { secrets, missing } = await secretsOf(commands, segment.due, { actor: request.initiator, now })
   if (missing?.stepId === first) return impossible(rules, segment.skip, first, missing.why)
   const { due, skip } = missing ? before(missing.stepId, segment, remaining) : segment
   const credentialId = request.credentialId ?? (target.status === 'absent' ? undefined : target.credentialId)
-  const login = due.some(needsLogin) ? await credential(commands, credentialId) : undefined
+  const login = due.some(needsLogin)
+    ? await credential(commands, credentialId, { actor: request.initiator, kinds: sshKinds, now })
+    : undefined
   if (login && isImpossible(login)) return impossible(rules, skip, first, login)
   const bytes = ENVELOPE_BYTES + Buffer.byteLength(JSON.stringify(due))
   const environment = environmentOf(tags)
@@ -129,9 +140,9 @@ const scopeOf = ({ targetId, name, address, port }: Assignment['target'], tags: 
 })
 const nowhere = (targetId: string): TargetOf => ({ id: targetId, name: '', address: '', port: 0, tags: {} })
 
-async function credential(commands: Pick<Commands, 'known'>, credentialId: string | undefined) {
+async function credential(commands: Pick<Commands, 'known'>, credentialId: string | undefined, use: CredentialUse) {
   if (credentialId === undefined) {
     return { class: 'credential-unavailable', detail: 'neither the job nor the target names a credential' } as const
   }
-  return credentialOf(await commands.known('credential', streams.credential(credentialId)), credentialId)
+  return credentialOf(await commands.known('credential', streams.credential(credentialId)), credentialId, use)
 }

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { type Credential, fold, job, target } from '../../command-api/domain/index.ts'
 import { derivedId } from '../../infra/ids.ts'
+import { sshKinds } from '../../schemas/credential.ts'
 import type { JobEvent } from '../../schemas/job.ts'
 import { ActiveRun } from '../runs/active-run.ts'
 import { deal, MAX_ASSIGNMENTS } from './deal.ts'
@@ -47,18 +48,35 @@ t.test('a target is taken as it is now', async t => {
 
 t.test('the newest version of a credential is used, unless it is revoked', async t => {
   const sealed = { sealId: jobId, kekId: 'k', fingerprint: 'ab'.repeat(32), ciphertextDigest: 'ab'.repeat(32) }
-  const active: Credential = {
+  const use = { actor: { kind: 'user', id: 'anna' }, kinds: sshKinds, now: '2030-01-01T00:00:00.000Z' } as const
+  const active: Exclude<Credential, { status: 'absent' }> = {
     ...{ status: 'active', credentialId: jobId, name: 'deploy', username: 'deploy', description: undefined },
+    ...{ owner: undefined, warned: undefined },
     latestVersion: 2,
     versions: [
       { version: 1, kind: 'password', ...sealed },
       { version: 2, kind: 'ssh-key', ...sealed },
     ],
   }
-  t.same(credentialOf(active, jobId), { credentialId: jobId, version: 2, kind: 'ssh-key', username: 'deploy' })
-  t.match(credentialOf({ ...active, status: 'revoked' }, jobId), { class: 'credential-unavailable', detail: /revoked/ })
-  t.match(credentialOf({ ...active, versions: [] }, jobId), { class: 'credential-unavailable', detail: /no version/ })
-  t.match(credentialOf({ status: 'absent' }, jobId), { class: 'credential-unavailable', detail: /there is no/ })
+  t.same(credentialOf(active, jobId, use), { credentialId: jobId, version: 2, kind: 'ssh-key', username: 'deploy' })
+  t.match(credentialOf({ ...active, status: 'revoked' }, jobId, use), {
+    class: 'credential-unavailable',
+    detail: /revoked/,
+  })
+  t.match(credentialOf({ ...active, versions: [] }, jobId, use), {
+    class: 'credential-unavailable',
+    detail: /no version/,
+  })
+  t.match(credentialOf({ status: 'absent' }, jobId, use), { class: 'credential-unavailable', detail: /there is no/ })
+  const newest = (more: object, owner?: { kind: 'user'; id: string }) => {
+    const version = { version: 3, kind: 'password' as const, ...sealed, ...more }
+    return credentialOf({ ...active, versions: [version], owner }, jobId, use)
+  }
+  t.match(newest({ expiresAt: use.now }), { class: 'credential-unavailable', detail: /has expired/ })
+  t.match(newest({ expiresAt: '2030-01-01T00:00:00.001Z' }), { version: 3 })
+  t.match(newest({ kind: 'api-token' }), { class: 'credential-unavailable', detail: /of no use here/ })
+  t.match(newest({}, { kind: 'user', id: 'bert' }), { class: 'credential-unavailable', detail: /is personal/ })
+  t.match(newest({}, { kind: 'user', id: 'anna' }), { version: 3 })
 })
 
 const request = {

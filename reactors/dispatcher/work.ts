@@ -1,7 +1,9 @@
-import type { Credential, Job, Target } from '../../command-api/domain/index.ts'
+import { type Credential, isOthers, type Job, type Target } from '../../command-api/domain/index.ts'
 import type { Assignment } from '../../schemas/bus.ts'
+import type { CredentialKind } from '../../schemas/credential.ts'
 import type { FailureClass } from '../../schemas/failure.ts'
 import type { JobVersion } from '../../schemas/job.ts'
+import type { Actor } from '../../schemas/kernel.ts'
 import type { RenderedStep } from '../../schemas/steps/index.ts'
 
 /** The target run cannot be carried out at all: it ends before anything is connected to. */
@@ -40,7 +42,10 @@ export function targetOf(target: Target, targetId: string): Assignment['target']
 
 type Login = NonNullable<Assignment['credential']>
 
-export function credentialOf(credential: Credential, credentialId: string): Login | Impossible {
+/** For whom, to which end, and when a credential is to be used. */
+export type CredentialUse = { actor: Actor; kinds: ReadonlySet<CredentialKind>; now: string }
+
+export function credentialOf(credential: Credential, credentialId: string, use: CredentialUse): Login | Impossible {
   const unavailable = (detail: string): Impossible => ({ class: 'credential-unavailable', detail })
   if (credential.status === 'absent') return unavailable(`there is no credential ${credentialId}`)
   if (credential.status === 'revoked') {
@@ -48,6 +53,13 @@ export function credentialOf(credential: Credential, credentialId: string): Logi
   }
   const newest = credential.versions.at(-1)
   if (!newest) return unavailable(`the credential ${credential.name} has no version`)
+  const { kind, expiresAt } = newest
+  if (isOthers(credential.owner, use.actor))
+    return unavailable(`the credential ${credential.name} is personal, and not of whoever triggered the run`)
+  if (expiresAt !== undefined && Date.parse(expiresAt) <= Date.parse(use.now))
+    return unavailable(`the credential ${credential.name} has expired`)
+  if (!use.kinds.has(kind))
+    return unavailable(`the credential ${credential.name} is of the kind ${kind}: of no use here`)
   return { credentialId, version: newest.version, kind: newest.kind, username: credential.username }
 }
 

@@ -24,7 +24,7 @@ import {
   reportMessage,
   subjects,
 } from '../../schemas/bus.ts'
-import type { SecretMaterial } from '../../schemas/credential.ts'
+import type { UsableSecret } from '../../schemas/credential.ts'
 
 type Test = { teardown(handler: () => Promise<void>): unknown }
 type Claim = { runId: string; n: number; epoch: number }
@@ -55,7 +55,7 @@ export type TestControlPlane = {
   /** Answers a report differently; undefined falls back to `recorded`, 'silence' gives none. */
   answer: (message: ReportMessage) => ReportReply | 'silence' | undefined
   /** What the vault gives; throwing refuses. */
-  secret: (request: ReleaseRequest) => SecretMaterial
+  secret: (request: ReleaseRequest) => UsableSecret
   /** Stored output is acknowledged while this is true. */
   storesOutput: boolean
   answersHeartbeats: boolean
@@ -74,7 +74,7 @@ const WAIT_MS = 20_000
 
 export async function startControlPlane(
   t: Test,
-  options: { url: string; executorId: string; secret: SecretMaterial },
+  options: { url: string; executorId: string; secret: UsableSecret },
 ): Promise<TestControlPlane> {
   const bus = await connectBus({ url: options.url, name: 'spec', log: pino({ level: 'silent' }) })
   t.teardown(() => bus.close())

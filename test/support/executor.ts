@@ -4,7 +4,7 @@ import { start } from '../../executors/main.ts'
 import { loadConfig } from '../../infra/config.ts'
 import { runStages } from '../../infra/lifecycle.ts'
 import type { Assignment } from '../../schemas/bus.ts'
-import type { SecretMaterial } from '../../schemas/credential.ts'
+import type { UsableSecret } from '../../schemas/credential.ts'
 import { type RenderedStep, renderedStep } from '../../schemas/steps/index.ts'
 import { startBroker, type TestBroker } from './broker.ts'
 import { assignmentOf, startControlPlane, type TestControlPlane } from './control-plane.ts'
@@ -44,7 +44,7 @@ export async function pids(plane: TestControlPlane, of: Assignment, count: numbe
 
 export type ExecutorBenchOptions = {
   sshd?: SshdOptions
-  secret?: SecretMaterial
+  secret?: UsableSecret
   env?: Record<string, string>
   /** False: the spec starts the executor itself. */
   started?: boolean

@@ -13,7 +13,7 @@ import { hpkeOpen, hpkeSeal, newHpkeKeyPair, releaseInfo, sealInfo } from '../..
 import { type Identity, loadOrCreateIdentity, releaseSignedText } from '../../infra/identity.ts'
 import { runStages } from '../../infra/lifecycle.ts'
 import { type ReleaseRequest, releaseReply, sealReply, subjects, vaultPublicKey } from '../../schemas/bus.ts'
-import type { Sealed, SecretMaterial } from '../../schemas/credential.ts'
+import { type CredentialKind, kindOf, type Sealed, type SecretMaterial } from '../../schemas/credential.ts'
 import { type AnyEvent, streams } from '../../schemas/events.ts'
 import type { StepSecret } from '../../schemas/target-run.ts'
 import { start } from '../../vault/main.ts'
@@ -95,7 +95,7 @@ function sides(store: EventStore, bus: Bus) {
   }
   const publicKey = () => requestJson(bus, subjects.vaultPublicKey, vaultPublicKey, {}, TIMEOUT)
   const sealRaw = async (
-    of: { credentialId: string; version: number; kind: SecretMaterial['kind'] },
+    of: { credentialId: string; version: number; kind: CredentialKind },
     content: string,
     change: object = {},
   ) => {
@@ -110,16 +110,21 @@ function sides(store: EventStore, bus: Bus) {
     )
   }
   const seal = async (credentialId: string, version: number, secret: SecretMaterial): Promise<Sealed> => {
-    const answer = await sealRaw({ credentialId, version, kind: secret.kind }, JSON.stringify(secret))
+    const answer = await sealRaw({ credentialId, version, kind: kindOf(secret) }, JSON.stringify(secret))
     if ('error' in answer) throw new Error(`${answer.error}: ${answer.detail}`)
     return answer
   }
   /** As the command API does it: seal, then append. */
-  const addVersion = async (credentialId: string, version: number, secret: SecretMaterial): Promise<Sealed> => {
+  const addVersion = async (
+    credentialId: string,
+    version: number,
+    secret: SecretMaterial,
+    own: { expiresAt?: string } = {},
+  ): Promise<Sealed> => {
     const sealed = await seal(credentialId, version, secret)
     await append(streams.credential(credentialId), {
       type: 'CredentialVersionAdded',
-      data: { credentialId, version, kind: secret.kind, ...sealed },
+      data: { credentialId, version, kind: kindOf(secret), ...sealed, ...own },
     })
     return sealed
   }
