@@ -23,11 +23,15 @@ export type Sort = {
   descending: boolean
 }
 
-export const textValue = z.string().max(1000)
+/** Postgres has no text with a NUL in it. */
+export const textValue = z
+  .string()
+  .max(1000)
+  .refine(text => !text.includes('\0'))
 export const uuidValue = z.uuid()
 /** The id of any resource: a UUID, or a name as executors have. */
 export const idValue = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
-export const bigintValue = z.string().regex(/^-?\d{1,19}$/)
+export const bigintValue = z.string().regex(/^-?\d{1,18}$/)
 export const intValue = z.int()
 
 /** Collects conditions and numbers their parameters: values never become part of a statement's text. */

@@ -1,11 +1,20 @@
 import { z } from 'zod'
 import type { LogPosition } from './events.ts'
 
+/** Logs and databases count in 64 bits with a sign. */
+const MOST = 2n ** 63n - 1n
+function isInt64(text: string): boolean {
+  return /^\d+$/.test(text) && BigInt(text) <= MOST
+}
+
 /**
  * A position of the log as text: `<commit>`, or `<commit>/<prepare>` where the two differ. Clients hand it back as
  * `minPosition` to read their own writes.
  */
-export const positionText = z.string().regex(/^\d{1,20}(\/\d{1,20})?$/, 'a position such as 4711')
+export const positionText = z
+  .string()
+  .regex(/^\d{1,19}(\/\d{1,19})?$/, 'a position such as 4711')
+  .refine(text => text.split('/').every(isInt64), 'no log is that long')
 
 export const formatPosition = ({ commit, prepare }: LogPosition): string =>
   commit === prepare ? String(commit) : `${commit}/${prepare}`

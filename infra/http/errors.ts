@@ -7,11 +7,14 @@ import { keepRefusal } from './refused.ts'
 
 const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
+/** Of a path or a message: a body may be one long key. */
+const MOST_CHARACTERS = 500
+
 /** What a schema refused, as paths and messages; a value is never repeated. */
 export function invalidInput(error: ZodError): ProblemError {
   const errors = error.issues.slice(0, 50).map(issue => ({
-    path: issue.path.map(String).join('.'),
-    message: issue.message,
+    path: issue.path.map(String).join('.').slice(0, MOST_CHARACTERS),
+    message: issue.message.slice(0, MOST_CHARACTERS),
   }))
   return new ProblemError('invalid-input', undefined, errors)
 }

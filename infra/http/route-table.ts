@@ -17,6 +17,8 @@ export function keepRouteTable(app: FastifyInstance): void {
   })
   // In a hook and not in a handler, so that no body is read for nothing.
   const check = (request: FastifyRequest, reply: FastifyReply) => {
+    // No id, name or text has a NUL in it; databases end at it or choke on it.
+    if (request.url.includes('%00')) throw new ProblemError('bad-request')
     if (!request.is404) return
     const [path = ''] = request.url.split('?', 1)
     const allowed = [...entries.values()].filter(e => e.pattern.test(path)).flatMap(e => [...e.methods])

@@ -8,15 +8,18 @@ const suspicious = /proto|constructor|\\u/
 
 /**
  * Parses UTF-8 JSON (RFC 8259) that came from outside. Refuses invalid UTF-8, a byte order mark, nesting deeper than
- * 32 and the keys through which an object could reach a prototype.
+ * 32, keys that are there twice, and those through which an object could reach a prototype.
  * @throws ProblemError invalid-json; its detail never repeats the input.
  */
 export function parseStrictJson(bytes: Uint8Array): unknown {
   if (bytes.length === 0) throw new ProblemError('invalid-json', 'The body is empty')
   const text = decode(bytes)
-  if (tooDeep(text)) throw new ProblemError('invalid-json', `Nested deeper than ${MAX_DEPTH} levels`)
+  const { deep, members } = shapeOf(text)
+  if (deep) throw new ProblemError('invalid-json', `Nested deeper than ${MAX_DEPTH} levels`)
   const value = parse(text)
   if (suspicious.test(text)) refusePoison(value)
+  // Of a key that is there twice only the last value is left: whoever checked the first one was deceived.
+  if (membersOf(value) !== members) throw new ProblemError('invalid-json', 'A key is there twice in one object')
   return value
 }
 
@@ -36,9 +39,13 @@ function parse(text: string): unknown {
   }
 }
 
-/** Counts brackets outside strings before anything is built, so that depth costs no stack and no memory. */
-function tooDeep(text: string): boolean {
+/**
+ * Looks at what is outside of strings before anything is built, so that depth costs no stack and no memory: whether it is
+ * nested too deep, and how many members its objects have together, by their colons.
+ */
+function shapeOf(text: string): { deep: boolean; members: number } {
   let depth = 0
+  let members = 0
   let inString = false
   for (let i = 0; i < text.length; i += 1) {
     const char = text.charCodeAt(i)
@@ -46,12 +53,23 @@ function tooDeep(text: string): boolean {
       if (char === 0x5c) i += 1
       else if (char === 0x22) inString = false
     } else if (char === 0x22) inString = true
+    else if (char === 0x3a) members += 1
     else if (char === 0x7b || char === 0x5b) {
       depth += 1
-      if (depth > MAX_DEPTH) return true
+      if (depth > MAX_DEPTH) return { deep: true, members }
     } else if (char === 0x7d || char === 0x5d) depth -= 1
   }
-  return false
+  return { deep: false, members }
+}
+
+/** Recursion is bounded by the depth check. */
+function membersOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  const isList = Array.isArray(value)
+  const inner: readonly unknown[] = isList ? value : Object.values(value)
+  let members = isList ? 0 : inner.length
+  for (const each of inner) members += membersOf(each)
+  return members
 }
 
 /** Recursion is bounded by the depth check. */
