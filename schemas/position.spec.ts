@@ -10,7 +10,17 @@ t.test('a position reads back as it was written', async t => {
   t.equal(formatPosition({ commit: 7n, prepare: 7n }), '7')
 })
 t.test('what is no position is refused', async t => {
-  for (const text of ['', '-1', '1/', '1/2/3', '1.5', '0x10', '123456789012345678901', '9223372036854775808', '1/9223372036854775808'])
+  for (const text of [
+    '',
+    '-1',
+    '1/',
+    '1/2/3',
+    '1.5',
+    '0x10',
+    '123456789012345678901',
+    '9223372036854775808',
+    '1/9223372036854775808',
+  ])
     t.throws(() => parsePosition(text), text)
 })
 t.test('positions are ordered by commit, then prepare', async t => {
