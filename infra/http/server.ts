@@ -70,6 +70,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
 const contentSecurityPolicy = {
   'default-src': ["'self'"],
   'img-src': ["'self'", 'data:'],
+  'font-src': ["'self'", 'data:'],
   'style-src': ["'self'", "'unsafe-inline'"],
   'frame-ancestors': ["'none'"],
   'upgrade-insecure-requests': null,
@@ -78,7 +79,8 @@ const contentSecurityPolicy = {
 /** What helmet sets is the same for every answer here, and asking it each time would cost a tenth of a request. */
 async function securityHeaders(): Promise<Record<string, string>> {
   const asked = Fastify()
-  await asked.register(helmet, { contentSecurityPolicy: { directives: contentSecurityPolicy } })
+  const frames = { xFrameOptions: { action: 'deny' as const } }
+  await asked.register(helmet, { contentSecurityPolicy: { directives: contentSecurityPolicy }, ...frames })
   const { headers } = await asked.get('/', async () => '').inject('/')
   await asked.close()
   const own = Object.entries(headers).filter(([name]) => !ownHeaders.has(name))
