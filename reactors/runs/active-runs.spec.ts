@@ -32,7 +32,7 @@ const requested = (runId: string, targets: number, rest: Partial<Requested> = {}
     data: { runId, from: 0, targetIds: Array.from({ length: targets }, (_, n) => targetId(n)) },
   },
 ]
-const claimed = (runId: string, n: number, epoch = 1, executorId = 'east-1'): AnyEvent => ({
+const claimed = (runId: string, n: number, epoch = 1, executorId = 'east-1', due?: string[]): AnyEvent => ({
   type: 'TargetRunClaimed',
   data: {
     runId,
@@ -41,6 +41,7 @@ const claimed = (runId: string, n: number, epoch = 1, executorId = 'east-1'): An
     epoch,
     executorId,
     executorKey: 'k'.repeat(43),
+    ...(due && { due }),
     deadline: '2026-03-01T12:00:15.000Z',
     steps: [{ id: 'uptime', idempotent: false, continueOnError: false }],
     target: { name: `web-${n}`, address: `10.0.0.${n}`, port: 22 },
@@ -202,10 +203,7 @@ const undoing = (n: number, epoch = 1) => {
   const begun = { runId: nightly, n, steps: ['mop-up'], class: end.class, detail: end.detail }
   return [stepFailed, { type: 'CompensationStarted', data: begun } satisfies AnyEvent] as const
 }
-const claimedFor = (n: number, due: string[]): AnyEvent => {
-  const event = claimed(nightly, n)
-  return { ...event, data: { ...event.data, due } } as AnyEvent
-}
+const claimedFor = (n: number, due: string[]) => claimed(nightly, n, 1, 'east-1', due)
 
 t.test('what was taken between two events of one append is not given out once more', async t => {
   const [stepFailed, compensating] = undoing(0)
