@@ -62,15 +62,19 @@ export const jobVersion = defineTable<PublishedJobVersion>('job_version', ['jobI
   reason: 'text',
 })
 
+/** `labels`: the tags of a target as `key=value`, of which the database knows how common each is. */
 export const resourceColumns = `
+  create function labels_of(tags jsonb) returns text[] language sql immutable parallel safe as
+    $$ select coalesce(array_agg(key || '=' || value), '{}') from jsonb_each_text(tags) $$;
   alter table resource_version alter column id type text collate "C";
   alter table resource_version add column name text collate "C" generated always as (state->>'name') stored;
   alter table resource_version add column status text generated always as (state->>'status') stored;
+  alter table resource_version add column labels text[] generated always as (case kind when 'target' then labels_of(state->'tags') end) stored;
   create unique index on resource_version (kind, id) where valid_to is null;
 `
 export const resourceIndexes = `
   create index on resource_version (kind, name, id) where valid_to is null;
-  create index on resource_version using gin ((state->'tags') jsonb_path_ops) where valid_to is null and kind = 'target';
+  create index on resource_version using gin (labels) where valid_to is null and kind = 'target';
   create index on resource_version (kind, valid_from, valid_to);
   create index on resource_version (kind, valid_from_time, valid_to_time);
 `

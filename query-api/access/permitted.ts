@@ -1,6 +1,6 @@
 import type { HeldScope } from '../../infra/access.ts'
 import type { Holder } from '../../infra/http/index.ts'
-import { labelConditions } from '../labels.ts'
+import { anyLabels, labelConditions } from '../labels.ts'
 import type { Conditions } from '../paging.ts'
 
 /** Columns by which rows are told apart: that of the thing itself and, where there are, of its tags and its job. */
@@ -26,14 +26,16 @@ export function permittedRows(
   if (scopes.some(({ kind }) => kind === 'everything')) return undefined
   const ids = new Set<string>()
   const jobIds = new Set<string>()
+  const labels = scopes.flatMap(scope => (scope.kind === 'labels' && columns.hasTags ? [scope.labels] : []))
   const others = scopes.flatMap(scope => {
+    if (scope.kind === 'labels') return []
     if (scope.kind !== 'resource') return [conditionOf(conditions, scope, columns)]
     const { kind, id } = scope.resource
     if (kind === columns.kind) ids.add(id)
     if (kind === 'job') jobIds.add(id)
     return []
   })
-  const all = [...others, ...among(conditions, columns.type, columns.id, ids)]
+  const all = [...anyLabels(conditions, labels), ...others, ...among(conditions, columns.type, columns.id, ids)]
   if (columns.jobId !== undefined) all.push(...among(conditions, 'uuid', columns.jobId, jobIds))
   return all.length === 0 ? 'false' : all.map(one => `(${one})`).join(' or ')
 }

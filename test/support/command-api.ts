@@ -1,5 +1,4 @@
 import { pino } from 'pino'
-import type { Test } from 'tap'
 import { type AccessFeed, createAccessFeed } from '../../command-api/access/feed.ts'
 import { createActiveRuns } from '../../command-api/active-runs.ts'
 import { registerCommandApi } from '../../command-api/app.ts'
@@ -41,7 +40,7 @@ export type CommandApi = {
  * may send many commands at once but none of them.
  */
 export async function commandApi(
-  t: Test,
+  t: { teardown(fn: () => unknown): unknown },
   parts: {
     store: EventStore
     vault: VaultClient

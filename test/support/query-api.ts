@@ -1,5 +1,4 @@
 import pino from 'pino'
-import type { Test } from 'tap'
 import { createArtifactStore } from '../../infra/artifacts.ts'
 import { type Bus, connectBus } from '../../infra/bus.ts'
 import { systemClock } from '../../infra/clock.ts'
@@ -24,7 +23,7 @@ export type ServedQueries = {
 
 /** The query API over a database of read models, with a broker of its own; the key `reader` may read everything. */
 export async function serveQueries(
-  t: Test,
+  t: { teardown(fn: () => unknown): unknown },
   postgresUrl: string,
   /** Who else there is, by their grants. */
   other: (key: string, access: AccessView) => Holder | undefined = () => undefined,
