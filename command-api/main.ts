@@ -87,12 +87,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
   const uses = noteKeyUses({ dispatcher, clock, ids, log })
   return {
     authenticate: auth.authentication(uses.note),
-    register: http => {
-      registerCommandApi(http, deps)
-      registerSignIn(http, signingIn)
-      registerOwn(http, signingIn)
-      registerArtifactUpload(http, { artifacts, dispatcher, clock, ids })
-    },
+    register: http => registerCommandSide(http, { deps, signingIn, upload: { artifacts, dispatcher, clock, ids } }),
     ready: () => [
       { name: 'event-store', ok: catalogue.live && access.live && auth.feed.live },
       { name: 'broker', ok: bus.status() === 'connected' },
@@ -121,6 +116,20 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
       },
     },
   }
+}
+
+export type CommandSideParts = {
+  deps: Parameters<typeof registerCommandApi>[1]
+  signingIn: Parameters<typeof registerSignIn>[1]
+  upload: Parameters<typeof registerArtifactUpload>[1]
+}
+
+/** Every route of the write side. */
+export function registerCommandSide(http: HttpServer, { deps, signingIn, upload }: CommandSideParts): void {
+  registerCommandApi(http, deps)
+  registerSignIn(http, signingIn)
+  registerOwn(http, signingIn)
+  registerArtifactUpload(http, upload)
 }
 
 /** The command API alone, as a role of its own. */

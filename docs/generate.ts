@@ -3,6 +3,7 @@ import { commands, filterCommands } from '../schemas/commands.ts'
 import { eventsByCategory } from '../schemas/events.ts'
 import { problems } from '../schemas/problems.ts'
 import { currentVersion } from '../schemas/upcasters.ts'
+import { accessMatrixPage } from './access-matrix.ts'
 import { fieldTable } from './json-schema-text.ts'
 
 /** The repository; this file runs from the build folder. */
@@ -16,7 +17,8 @@ export function pages(): Record<string, string> {
 
 /** Writes the generated pages. */
 export async function main(): Promise<void> {
-  for (const [path, text] of Object.entries(pages())) {
+  const all = { ...pages(), 'docs/access-matrix.md': await accessMatrixPage() }
+  for (const [path, text] of Object.entries(all)) {
     writeFileSync(new URL(path, root), text)
     console.log(path)
   }
