@@ -19,6 +19,8 @@ export type Client = {
   command(name: string, data: object): Promise<CommandAnswer>
   /** The same for those that answer otherwise: plans, and commands about many resources. */
   send<T>(name: string, data: object): Promise<T>
+  /** Any other request that changes something. */
+  post<T>(path: string, data: object): Promise<T>
   get<T>(path: string, query?: Record<string, string | undefined>): Promise<T>
   /** The whole of a list, page by page, at most `limit` items. */
   list<T>(path: string, query?: Record<string, string | undefined>, limit?: number): Promise<T[]>
@@ -29,9 +31,16 @@ export type Client = {
 const PAGE = 200
 const TRIES = 3
 
-export function createClient(url: string, apiKey: string | undefined): Client {
-  const headers = { ...(apiKey && { authorization: `Bearer ${apiKey}` }), 'user-agent': 'opsconductor-cli' }
+type Credential = string | undefined | (() => Promise<string | undefined>)
+
+/** `credential`: an API key, or a token that is asked for anew with each request, because it does not last. */
+export function createClient(url: string, credential: Credential): Client {
   const call = async (path: string, init: RequestInit = {}): Promise<Response> => {
+    const presented = typeof credential === 'function' ? await credential() : credential
+    const headers = {
+      ...(presented !== undefined && { authorization: `Bearer ${presented}` }),
+      'user-agent': 'opsconductor-cli',
+    }
     const response = await reach(`${url}${path}`, { ...init, headers: { ...headers, ...init.headers } })
     if (!response.ok) throw await problemOf(response)
     return response
@@ -46,9 +55,14 @@ export function createClient(url: string, apiKey: string | undefined): Client {
     }
     return (await (await call(`/v1/commands/${name}`, init)).json()) as T
   }
+  const post = async <T>(path: string, data: object): Promise<T> => {
+    const init = { method: 'POST', body: JSON.stringify(data), headers: { 'content-type': 'application/json' } }
+    return (await (await call(path, init)).json()) as T
+  }
   return {
     url,
     get,
+    post,
     send,
     command: send<CommandAnswer>,
     async list<T>(path: string, query: Record<string, string | undefined> = {}, limit = 1000) {
@@ -75,7 +89,7 @@ function withQuery(path: string, query: Record<string, string | undefined>): str
 }
 
 /** Every request may be repeated: reads by nature, commands by their key. */
-async function reach(url: string, init: RequestInit): Promise<Response> {
+export async function reach(url: string, init: RequestInit): Promise<Response> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await fetch(url, init)
@@ -92,7 +106,7 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
   }
 }
 
-async function problemOf(response: Response): Promise<ApiProblem> {
+export async function problemOf(response: Response): Promise<ApiProblem> {
   const text = await response.text()
   try {
     return new ApiProblem(JSON.parse(text) as Problem)

@@ -2,13 +2,16 @@ import type { Command } from 'commander'
 import { type Client, type CommandAnswer, createClient } from './client.ts'
 import { NotFound, UsageError } from './errors.ts'
 import { type Flags, resolveSettings, type Settings } from './settings.ts'
+import { currentToken } from './signed-in.ts'
 
 export type Context = { client: Client; settings: Settings }
 
 /** What every subcommand works with: resolved settings and a client of the public API. */
 export function contextOf(command: Command): Context {
   const settings = resolveSettings(command.optsWithGlobals<Flags>(), process.env, process.stdout.isTTY === true)
-  return { settings, client: readingItsWrites(createClient(settings.url, settings.apiKey)) }
+  const { url, apiKey } = settings
+  const credential = async () => apiKey ?? (await currentToken(process.env, url))
+  return { settings, client: readingItsWrites(createClient(settings.url, credential)) }
 }
 
 /** Waits after each command until it can be seen, so that the next line of a script finds by name what this one made. */
@@ -18,7 +21,7 @@ function readingItsWrites(client: Client): Client {
     async command(name, data) {
       const answer = await client.command(name, data)
       const category = answer.stream.slice(0, answer.stream.indexOf('-'))
-      const list = `/v1/${category === 'targetrun' ? 'run' : category}s`
+      const list = `/v1/${pathNames[category] ?? category}s`
       // Whether it is seen yet, or may be seen with this key, changes nothing about what was done.
       if (answer.events.length > 0)
         await client.get(list, { limit: '1', minPosition: answer.position }).catch(() => undefined)
@@ -27,16 +30,23 @@ function readingItsWrites(client: Client): Client {
   }
 }
 
+/** Streams that are listed by another name. */
+const pathNames: Readonly<Record<string, string>> = {
+  targetrun: 'run',
+  serviceaccount: 'service-account',
+  apikey: 'api-key',
+}
+
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 /** Takes an id as it is; looks a name up and insists that exactly one resource carries it. */
 export async function idOf(
   client: Client,
-  resource: 'targets' | 'credentials' | 'jobs',
+  resource: 'targets' | 'credentials' | 'jobs' | 'service-accounts',
   idOrName: string,
 ): Promise<string> {
   if (UUID.test(idOrName)) return idOrName.toLowerCase()
-  const field = `${resource.slice(0, -1)}Id`
+  const field = `${resource.slice(0, -1).replace(/-a/, 'A')}Id`
   const found = (await client.list<Record<string, unknown>>(`/v1/${resource}`, { name: idOrName })).filter(
     r => r.name === idOrName,
   )

@@ -48,7 +48,7 @@ function exitCodeOf({ status, errors }: Problem): number {
 }
 
 const hints: Partial<Record<number, string>> = {
-  401: 'Set OPSCONDUCTOR_API_KEY to the key that was shown at first start, or make another one on the server with `opsconductor admin-key create`.',
+  401: 'Sign in with `opsconductor login`, or set OPSCONDUCTOR_API_KEY to the key that was shown at first start, or make another one on the server with `opsconductor admin-key create`.',
   503: 'The system is up but a part of it is not; `opsconductor status` says which. Try again in a moment.',
 }
 

@@ -5,9 +5,12 @@ import { credentialCommand } from './commands/credential.ts'
 import { executorCommand } from './commands/executor.ts'
 import { genericCommand } from './commands/generic.ts'
 import { jobCommand } from './commands/job.ts'
+import { loginCommands } from './commands/login.ts'
 import { runCommand } from './commands/run.ts'
+import { apiKeyCommand, serviceAccountCommand, sessionCommand } from './commands/service-account.ts'
 import { statusCommand } from './commands/status.ts'
 import { targetCommand } from './commands/target.ts'
+import { userCommand } from './commands/user.ts'
 import { demo } from './demo.ts'
 import { exitCode, explain } from './errors.ts'
 
@@ -23,6 +26,7 @@ Examples:
 
 The system itself: opsconductor up, eventstore stats|verify|backup, projections status|rebuild, admin-key create, nats-config, doctor.
 Settings: flag, then OPSCONDUCTOR_URL and OPSCONDUCTOR_API_KEY, then ~/.config/opsconductor/config.yaml.
+Without an API key: whoever has signed in with opsconductor login.
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not allowed, 4 not found,
 5 conflict, or somebody has to approve, confirm or resolve something, 124 timed out, 130 interrupted.`
 
@@ -45,6 +49,11 @@ function build(): Command {
     executorCommand,
     auditCommand,
     statusCommand,
+    loginCommands,
+    userCommand,
+    serviceAccountCommand,
+    apiKeyCommand,
+    sessionCommand,
     genericCommand,
   ])
     add(program)

@@ -6,6 +6,7 @@ import { createApiKey, hasApiKeys } from '../../api-keys.ts'
 import { type Config, loadConfig } from '../../config.ts'
 import { FolderInUse, lockFile } from '../../folder-lock.ts'
 import { readRuntime } from '../../runtime-file.ts'
+import { inviteFirstAdministrator } from './first-administrator.ts'
 import { defaultRoles, type RoleName, readRoles } from './plan.ts'
 import { Supervisor } from './supervisor.ts'
 import { welcome } from './welcome.ts'
@@ -25,9 +26,12 @@ export async function up(argv: string[]): Promise<number> {
   try {
     if (roles.some(servesPublicly)) await requireFreePort(config.host, config.port)
     const supervisor = new Supervisor(config, roles, write)
-    return await runUntilStopped(supervisor, () => {
+    return await runUntilStopped(supervisor, async () => {
+      const { url } = supervisor
       const key = roles.some(servesPublicly) ? firstApiKey(config.apiKeysFile) : undefined
-      write(welcome({ url: supervisor.url, dataDir: config.dataDir, seconds: performance.now() / 1000, key }))
+      const seconds = performance.now() / 1000
+      const link = key !== undefined && url !== undefined ? await inviteFirstAdministrator(url, key) : undefined
+      write(welcome({ url, dataDir: config.dataDir, seconds, key, link }))
     })
   } finally {
     unlock()
@@ -90,7 +94,7 @@ function firstApiKey(file: string): string | undefined {
 
 const REPEATED_SIGNAL_MS = 1_000
 
-async function runUntilStopped(supervisor: Supervisor, onReady: () => void): Promise<number> {
+async function runUntilStopped(supervisor: Supervisor, onReady: () => Promise<void>): Promise<number> {
   const asked = new Promise<string>(resolve => {
     let since: number | undefined
     const ask = (signal: string) => {
@@ -109,7 +113,7 @@ async function runUntilStopped(supervisor: Supervisor, onReady: () => void): Pro
     (error: Error) => error,
   )
   const first = await Promise.race([started, asked])
-  if (first === 'ready') onReady()
+  if (first === 'ready') await onReady()
   if (first instanceof Error) supervisor.say(first.message)
   else supervisor.say(`${await asked}: stopping in order`)
   await supervisor.stop()
