@@ -1,5 +1,5 @@
 import { createArtifactStore } from '../infra/artifacts.ts'
-import { connectBus } from '../infra/bus.ts'
+import { connectBus, subscribeJson } from '../infra/bus.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config, Secret } from '../infra/config.ts'
 import { connectEventStore } from '../infra/event-store/client.ts'
@@ -17,6 +17,7 @@ import type { Log } from '../infra/log.ts'
 import { createPool } from '../infra/postgres.ts'
 import { createRequestRefusals } from '../infra/request-refusals.ts'
 import { createVerdicts } from '../infra/safety/verdicts.ts'
+import { keyUsed, subjects } from '../schemas/bus.ts'
 import { createAccessFeed } from './access/feed.ts'
 import { createActiveRuns } from './active-runs.ts'
 import { registerCommandApi } from './app.ts'
@@ -85,6 +86,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
   }
   const signingIn = { ...auth, dispatcher, clock, ids, log }
   const uses = noteKeyUses({ dispatcher, clock, ids, log })
+  subscribeJson(bus, subjects.keyUsed, keyUsed, ({ keyId }) => uses.note(keyId))
   return {
     authenticate: auth.authentication(uses.note),
     register: http => registerCommandSide(http, { deps, signingIn, upload: { artifacts, dispatcher, clock, ids } }),

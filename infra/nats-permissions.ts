@@ -17,8 +17,15 @@ const answers = '_INBOX.>'
 export const controlPlaneRights: Readonly<Record<ControlPlaneUser, Rights>> = {
   api: {
     // Of the two APIs, which are one user, the command side answers the query side.
-    publish: [subjects.vaultPublicKey, subjects.vaultSeal, subjects.vaultSignIn, subjects.refused, '_INBOX.api.>'],
-    subscribe: [subjects.live('*'), subjects.projected, subjects.refused],
+    publish: [
+      subjects.vaultPublicKey,
+      subjects.vaultSeal,
+      subjects.vaultSignIn,
+      subjects.keyUsed,
+      subjects.refused,
+      '_INBOX.api.>',
+    ],
+    subscribe: [subjects.live('*'), subjects.projected, subjects.refused, subjects.keyUsed],
   },
   workers: {
     publish: [subjects.control('*'), subjects.live('*'), subjects.projected, answers],

@@ -11,7 +11,9 @@ import { registerAudit } from './audit.ts'
 import { registerHistory } from './history.ts'
 import { registerJobVersions } from './job-versions.ts'
 import { registerLive } from './live/routes.ts'
+import type { Names } from './names.ts'
 import { registerOutput } from './output.ts'
+import { registerOwnLists } from './own.ts'
 import { Reader } from './reader.ts'
 import { registerResources } from './resources.ts'
 import { registerApprovals } from './runs/approvals.ts'
@@ -30,13 +32,18 @@ export type QueryApiParts = {
   log: Log
   artifacts: ArtifactStore
   access: AccessView
+  names: Names
   clock: Clock
 }
 
 /** Everything that reads: lists and items, history, output, audit, live streams. */
-export function registerQueryApi(http: HttpServer, { pool, bus, log, artifacts, access, clock }: QueryApiParts): void {
+export function registerQueryApi(
+  http: HttpServer,
+  { pool, bus, log, artifacts, access, names, clock }: QueryApiParts,
+): void {
   const reader = new Reader(pool, bus)
-  registerResources(http, reader)
+  registerResources({ http, reader, names })
+  registerOwnLists(http, reader)
   registerHistory(http, reader)
   registerJobVersions(http, reader)
   registerRunList(http, reader)

@@ -4,7 +4,7 @@ import { actorSchema, id, instant } from '../schemas/kernel.ts'
 import { asOf } from './as-of.ts'
 import { after, bigintValue, Conditions, cursor, limit, orderBy, page, pageOf, type Sort } from './paging.ts'
 import type { Query, Reader } from './reader.ts'
-import { fieldsOf, type ResourceType, resourceTypes, versionAt } from './resources.ts'
+import { fieldsOf, type ResourceType, resourceTypes, storedKind, versionAt } from './resources.ts'
 import { found, registerRead } from './route.ts'
 
 type Origin = {
@@ -65,8 +65,8 @@ function registerVersions(http: HttpServer, reader: Reader, type: ResourceType):
     answer: { description: 'A page', schema: pageOf(version) },
     problems: [notFound],
     async handle({ params, query, db, holder }) {
-      found(await versionAt(db, holder, kind, params.id, undefined), notFound)
-      return { body: await versions(db, kind, params.id, query, row) }
+      found(await versionAt(db, holder, type, params.id, undefined), notFound)
+      return { body: await versions(db, storedKind(type), params.id, query, row) }
     },
   })
 }
@@ -116,9 +116,9 @@ function registerBlame(http: HttpServer, reader: Reader, type: ResourceType): vo
     },
     problems: [notFound],
     async handle({ params, query, db, holder }) {
-      const current = found(await versionAt(db, holder, kind, params.id, query.asOf), notFound)
+      const current = found(await versionAt(db, holder, type, params.id, query.asOf), notFound)
       const values = flat(fieldsOf(shape, current.state))
-      const rows = await origins(db, kind, params.id, current.revision)
+      const rows = await origins(db, storedKind(type), params.id, current.revision)
       const known = rows.filter(row => Object.hasOwn(values, row.field))
       const fields = known.map(row => [row.field, { value: values[row.field], ...originOf(row) }])
       const { revision } = current

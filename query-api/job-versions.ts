@@ -62,7 +62,7 @@ export function registerJobVersions(http: HttpServer, reader: Reader): void {
     answer: { description: 'A page', schema: pageOf(jobVersion) },
     problems: ['job-not-found'],
     async handle({ params, query, db, holder }) {
-      found(await versionAt(db, holder, 'job', params.id, undefined), 'job-not-found')
+      found(await versionAt(db, holder, { kind: 'job' }, params.id, undefined), 'job-not-found')
       const conditions = new Conditions()
       conditions.add('job_id = ?', params.id)
       after(conditions, newestFirst, query.cursor)
@@ -91,7 +91,7 @@ function registerOneVersion(http: HttpServer, reader: Reader): void {
     answer: { description: 'The version', schema: oneJobVersion },
     problems: ['job-not-found', 'job-version-not-found'],
     async handle({ params, db, holder }) {
-      found(await versionAt(db, holder, 'job', params.id, undefined), 'job-not-found')
+      found(await versionAt(db, holder, { kind: 'job' }, params.id, undefined), 'job-not-found')
       const rows = await db<Row>('select * from read_model.job_version where job_id = $1 and version = $2', [
         params.id,
         params.version,

@@ -1,14 +1,26 @@
+import { createAuthentication, createTokenCheck } from '../infra/access.ts'
 import { apiKeyCheck } from '../infra/api-keys.ts'
 import { createArtifactStore } from '../infra/artifacts.ts'
-import { connectBus } from '../infra/bus.ts'
+import { connectBus, publishJson } from '../infra/bus.ts'
 import { systemClock } from '../infra/clock.ts'
 import type { Config, Secret } from '../infra/config.ts'
-import { administratorKeys, createHttpServer, type HttpServer, listen, type OnRefused } from '../infra/http/index.ts'
+import {
+  type Authenticate,
+  administratorKeys,
+  createHttpServer,
+  type HttpServer,
+  listen,
+  type OnRefused,
+} from '../infra/http/index.ts'
 import type { Check, RunningRole, StopStage } from '../infra/lifecycle.ts'
 import type { Log } from '../infra/log.ts'
 import { createPool, waitForPostgres } from '../infra/postgres.ts'
+import { createSignInVault } from '../infra/sign-in-vault.ts'
+import { subjects } from '../schemas/bus.ts'
+import { createSignInView } from './access/sign-in-view.ts'
 import { type AccessView, createAccessView } from './access/view.ts'
 import { registerQueryApi } from './app.ts'
+import { createNames } from './names.ts'
 import { Reader } from './reader.ts'
 import { refusalsByBus } from './request-refusals.ts'
 
@@ -16,6 +28,8 @@ import { refusalsByBus } from './request-refusals.ts'
 export type QuerySide = {
   /** Who may do what, as the read models tell it. */
   access: AccessView
+  /** Who comes with a key or a token. */
+  authenticate: Authenticate
   register(http: HttpServer): void
   ready(): Promise<Check[]>
   /** Requests that were turned away, where the query side answers them alone. */
@@ -29,12 +43,30 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
   const pool = createPool(url, log, { max: 20, name: 'opsconductor query-api' })
   await waitForPostgres(pool, log)
   const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: 'query-api', log })
-  const access = createAccessView({ reader: new Reader(pool, bus), log })
+  const reader = new Reader(pool, bus)
+  const access = createAccessView({ reader, log })
+  const vault = createSignInVault(bus)
+  const names = createNames(vault, systemClock)
+  const signIn = createSignInView({ reader, log, changed: names.forget })
+  const tokens = createTokenCheck({
+    publicKeys: async () => (await vault.ask('public-keys', {})).keys,
+    clock: systemClock,
+  })
   const artifacts = createArtifactStore(pool, systemClock, config.artifactQuotaBytes)
   const refusals = refusalsByBus(bus, log)
+  const administrators = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
+  const authentication = createAuthentication({
+    ...{ administrators, tokens, clock: systemClock, refresh: signIn.refresh },
+    facts: () => signIn.facts,
+    access: () => access.state,
+    keyUsed: keyId => publishJson(bus, subjects.keyUsed, { keyId }),
+  })
   return {
     access,
-    register: http => registerQueryApi(http, { pool, bus, log, artifacts, access, clock: systemClock }),
+    // Until the read models were read, what has ended is not known.
+    authenticate: (presented, request) =>
+      signIn.live && access.live ? authentication(presented, request) : administrators(presented),
+    register: http => registerQueryApi(http, { pool, bus, log, artifacts, access, names, clock: systemClock }),
     ready: async () => [
       { name: 'postgres', ok: await pool.query('select 1').then(Boolean, () => false) },
       { name: 'broker', ok: bus.status() === 'connected' },
@@ -45,7 +77,7 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
       deadlineMs: 5_000,
       run: async () => {
         await refusals.flush()
-        await access.stop()
+        await Promise.all([access.stop(), signIn.stop()])
         await Promise.all([bus.close(), pool.end()])
       },
     },
@@ -55,7 +87,7 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
 /** The query API alone, as a role of its own. */
 export async function start(config: Config, log: Log): Promise<RunningRole> {
   const side = await openQuerySide(config, log)
-  const authenticate = administratorKeys(apiKeyCheck(config.apiKeysFile, systemClock))
+  const { authenticate } = side
   const http = await createHttpServer({
     log,
     authenticate,

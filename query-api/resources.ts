@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Holder, HttpServer } from '../infra/http/index.ts'
 import { roleName } from '../schemas/access.ts'
+import { apiKeyRow } from '../schemas/api-key.ts'
 import { credentialRow } from '../schemas/credential.ts'
 import { executorPresence, executorRow } from '../schemas/executor.ts'
 import { grantRow } from '../schemas/grant.ts'
@@ -10,11 +11,15 @@ import { id, instant } from '../schemas/kernel.ts'
 import { labelExpression } from '../schemas/label-expression.ts'
 import type { ProblemCode } from '../schemas/problems.ts'
 import { roleRow } from '../schemas/role.ts'
+import { serviceAccountRow } from '../schemas/service-account.ts'
+import { sessionRow } from '../schemas/session.ts'
 import { targetRow } from '../schemas/target.ts'
+import { loginName, personName, userRow } from '../schemas/user.ts'
 import { ofVersions, onlyPermitted } from './access/permitted.ts'
 import { asOf, validAt } from './as-of.ts'
 import { presenceOf } from './executor-presence.ts'
 import { matchLabels } from './labels.ts'
+import type { Names } from './names.ts'
 import {
   after,
   Conditions,
@@ -32,16 +37,25 @@ import {
 import type { Query, Reader } from './reader.ts'
 import { found, registerRead } from './route.ts'
 
+const kinds = [
+  ...(['target', 'credential', 'job', 'executor', 'role', 'group', 'grant'] as const),
+  ...(['user', 'service-account', 'api-key', 'session'] as const),
+] as const
+
 /** What is listed with versions: read under `/v1/<plural>`. */
 export type ResourceType = {
   /** As read models and grants call it. */
-  kind: 'target' | 'credential' | 'job' | 'executor' | 'role' | 'group' | 'grant'
+  kind: (typeof kinds)[number]
+  /** What read models call it, where that is not the same. */
+  stored?: string
   plural: string
   notFound: ProblemCode
   row: z.ZodObject
   statuses: readonly [string, ...string[]]
   /** What it is called by in a path. */
   id: z.ZodType<string>
+  /** The field that says whose it is: names of people are asked of the vault, and are never as of a moment. */
+  namedBy?: string
   /** Fields beside the versioned ones, which the log does not know; left out of what is shown as of a moment. */
   live?: z.ZodObject
 }
@@ -103,7 +117,48 @@ export const resourceTypes: readonly ResourceType[] = [
     statuses: ['active', 'revoked', 'expired'],
     id,
   },
+  {
+    kind: 'user',
+    plural: 'users',
+    notFound: 'user-not-found',
+    row: userRow,
+    statuses: ['invited', 'active', 'deactivated', 'erased'],
+    id,
+    namedBy: 'userId',
+    live: personName,
+  },
+  {
+    kind: 'service-account',
+    stored: 'serviceaccount',
+    plural: 'service-accounts',
+    notFound: 'service-account-not-found',
+    row: serviceAccountRow,
+    statuses: ['active', 'disabled'],
+    id,
+  },
+  {
+    kind: 'api-key',
+    stored: 'apikey',
+    plural: 'api-keys',
+    notFound: 'api-key-not-found',
+    row: apiKeyRow,
+    statuses: ['active', 'revoked'],
+    id,
+  },
+  {
+    kind: 'session',
+    plural: 'sessions',
+    notFound: 'session-not-found',
+    row: sessionRow,
+    statuses: ['active', 'ended'],
+    id,
+    namedBy: 'userId',
+    live: personName,
+  },
 ]
+
+/** The kind that read models know it by. */
+export const storedKind = ({ kind, stored = kind }: Kind): string => stored
 
 export type VersionRow = {
   id: string
@@ -127,12 +182,27 @@ const viewOf =
 const shapeOf = (row: z.ZodObject, live: z.ZodObject | undefined) =>
   row.extend(versioned).extend(live?.partial().shape ?? {})
 
-async function withPresence(db: Query, items: ReadonlyArray<Record<string, unknown>>) {
+type Item = Record<string, unknown>
+
+async function withPresence(db: Query, items: readonly Item[]): Promise<Item[]> {
   const presence = await presenceOf(
     db,
     items.map(item => String(item.executorId)),
   )
   return items.map(item => ({ ...item, ...presence(String(item.executorId)) }))
+}
+
+async function withNames(names: Names, field: string, items: readonly Item[]): Promise<Item[]> {
+  const known = await names.of(items.map(item => String(item[field])))
+  return items.map(item => ({ ...item, ...known.get(String(item[field])) }))
+}
+
+type Deps = { http: HttpServer; reader: Reader; names: Names }
+
+/** The fields that the log does not know, of things as they are now. */
+async function withLive(names: Names, type: ResourceType, db: Query, items: readonly Item[]): Promise<readonly Item[]> {
+  if (!type.live) return items
+  return type.namedBy === undefined ? await withPresence(db, items) : await withNames(names, type.namedBy, items)
 }
 
 const byName = [
@@ -148,14 +218,15 @@ const sorts: readonly Sort[] = [
   { name: '-id', columns: byId, descending: true },
 ]
 
-export function registerResources(http: HttpServer, reader: Reader): void {
+export function registerResources(deps: Deps): void {
   for (const type of resourceTypes) {
-    registerList(http, reader, type)
-    registerItem(http, reader, type)
+    registerList(deps, type)
+    registerItem(deps, type)
   }
 }
 
-function registerList(http: HttpServer, reader: Reader, { kind, plural, row, statuses, live }: ResourceType): void {
+function registerList({ http, reader, names }: Deps, type: ResourceType): void {
+  const { kind, plural, row, statuses, live } = type
   const common = {
     limit,
     cursor,
@@ -165,7 +236,12 @@ function registerList(http: HttpServer, reader: Reader, { kind, plural, row, sta
     name: z.string().min(1).max(120).optional().describe('Part of the name, in any case'),
   }
   const labels = labelExpression.optional().describe('For example env=prod,role in (web,db),!legacy')
-  const query = z.strictObject({ ...common, ...(kind === 'target' && { labels }) })
+  const byLogin = loginName.optional().describe('The whole of it; nobody else knows it but the vault')
+  const query = z.strictObject({
+    ...common,
+    ...(kind === 'target' && { labels }),
+    ...(kind === 'user' && { loginName: byLogin }),
+  })
   registerRead(http, reader, {
     url: `/v1/${plural}`,
     operationId: `list-${plural}`,
@@ -177,8 +253,12 @@ function registerList(http: HttpServer, reader: Reader, { kind, plural, row, sta
     query,
     answer: { description: 'A page', schema: pageOf(shapeOf(row, live)) },
     handle: async ({ query, db, holder }) => {
-      const { items, next } = await list(db, kind, query, holder, viewOf(row))
-      return { body: { items: live && !query.asOf ? await withPresence(db, items) : items, next } }
+      // Every list takes what these schemas have in common.
+      const given = query as ListQuery
+      const id = given.loginName === undefined ? undefined : ((await names.find(given.loginName)) ?? null)
+      if (id === null) return { body: { items: [], next: null } }
+      const { items, next } = await list(db, type, { ...given, id }, holder)
+      return { body: { items: query.asOf ? items : await withLive(names, type, db, items), next } }
     },
   })
 }
@@ -191,18 +271,22 @@ type ListQuery = {
   status?: string | undefined
   name?: string | undefined
   labels?: unknown
+  loginName?: string | undefined
+  id?: string | undefined
 }
 
-async function list(db: Query, kind: string, query: ListQuery, holder: Holder, view: ReturnType<typeof viewOf>) {
+async function list(db: Query, type: ResourceType, query: ListQuery, holder: Holder) {
+  const view = viewOf(type.row)
   const sort = sortNamed(sorts, query.sort)
   const conditions = new Conditions()
-  conditions.add('kind = ?', kind)
+  conditions.add('kind = ?', storedKind(type))
   conditions.add('visible')
   validAt(conditions, query.asOf)
+  if (query.id !== undefined) conditions.add('id = ?', query.id)
   if (query.status !== undefined) conditions.add('status = ?', query.status)
   if (query.name !== undefined) conditions.add('strpos(lower(name), lower(?)) > 0', query.name)
   if (typeof query.labels === 'string') matchLabels(conditions, query.labels)
-  onlyVisible(conditions, holder, kind, query.asOf)
+  onlyVisible(conditions, holder, type, query.asOf)
   after(conditions, sort, query.cursor)
   const most = conditions.parameter(query.limit + 1)
   const rows = await db<VersionRow>(
@@ -213,7 +297,7 @@ async function list(db: Query, kind: string, query: ListQuery, holder: Holder, v
   return page(rows, query.limit, { sort, values, view })
 }
 
-function registerItem(http: HttpServer, reader: Reader, type: ResourceType): void {
+function registerItem({ http, reader, names }: Deps, type: ResourceType): void {
   const { kind, plural, row, notFound, live } = type
   registerRead(http, reader, {
     url: `/v1/${plural}/:id`,
@@ -227,8 +311,9 @@ function registerItem(http: HttpServer, reader: Reader, type: ResourceType): voi
     answer: { description: `The ${kind}`, schema: shapeOf(row, live) },
     problems: [notFound],
     handle: async ({ params, query, db, holder }) => {
-      const version = found(await versionAt(db, holder, kind, params.id, query.asOf), notFound)
-      const [shown] = live && !query.asOf ? await withPresence(db, [viewOf(row)(version)]) : [viewOf(row)(version)]
+      const version = found(await versionAt(db, holder, type, params.id, query.asOf), notFound)
+      const item: Item = viewOf(row)(version)
+      const [shown] = query.asOf ? [item] : await withLive(names, type, db, [item])
       return { body: shown, revision: version.revision }
     },
   })
@@ -237,11 +322,14 @@ function registerItem(http: HttpServer, reader: Reader, type: ResourceType): voi
 type Seeing = Pick<Holder, 'scopes'>
 
 /** What somebody may see as it is now they may see as it ever was; what they may not, not. */
-function onlyVisible(conditions: Conditions, holder: Seeing, kind: string, when: string | undefined): void {
+type Kind = { kind: string; stored?: string }
+
+function onlyVisible(conditions: Conditions, holder: Seeing, type: Kind, when: string | undefined): void {
+  const { kind } = type
   const now = when === undefined ? conditions : conditions.within()
   onlyPermitted(now, holder, `${kind}:read`, ofVersions(kind))
   if (when === undefined || now.isEmpty) return
-  const kindNow = conditions.parameter(kind)
+  const kindNow = conditions.parameter(storedKind(type))
   conditions.add(
     `id in (select id from read_model.resource_version where kind = ${kindNow} and valid_to is null and ${now.text})`,
   )
@@ -251,16 +339,16 @@ function onlyVisible(conditions: Conditions, holder: Seeing, kind: string, when:
 export async function versionAt(
   db: Query,
   holder: Seeing,
-  kind: string,
+  type: Kind,
   id: string,
   when: string | undefined,
 ): Promise<VersionRow[]> {
   const conditions = new Conditions()
-  conditions.add('kind = ?', kind)
+  conditions.add('kind = ?', storedKind(type))
   conditions.add('id = ?', id)
   conditions.add('visible')
   validAt(conditions, when)
-  onlyVisible(conditions, holder, kind, when)
+  onlyVisible(conditions, holder, type, when)
   return await db<VersionRow>(
     `select ${versionColumns} from read_model.resource_version where ${conditions.text} order by revision desc limit 1`,
     conditions.values,

@@ -37,6 +37,8 @@ export const subjects = {
   vaultSeal: 'opsc.vault.v1.seal',
   vaultRelease: 'opsc.vault.v1.release',
   vaultSignIn: 'opsc.vault.v1.sign-in',
+  /** The query API lets the command API tell the log that an API key was used. */
+  keyUsed: 'opsc.access.v1.key-used',
   /** What has been stored durably and may be shown live. */
   live: (runId: string) => `opsc.live.v1.${runId}`,
   /** A role without the event store asks to record that it turned a request away. */
@@ -268,6 +270,8 @@ export const artifactGetReply = z.union([
   z.strictObject({ bytes: z.int().min(0), data: artifactData }),
   z.strictObject({ error: z.literal('not-found'), detail: z.string() }),
 ])
+
+export const keyUsed = z.strictObject({ keyId: id })
 
 export const vaultPublicKey = z.strictObject({ keyId: z.string(), publicKey: base64url })
 /**

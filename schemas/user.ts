@@ -98,6 +98,13 @@ export const userRow = z.object({
   sessionsFrom: instant.nullable().describe('Sessions that began before count as ended'),
 })
 
+/** What the vault says of a person, beside what the log says. */
+export const personName = z.object({
+  loginName: z.string().describe('`[erased]` once it is'),
+  displayName: z.string().nullable(),
+  email: z.string().nullable(),
+})
+
 export type UserCommand = MessageOf<typeof userCommands>
 export type UserInternalCommand = MessageOf<typeof userInternalCommands>
 export type UserEvent = MessageOf<typeof userEvents>

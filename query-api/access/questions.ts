@@ -72,7 +72,7 @@ export async function resourceOf(db: Query, ref: ResourceRef | undefined, when: 
   if (!ref) return undefined
   const resource: Resource = { kind: ref.kind, id: ref.id }
   if (ref.kind === 'target') {
-    const [row] = await versionAt(db, anybody, 'target', ref.id, when)
+    const [row] = await versionAt(db, anybody, { kind: 'target' }, ref.id, when)
     // The state of a target, which the projection has checked.
     return { ...resource, tags: row?.state.tags as Record<string, string> | undefined }
   }

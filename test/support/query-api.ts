@@ -4,8 +4,10 @@ import { type Bus, connectBus } from '../../infra/bus.ts'
 import { systemClock } from '../../infra/clock.ts'
 import { createHttpServer, type Holder, type HttpServer } from '../../infra/http/index.ts'
 import { createPool, migrate, type Pool } from '../../infra/postgres.ts'
+import { createSignInVault } from '../../infra/sign-in-vault.ts'
 import { type AccessView, createAccessView } from '../../query-api/access/view.ts'
 import { registerQueryApi } from '../../query-api/app.ts'
+import { createNames } from '../../query-api/names.ts'
 import { Reader } from '../../query-api/reader.ts'
 import { startBroker, type TestBroker } from './broker.ts'
 import { madeHolder } from './holder.ts'
@@ -41,7 +43,15 @@ export async function serveQueries(
     authenticate: key => other(key, access) ?? new Map(Object.entries({ reader, nobody })).get(key),
   })
   const artifacts = createArtifactStore(pool, systemClock, 1e9)
-  registerQueryApi(http, { pool, bus, log, artifacts, access, clock: systemClock })
+  registerQueryApi(http, {
+    pool,
+    bus,
+    log,
+    artifacts,
+    access,
+    names: createNames(createSignInVault(bus), systemClock),
+    clock: systemClock,
+  })
   const url = await http.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(async () => {
     await http.close()

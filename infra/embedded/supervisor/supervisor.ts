@@ -38,6 +38,12 @@ export class Supervisor {
     return urls.find(url => typeof url === 'string')
   }
 
+  /** Where commands are sent to, once an API that takes them runs. */
+  get commandUrl(): string | undefined {
+    const apis: RoleName[] = ['api', 'command-api']
+    return apis.map(role => this.#children.get(role)?.endpoints.url).find(url => typeof url === 'string')
+  }
+
   /** Resolves when every role is ready; rejects with the first that cannot get ready. */
   async start(): Promise<void> {
     for (const stage of this.#plan.start) {

@@ -27,10 +27,11 @@ export async function up(argv: string[]): Promise<number> {
     if (roles.some(servesPublicly)) await requireFreePort(config.host, config.port)
     const supervisor = new Supervisor(config, roles, write)
     return await runUntilStopped(supervisor, async () => {
-      const { url } = supervisor
+      const { url, commandUrl } = supervisor
       const key = roles.some(servesPublicly) ? firstApiKey(config.apiKeysFile) : undefined
       const seconds = performance.now() / 1000
-      const link = key !== undefined && url !== undefined ? await inviteFirstAdministrator(url, key) : undefined
+      const link =
+        key !== undefined && commandUrl !== undefined ? await inviteFirstAdministrator(commandUrl, key) : undefined
       write(welcome({ url, dataDir: config.dataDir, seconds, key, link }))
     })
   } finally {
