@@ -43,6 +43,7 @@ t.test('what was made up is answered in the declared shape', async t => {
   history.add(streams.grant(grantId), { type: 'RoleGranted', data: { ...granted, role, reason: 'on call' } })
   const member = { kind: 'user', id: derivedId('user') } as const
   history.add(streams.group(groupId), { type: 'GroupMemberAdded', data: { groupId, member } })
+  const people = addPeople(history)
   await model.project(history.events)
   await until('the grant is known', () => access.state.rows.grant.size > 0)
   const runId = ids.run(0)
@@ -77,6 +78,10 @@ t.test('what was made up is answered in the declared shape', async t => {
     '/v1/grants/:id': `/v1/grants/${grantId}`,
     '/v1/grants/:id/history': `/v1/grants/${grantId}/history`,
     '/v1/grants/:id/blame': `/v1/grants/${grantId}/blame`,
+    ...pathsOf('users', people.userId),
+    ...pathsOf('service-accounts', people.serviceAccountId),
+    ...pathsOf('api-keys', people.keyId),
+    ...pathsOf('sessions', people.sessionId),
     '/v1/access/explain': `/v1/access/explain?permission=run:read&resource=run:${runId}&principal=user:${member.id}`,
     '/v1/access/who-can': '/v1/access/who-can?permission=run:read',
     '/v1/access/simulate': `/v1/access/simulate?principal=group:${groupId}&role=viewer&scope=labels:env=prod`,
@@ -97,7 +102,7 @@ t.test('what was made up is answered in the declared shape', async t => {
     '/v1/status': '/v1/status',
   }
   const described = describedRoutes(http).filter(
-    ({ url, operation }) => !/^(live|artifacts)$/.test(operation.tag) && !url.endsWith('.raw'),
+    ({ url, operation }) => !/^(live|artifacts|auth)$/.test(operation.tag) && !url.endsWith('.raw'),
   )
   t.same(described.map(route => route.url).sort(), Object.keys(paths).sort(), 'every route is asked')
   for (const { url, operation } of described) {
@@ -117,6 +122,46 @@ t.test('what was made up is answered in the declared shape', async t => {
     t.equal(denied.statusCode, 403)
   }
 })
+
+const pathsOf = (plural: string, id: string) => ({
+  [`/v1/${plural}`]: `/v1/${plural}`,
+  [`/v1/${plural}/:id`]: `/v1/${plural}/${id}`,
+  [`/v1/${plural}/:id/history`]: `/v1/${plural}/${id}/history`,
+  [`/v1/${plural}/:id/blame`]: `/v1/${plural}/${id}/blame`,
+})
+
+/** Somebody with a second factor who has signed in, and a program with a key. */
+function addPeople(history: History) {
+  const [userId, sessionId] = [derivedId('ann'), derivedId('session')]
+  const [serviceAccountId, keyId, factorId] = [derivedId('account'), derivedId('key'), derivedId('factor')]
+  const [hash, at, later] = [sha256Hex('x'), '2026-01-01T00:00:00.000Z', '2026-01-02T00:00:00.000Z']
+  const user = streams.user(userId)
+  const invited = { userId, loginIndex: hash, linkHash: hash, linkExpiresAt: later }
+  history.add(user, { type: 'UserInvited', data: invited })
+  history.add(user, { type: 'UserPasswordChanged', data: { userId, verifierId: factorId, by: 'link' } })
+  history.add(user, { type: 'MfaFactorEnrolled', data: { userId, factorId, kind: 'totp' } })
+  history.add(user, { type: 'RecoveryCodesIssued', data: { userId, setId: factorId, count: 10 } })
+  history.add(user, { type: 'RecoveryCodeUsed', data: { userId, setId: factorId, left: 9 } })
+  history.add(user, { type: 'UserLocked', data: { userId, what: 'passphrase', until: later } })
+  history.add(user, { type: 'LegalHoldPlaced', data: { userId, reason: 'case 4711' } })
+  history.add(user, { type: 'ErasureDeferred', data: { userId, reason: 'asked for it' } })
+  const account = streams.serviceAccount(serviceAccountId)
+  history.add(account, { type: 'ServiceAccountCreated', data: { serviceAccountId, name: 'nightly' } })
+  history.add(account, { type: 'ServiceAccountDisabled', data: { serviceAccountId, reason: 'for now' } })
+  history.add(account, { type: 'ServiceAccountEnabled', data: { serviceAccountId, reason: 'again' } })
+  const issued = { keyId, name: 'k', owner: { kind: 'service-account', id: serviceAccountId } } as const
+  const key = streams.apiKey(keyId)
+  history.add(key, { type: 'ApiKeyIssued', data: { ...issued, secretHash: hash, expiresAt: later } })
+  history.add(key, { type: 'ApiKeyUsed', data: { keyId, at } })
+  const began = { sessionId, userId, method: 'passphrase', mfa: true, refreshHash: hash, startedAt: at } as const
+  const session = streams.session(sessionId)
+  history.add(session, { type: 'SessionStarted', data: { ...began, idleSeconds: 1_800, expiresAt: later } })
+  history.add(session, { type: 'RefreshTokenRotated', data: { sessionId, userId, refreshHash: hash, at } })
+  history.add(session, { type: 'LoggedOut', data: { sessionId, userId } })
+  const attemptId = derivedId('attempt')
+  history.add(streams.signIn(attemptId), { type: 'LoginFailed', data: { attemptId, userId, why: 'wrong-passphrase' } })
+  return { userId, sessionId, serviceAccountId, keyId }
+}
 
 t.test('as of before and after, and who set what', async t => {
   const model = await freshReadModel(t)
