@@ -1,5 +1,4 @@
-import { request } from 'node:http'
-import { text } from 'node:stream/consumers'
+import { egressPolicy, sendGuarded } from '../../egress.ts'
 
 /** What an API answers to the two commands. */
 type Answer = { stream: string; link: string }
@@ -7,6 +6,7 @@ type Answer = { stream: string; link: string }
 export const FIRST_LOGIN_NAME = 'administrator'
 const PATIENCE_MS = 10_000
 const PAUSE_MS = 200
+const MOST_BYTES = 65_536
 
 /**
  * Invites the first person who may do everything, by the same commands as anybody else would: the link that comes back
@@ -34,19 +34,15 @@ async function patiently<T>(work: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
-function send(url: string, key: string, command: string, data: object): Promise<Answer> {
-  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-  const options = { method: 'POST', headers, signal: AbortSignal.timeout(PATIENCE_MS) }
-  return new Promise((resolve, reject) => {
-    const asked = request(`${url}/v1/commands/${command}`, options, response => {
-      const { statusCode = 0 } = response
-      text(response).then(body => {
-        if (statusCode >= 300) reject(new Error(`${command} was answered ${statusCode}`))
-        // The shape is that of our own API, of the same version.
-        else resolve(JSON.parse(body) as Answer)
-      }, reject)
-    })
-    asked.on('error', reject)
-    asked.end(JSON.stringify(data))
+async function send(url: string, key: string, command: string, data: object): Promise<Answer> {
+  // Ourselves, wherever we were told to listen.
+  const policy = egressPolicy([new URL(url).hostname])
+  const { status, body } = await sendGuarded(policy, {
+    ...{ method: 'POST', url: `${url}/v1/commands/${command}`, body: JSON.stringify(data), followRedirects: 0 },
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    ...{ maxBytes: MOST_BYTES, connectMs: PATIENCE_MS, signal: AbortSignal.timeout(PATIENCE_MS) },
   })
+  if (status >= 300) throw new Error(`${command} was answered ${status}`)
+  // The shape is that of our own API, of the same version.
+  return JSON.parse(body.toString('utf8')) as Answer
 }
