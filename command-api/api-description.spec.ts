@@ -22,6 +22,8 @@ const catalogue = {
   select: () => [],
   target: () => undefined,
   credential: () => undefined,
+  credentialVersion: () => undefined,
+  credentialWriters: () => [],
   stop: async () => {},
 }
 const access = { state: createAccessState(), live: false, note: () => {}, stop: async () => {} }

@@ -219,5 +219,10 @@ const problemsOf: Record<Category, ProblemCode[]> = {
     'approval-not-open',
     'approval-missing',
     'approval-expired',
+    'approval-out-of-date',
+    'approval-not-yours',
+    'self-approval-refused',
+    'justification-needed',
+    'sod-conflict',
   ],
 }

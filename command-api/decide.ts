@@ -1,4 +1,5 @@
 import { personOf, principalKey } from '../infra/access.ts'
+import type { EventStore } from '../infra/event-store/port.ts'
 import type { Holder } from '../infra/http/index.ts'
 import { sha256Hex } from '../infra/ids.ts'
 import type { Log } from '../infra/log.ts'
@@ -19,13 +20,16 @@ import type { Catalogue } from './dispatch/catalogue.ts'
 import { factsForRun, factsForTargetRun } from './dispatch/run-facts.ts'
 import { deniedCommands } from './dispatch/safety.ts'
 import type { Answer, Dispatcher } from './dispatch.ts'
-import type { CommandOf, Credential, CredentialFacts, JobFacts } from './domain/index.ts'
+import type { CommandOf, Credential, CredentialFacts, JobFacts, Run } from './domain/index.ts'
 import { issueEnrolmentToken } from './enrolment-token.ts'
+import { factsForApproval } from './sod/approval.ts'
 import { decideBreakGlass } from './sod/break-glass.ts'
 import { checkGrant, checkMember } from './sod/judge.ts'
+import { authorityOf, checkAuthor, checkRequester, refusedIn } from './sod/run.ts'
 import type { VaultClient } from './vault-client.ts'
 
 export type DecideDeps = {
+  store: EventStore
   dispatcher: Dispatcher
   catalogue: Catalogue
   access: AccessFeed
@@ -55,19 +59,23 @@ export function decideCommand(deps: DecideDeps, parsed: ParsedCommand, options: 
       return dispatcher.dispatch('target', command as CommandOf<'target'>, { ...rest, facts: {} })
     case 'credential':
       return decideCredential(deps, command as CommandOf<'credential'> & { data: { secret?: SecretMaterial } }, rest)
-    case 'job':
-      return dispatcher.dispatch('job', command as CommandOf<'job'>, { ...rest, facts: () => definitionOf(deps, data) })
+    case 'job': {
+      const job = command as CommandOf<'job'>
+      return dispatcher.dispatch('job', job, {
+        ...rest,
+        facts: async () => {
+          await checkAuthor(deps, job, rest.meta)
+          return await definitionOf(deps, data)
+        },
+      })
+    }
     case 'executor': {
       const executor = command as CommandOf<'executor'>
       if (executor.type === 'create-enrolment-token') return issueEnrolmentToken(dispatcher, executor, rest)
       return dispatcher.dispatch('executor', executor, { ...rest, facts: undefined })
     }
     case 'run': {
-      const run = command as CommandOf<'run'>
-      return dispatcher.dispatch('run', run, {
-        ...rest,
-        facts: () => factsForRun(deps, run, rest.meta.actor, mayRun(deps, holder, run)),
-      })
+      return decideRun(deps, command as CommandOf<'run'>, holder, rest)
     }
     case 'targetrun': {
       const targetRun = command as CommandOf<'targetRun'>
@@ -115,6 +123,24 @@ export function decideCommand(deps: DecideDeps, parsed: ParsedCommand, options: 
     case 'breakglass':
       return decideBreakGlass(deps, command as CommandOf<'breakGlass'>, rest)
   }
+}
+
+type Given = Omit<Rest, 'holder' | 'spec'> & { authorise: (state: unknown) => Promise<void> }
+
+/** Throws ProblemError where what is recorded is a refusal. */
+async function decideRun(deps: DecideDeps, run: CommandOf<'run'>, holder: Holder, rest: Given): Promise<Answer> {
+  const facts = async (state: Run) => {
+    const ofApproval = await factsForApproval(deps, run, state, rest.meta)
+    if (ofApproval) return ofApproval
+    const found = await factsForRun(deps, run, rest.meta.actor, mayRun(deps, holder, run))
+    if (!found || found.job.status === 'absent' || (run.type !== 'trigger-run' && run.type !== 'rerun')) return found
+    if (state.status === 'absent') await checkRequester(deps, run, found, rest.meta)
+    return { ...found, authority: authorityOf(deps.access.state, holder, found.job.jobId, rest.meta) }
+  }
+  const answer = await deps.dispatcher.dispatch('run', run, { ...rest, facts })
+  const refused = refusedIn(answer)
+  if (refused) throw refused
+  return answer
 }
 
 /** Two definitions are the same when their canonical JSON is. */

@@ -26,7 +26,12 @@ type Writable = 'run' | 'targetRun' | 'target' | 'executor'
 type Followed = 'job' | 'target' | 'credential' | 'executor'
 type TriggerRun = Extract<CommandOf<'run'>, { type: 'trigger-run' }>['data']
 /** The step that triggers a run, and what was confirmed for the run it is part of. */
-export type Above = { parent: NonNullable<RunFacts['parent']>; confirmed: RunFacts['confirmedAbove'] }
+export type Above = {
+  parent: NonNullable<RunFacts['parent']>
+  confirmed: RunFacts['confirmedAbove']
+  /** Whose rights the run above uses. */
+  runAs: NonNullable<RunFacts['authority']>['runAs']
+}
 const nothing: RunFacts = { job: { status: 'absent' }, targets: [], credentials: new Map() }
 
 /** What the reactors do to the log: through the same rules as everybody else, and nothing beside them. */
@@ -40,6 +45,8 @@ export interface Commands {
   sendFirst<N extends Writable>(name: N, command: CommandOf<N>, by: By): Promise<StateOf<N>>
   /** Triggers a run for a step of another one, for which `confirmed` was. Throws DomainError, EventStoreUnavailable. */
   triggerRun(data: TriggerRun, above: Above, by: By): Promise<void>
+  /** Which targets and credentials there are now. Throws EventStoreUnavailable. */
+  catalogue(): Promise<Catalogue>
   /** What this process knows of a stream; as current as the events it was given. Throws EventStoreUnavailable. */
   known<N extends Followed>(name: N, stream: string): Promise<StateOf<N>>
   /** A target run, at least as new as what this process wrote and was told of it; read when it never wrote to it. */
@@ -56,6 +63,10 @@ const MAX_RESOURCES = 10_000
 export function createCommands({ store, clock, log }: { store: EventStore; clock: Clock; log: Log }): Commands {
   // Made when the first step asks for a run: it keeps every target in memory.
   let catalogue: Catalogue | undefined
+  const theCatalogue = () => {
+    catalogue ??= createCatalogue({ store, log })
+    return catalogue
+  }
   const cache = activeStates()
   const verdicts = createVerdicts({ max: 500 })
   const dispatcher = createDispatcher({ store, clock, cache })
@@ -80,14 +91,19 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
       if (!cache.get(stream)) cache.set(stream, { state: initial, revision: 'none', length: 0, byCommand: new Map() })
       return send(name, command, by)
     },
-    async triggerRun(data, { parent, confirmed: confirmedAbove }, by) {
-      catalogue ??= createCatalogue({ store, log })
-      const deps = { dispatcher, catalogue, verdicts }
+    async catalogue() {
+      const known = theCatalogue()
+      await known.current()
+      return known
+    },
+    async triggerRun(data, { parent, confirmed: confirmedAbove, runAs }, by) {
+      const deps = { dispatcher, catalogue: theCatalogue(), verdicts }
       const command = { type: 'trigger-run', data } as const
       const meta = metaOf(by, clock)
       const facts = async () => {
         const found = (await factsForRun(deps, command, meta.actor)) ?? nothing
-        return { ...found, parent, confirmedAbove }
+        const authorisedBy = { kind: 'run', runId: parent.runId } as const
+        return { ...found, parent, confirmedAbove, authority: { authorisedBy, runAs } }
       }
       await dispatcher.dispatch('run', command, { meta, facts })
     },

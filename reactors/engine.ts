@@ -151,6 +151,7 @@ export class Engine {
     this.#changed.add(run)
     const above = run.request.parent && this.#runs.get(run.request.parent.runId)
     if (above) this.#changed.add(above)
+    if (run.status === 'ended') for (const other of this.#runs.waitingForApproval(run)) this.#changed.add(other)
     // Behind a run that waits for people, others may have nothing else to wait for.
     if (event.type === 'RunNeedsAttention') for (const other of this.#runs.heldUp()) this.#changed.add(other)
     this.#tell(run, event)

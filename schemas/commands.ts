@@ -203,6 +203,12 @@ export const commands: Readonly<Record<string, CommandSpec>> = {
     stepId: 'go-live',
     reason: 'staging looks good',
   }),
+  'delegate-approval': run(
+    'delegate-approval',
+    'approve',
+    'Leave an approval that is asked of you to somebody else who may give it',
+    { ...onRun, stepId: 'sign-off', to: { kind: 'user', id: exampleId }, reason: 'on leave today' },
+  ),
   'deny-approval': run('deny-approval', 'approve', 'Say no to what a run asks approval for; the run is rejected', {
     ...onRun,
     stepId: 'go-live',

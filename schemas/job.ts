@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { approvalTerms } from './approval.ts'
 import { id, line, type MessageOf, name, reason, sha256, tagKey } from './kernel.ts'
 import { labelExpression } from './label-expression.ts'
 import { parameterSpecs } from './parameters.ts'
@@ -58,6 +59,8 @@ const definition = {
   /** Only executors whose labels match do the work. */
   executors: labelExpression.optional(),
   access: access.optional(),
+  /** Asked before anything of a run begins. */
+  approval: z.strictObject(approvalTerms).optional(),
   timeouts: z
     .strictObject({
       connectSeconds: z.int().min(1).max(600).optional(),
@@ -109,6 +112,7 @@ export const definitionRow = z.object({
   pool: poolName.nullable(),
   executors: labelExpression.nullable(),
   access: definition.access.unwrap().nullable(),
+  approval: definition.approval.unwrap().nullable(),
   timeouts: definition.timeouts.unwrap().nullable(),
 } satisfies Record<keyof typeof definition, z.ZodType>)
 export type DefinitionRow = z.output<typeof definitionRow>

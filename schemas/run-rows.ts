@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { principal } from './access.ts'
+import { approvers, bound, shown } from './approval.ts'
 import { failureClass } from './failure.ts'
 import { actorSchema, id, instant, sha256 } from './kernel.ts'
 import { counts } from './run.ts'
@@ -57,7 +59,7 @@ export const runRow = z.object({
   finishedAt: instant.nullable(),
 })
 
-export const gateStatus = z.enum(['pending', 'passed', 'denied', 'expired', 'failed', 'withdrawn'])
+export const gateStatus = z.enum(['pending', 'passed', 'denied', 'expired', 'failed', 'withdrawn', 'void'])
 export type GateStatus = z.output<typeof gateStatus>
 const decision = z.object({ by: actorSchema, at: instant, granted: z.boolean(), reason: z.string().nullable() })
 export type GateDecision = z.output<typeof decision>
@@ -70,6 +72,12 @@ export const gateRow = z.object({
   prompt: z.string().nullable(),
   quorum: z.int().nullable(),
   granted: z.int(),
+  digest: sha256.nullable().describe('To be repeated by whoever says yes'),
+  approvers: approvers.nullable(),
+  bound: bound.nullable(),
+  shown: shown.nullable().describe('What the approvers were shown'),
+  delegations: z.array(z.object({ by: z.string(), to: principal, at: instant, reason: z.string().nullable() })),
+  voided: z.array(z.string()).describe('Why it was asked for anew the last time'),
   decisions: z.array(decision),
   subRunId: id.nullable(),
   openedAt: instant,

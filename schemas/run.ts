@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { principal } from './access.ts'
+import { approvalTerms, approvers, authorisedBy, bound, delegate, shown } from './approval.ts'
 import { failureClass } from './failure.ts'
 import { access, overlap, poolName, priority, selection, strategySchema } from './job.ts'
 import { actorSchema, id, instant, type MessageOf, name, reason, sha256 } from './kernel.ts'
@@ -35,8 +37,14 @@ export const runCommands = {
   'cancel-run': z.strictObject({ runId: id, reason: reason.optional() }),
   'pause-run': z.strictObject({ runId: id, reason: reason.optional() }),
   'resume-run': z.strictObject({ runId: id, reason: reason.optional() }),
-  'grant-approval': z.strictObject({ runId: id, stepId, reason: reason.optional() }),
+  'grant-approval': z.strictObject({
+    runId: id,
+    stepId,
+    digest: sha256.optional().describe('What is agreed to: the digest that was shown with the approval'),
+    reason: reason.optional(),
+  }),
   'deny-approval': z.strictObject({ runId: id, stepId, reason }),
+  'delegate-approval': z.strictObject({ runId: id, stepId, to: delegate, reason: reason.optional() }),
 }
 
 /** One step of a run's plan. */
@@ -64,7 +72,7 @@ export const runInternalCommands = {
   /** Nothing new begins: too many failures. */
   'stop-run': z.strictObject({ runId: id, failed: z.int().min(1) }),
   'time-out-run': z.strictObject({ runId: id }),
-  'reject-run': z.strictObject({ runId: id, why: z.enum(['overlap']), detail }),
+  'reject-run': z.strictObject({ runId: id, why: z.enum(['overlap', 'not-permitted']), detail }),
   'report-attention': z.strictObject({ runId: id, counts, resolved: resolved.optional() }),
   'open-gate': z.strictObject({
     runId: id,
@@ -75,6 +83,9 @@ export const runInternalCommands = {
         prompt: z.string().max(2_000),
         quorum: z.int().min(1),
         expiresSeconds: z.int().min(1),
+        approvers: approvers.optional(),
+        bound: bound.optional(),
+        shown: shown.optional(),
       }),
       z.strictObject({ kind: z.literal('job-run'), subRunId: id, jobId: id }),
       /** Its `if` is false. */
@@ -121,6 +132,12 @@ export const runEvents = {
     parent: z.object({ runId: id, stepId, depth: z.int().min(1) }).optional(),
     /** Rules of the safety checks that were confirmed, with the digest of the rule set. */
     confirmed: z.object({ rules: z.array(z.string()), rulesDigest: sha256 }).optional(),
+    /** Asked before anything of it begins. */
+    approval: z.object(approvalTerms).optional(),
+    /** What allowed it to be triggered. */
+    authorisedBy: authorisedBy.optional(),
+    /** The user or service account whose rights it uses. */
+    runAs: principal.optional(),
   }),
   /** The resolved set in the order of `n`; a large set spans several events, `from` being the first `n`. */
   TargetsResolved: z.object({ runId: id, from: z.int().min(0), targetIds: z.array(id).min(1) }),
@@ -135,6 +152,9 @@ export const runEvents = {
     prompt: z.string(),
     quorum: z.int().min(1),
     expiresAt: instant,
+    approvers: approvers.optional(),
+    bound: bound.optional(),
+    shown: shown.optional(),
   }),
   /** `by` names the person; `granted` counts the people so far. */
   ApprovalGranted: z.object({
@@ -142,10 +162,17 @@ export const runEvents = {
     stepId,
     by: z.string(),
     granted: z.int().min(1),
+    digest: sha256.optional(),
     reason: reason.optional(),
   }),
   ApprovalQuorumReached: z.object({ runId: id, stepId }),
   ApprovalDenied: z.object({ runId: id, stepId, reason }),
+  /** Somebody who could have decided leaves it to somebody else. */
+  ApprovalDelegated: z.object({ runId: id, stepId, by: z.string(), to: principal, reason: reason.optional() }),
+  /** A rule says that it is not for them to decide; told once for each person. */
+  SelfApprovalRefused: z.object({ runId: id, stepId, by: z.string(), rule: z.string(), detail }),
+  /** What was agreed to is not what would be done now: it is asked for anew. */
+  ApprovalVoided: z.object({ runId: id, stepId, digest: sha256, changes: z.array(detail).min(1) }),
   ApprovalExpired: z.object({ runId: id, stepId }),
   /** A step that is done once for the run is left out: what needs it goes on. */
   RunStepSkipped: z.object({ runId: id, stepId, why: z.enum(['condition', 'before-first-step']).optional() }),
@@ -165,7 +192,7 @@ export const runEvents = {
   RunTimedOut: z.object({ runId: id, counts }),
   RunRejected: z.object({
     runId: id,
-    why: z.enum(['overlap', 'approval-denied', 'approval-expired']),
+    why: z.enum(['overlap', 'not-permitted', 'approval-denied', 'approval-expired']),
     detail: z.string(),
     counts: counts.optional(),
   }),

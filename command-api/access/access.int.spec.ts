@@ -316,7 +316,7 @@ t.test('nobody gives what they do not hold', async t => {
   await ok(add(chief, friend))
   await create('grant-role', {
     principal: { kind: 'group', id: groupId },
-    role: 'auditor',
+    role: 'viewer',
     scope: everything,
     reason: 'x',
   })

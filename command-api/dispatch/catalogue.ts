@@ -2,6 +2,7 @@ import type { EventStore } from '../../infra/event-store/port.ts'
 import type { Log } from '../../infra/log.ts'
 import type { Recorded } from '../../schemas/events.ts'
 import type { Selection } from '../../schemas/job.ts'
+import type { Actor } from '../../schemas/kernel.ts'
 import { matchesLabels, parseLabelExpression } from '../../schemas/label-expression.ts'
 import type { Owner, SelectedTarget } from '../domain/index.ts'
 import type { TargetScope } from '../domain/workflow/index.ts'
@@ -25,10 +26,14 @@ export interface Catalogue extends Follower {
   /** As expressions see it. */
   target(targetId: string): TargetScope | undefined
   credential(credentialId: string): KnownCredential | undefined
+  /** Its newest version. */
+  credentialVersion(credentialId: string): number | undefined
+  /** Who stored any of its versions. */
+  credentialWriters(credentialId: string): readonly Actor[]
 }
 
 export function createCatalogue({ store, log }: { store: EventStore; log: Log }): Catalogue {
-  const { apply, select, target, credential } = createContent()
+  const { apply, ...content } = createContent()
   const follower = createFollower({ store, log, categories: ['target', 'credential'], apply })
   return {
     get live() {
@@ -36,18 +41,24 @@ export function createCatalogue({ store, log }: { store: EventStore; log: Log })
     },
     current: follower.current,
     stop: follower.stop,
-    select,
-    target,
-    credential,
+    ...content,
   }
 }
+
+type Stored = { version: number; writers: readonly Actor[] }
 
 function createContent() {
   const targets = new Map<string, Entry>()
   const credentials = new Map<string, KnownCredential>()
+  const stored = new Map<string, Stored>()
   return {
-    apply: (event: Recorded) => apply(event, targets, credentials),
+    apply(event: Recorded) {
+      apply(event, targets, credentials)
+      noteStored(event, stored)
+    },
     credential: (credentialId: string) => credentials.get(credentialId),
+    credentialVersion: (credentialId: string) => stored.get(credentialId)?.version,
+    credentialWriters: (credentialId: string) => stored.get(credentialId)?.writers ?? [],
     target(targetId: string): TargetScope | undefined {
       const entry = targets.get(targetId)
       return entry && { id: targetId, name: entry.name, address: entry.address, port: entry.port, tags: entry.tags }
@@ -78,6 +89,18 @@ function apply(event: Recorded, targets: Map<string, Entry>, credentials: Map<st
     const entry = targets.get(event.data.targetId)
     if (entry) change(entry, event)
   }
+}
+
+/** By whom a credential was stored, and how often. */
+function noteStored(event: Recorded, stored: Map<string, Stored>): void {
+  const { type, data, metadata } = event
+  if (type !== 'CredentialCreated' && type !== 'CredentialVersionAdded') return
+  const { version = 0, writers = [] } = stored.get(data.credentialId) ?? {}
+  const known = writers.some(({ kind, id }) => kind === metadata.actor.kind && id === metadata.actor.id)
+  stored.set(data.credentialId, {
+    version: type === 'CredentialVersionAdded' ? data.version : version,
+    writers: known ? writers : [...writers, metadata.actor],
+  })
 }
 
 function applyToCredential({ type, data }: Recorded, credentials: Map<string, KnownCredential>): void {

@@ -25,6 +25,7 @@ export type { Executor, ExecutorFacts, KnownExecutor } from './executor.ts'
 export type { Grant } from './grant.ts'
 export type { Group } from './group.ts'
 export { type Job, type JobFacts, job } from './job.ts'
+export type { ApprovalFacts } from './run-gates.ts'
 export {
   type CredentialStanding,
   chosenSelection,

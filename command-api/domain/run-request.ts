@@ -4,6 +4,7 @@ import type { ParameterValues } from '../../schemas/parameters.ts'
 import type { RunCommand, RunEvent } from '../../schemas/run.ts'
 import { DomainError, type Identified } from './decider.ts'
 import { type Job, latest } from './job.ts'
+import type { ApprovalFacts } from './run-gates.ts'
 import { confirmedRules, type SafetyFacts } from './run-safety.ts'
 import type { KnownRun, Requested } from './run-state.ts'
 import { spread } from './spread.ts'
@@ -32,6 +33,10 @@ export type RunFacts = {
   /** Of a run that a step of another run triggers: that run's step, and what was confirmed for it. */
   parent?: Requested['parent'] | undefined
   confirmedAbove?: Requested['confirmed'] | undefined
+  /** By what right it is asked for, and as whom it acts. */
+  authority?: Pick<Requested, 'authorisedBy' | 'runAs'> | undefined
+  /** Of somebody's word on an approval. */
+  approval?: ApprovalFacts | undefined
 }
 type DataOf<T extends RunCommand['type']> = Identified<Extract<RunCommand, { type: T }>, 'runId'>['data']
 export type Trigger = DataOf<'trigger-run'>
@@ -157,6 +162,8 @@ function requested(
     plan,
     parent: facts.parent,
     confirmed,
+    approval: version.approval,
+    ...facts.authority,
   }
   return [{ type: 'RunRequested', data }, ...chunks(asked.runId, targetIds)]
 }

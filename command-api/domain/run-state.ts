@@ -1,4 +1,5 @@
 import type { RunEvent } from '../../schemas/run.ts'
+import { principalText } from '../../schemas/sod.ts'
 
 type DataOf<T extends RunEvent['type']> = Extract<RunEvent, { type: T }>['data']
 export type Requested = DataOf<'RunRequested'>
@@ -7,7 +8,18 @@ export type Counts = DataOf<'RunSucceeded'>['counts']
 
 /** A step that is done once for the run. `closed`: what needs it will not be done. */
 export type Gate =
-  | { kind: 'approval'; status: 'open' | 'passed' | 'closed'; quorum: number; expiresAt: string; by: readonly string[] }
+  | {
+      kind: 'approval'
+      status: 'open' | 'passed' | 'closed'
+      quorum: number
+      expiresAt: string
+      by: readonly string[]
+      approvers: DataOf<'ApprovalRequested'>['approvers']
+      bound: DataOf<'ApprovalRequested'>['bound']
+      /** Whom a rule has kept from deciding. */
+      refused: readonly string[]
+      delegations: ReadonlyArray<{ by: string; to: string }>
+    }
   | { kind: 'job-run'; status: 'open' | 'passed' | 'closed'; subRunId: string }
   | { kind: 'undone'; status: 'passed' | 'closed' }
 
@@ -89,8 +101,9 @@ export function evolveRun(state: Run, event: RunEvent): Run {
     case 'RunCancellationRequested':
       return ongoing({ ...state, cancelRequested: true, timedOut: event.data.cause === 'timed-out' })
     case 'ApprovalRequested': {
-      const { stepId, quorum, expiresAt } = event.data
-      return withGate(state, stepId, { kind: 'approval', status: 'open', quorum, expiresAt, by: [] })
+      const { stepId, quorum, expiresAt, approvers, bound } = event.data
+      const asked = { quorum, expiresAt, approvers, bound, by: [], refused: [], delegations: [] }
+      return withGate(state, stepId, { kind: 'approval', status: 'open', ...asked })
     }
     case 'ApprovalQuorumReached':
       return changeGate(state, event.data.stepId, 'passed')
@@ -108,6 +121,21 @@ export function evolveRun(state: Run, event: RunEvent): Run {
       const { stepId, by } = event.data
       const gate = state.gates[stepId]
       return gate?.kind === 'approval' ? withGate(state, stepId, { ...gate, by: [...gate.by, by] }) : state
+    }
+    case 'ApprovalDelegated': {
+      const { stepId, by, to } = event.data
+      const gate = state.gates[stepId]
+      if (gate?.kind !== 'approval') return state
+      return withGate(state, stepId, { ...gate, delegations: [...gate.delegations, { by, to: principalText(to) }] })
+    }
+    case 'SelfApprovalRefused': {
+      const { stepId, by } = event.data
+      const gate = state.gates[stepId]
+      return gate?.kind === 'approval' ? withGate(state, stepId, { ...gate, refused: [...gate.refused, by] }) : state
+    }
+    case 'ApprovalVoided': {
+      const { [event.data.stepId]: _, ...gates } = state.gates
+      return ongoing({ ...state, gates })
     }
     case 'RunStepSkipped':
       return withGate(state, event.data.stepId, { kind: 'undone', status: 'passed' })

@@ -1,7 +1,7 @@
 import { streams } from '../../schemas/events.ts'
 import type { RunCommand, RunEvent } from '../../schemas/run.ts'
 import { type Decider, DomainError, type Identified } from './decider.ts'
-import { closeSubRun, deny, expireApproval, grant, openGate } from './run-gates.ts'
+import { closeSubRun, delegateApproval, deny, expireApproval, grant, openGate } from './run-gates.ts'
 import { type RunFacts, repeated, request, requestAgain } from './run-request.ts'
 import { type Counts, evolveRun, isFinished, type KnownRun, type Run } from './run-state.ts'
 
@@ -50,10 +50,13 @@ export const run: Decider<Run, IdentifiedRunCommand, RunEvent, RunFacts | undefi
         return openGate(command.data, state, meta.at)
       case 'grant-approval':
         mustGoOn(state)
-        return grant(command.data, state, meta)
+        return grant(command.data, state, meta, facts.approval)
       case 'deny-approval':
         mustGoOn(state)
-        return deny(command.data, state, meta)
+        return deny(command.data, state, meta, facts.approval)
+      case 'delegate-approval':
+        mustGoOn(state)
+        return delegateApproval(command.data, state, meta, facts.approval)
       case 'expire-approval':
         return isFinished(state) ? [] : expireApproval(command.data, state, meta)
       case 'close-sub-run':

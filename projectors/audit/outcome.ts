@@ -3,6 +3,7 @@ import type { Outcome } from './tables.ts'
 
 const failures: ReadonlySet<AnyEvent['type']> = new Set<AnyEvent['type']>([
   'ApprovalExpired',
+  'ApprovalVoided',
   'ErasureDeferred',
   'HostKeyMismatchDetected',
   'LeaseExpired',
@@ -24,6 +25,7 @@ const denials: ReadonlySet<AnyEvent['type']> = new Set<AnyEvent['type']>([
   'LoginFailuresCounted',
   'MfaChallengeFailed',
   'RefreshTokenReuseDetected',
+  'SelfApprovalRefused',
   'UserLocked',
 ])
 const forbidden = new Set(['unauthenticated', 'forbidden'])

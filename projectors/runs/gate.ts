@@ -12,6 +12,9 @@ type GateEvent = Extract<
       | 'ApprovalQuorumReached'
       | 'ApprovalDenied'
       | 'ApprovalExpired'
+      | 'ApprovalDelegated'
+      | 'SelfApprovalRefused'
+      | 'ApprovalVoided'
       | 'SubRunTriggered'
       | 'SubRunEnded'
   }
@@ -22,6 +25,9 @@ const gateEvents: ReadonlySet<RunEvent['type']> = new Set<GateEvent['type']>([
   'ApprovalQuorumReached',
   'ApprovalDenied',
   'ApprovalExpired',
+  'ApprovalDelegated',
+  'SelfApprovalRefused',
+  'ApprovalVoided',
   'SubRunTriggered',
   'SubRunEnded',
 ])
@@ -33,8 +39,9 @@ export const opensGate = (event: RunEvent): boolean =>
 export function evolveGate(before: GateState | undefined, event: Recorded & GateEvent, run: RunState): GateState {
   const { at } = event.metadata
   if (event.type === 'ApprovalRequested') {
-    const { stepId, prompt, quorum, expiresAt } = event.data
-    return { ...opened(event, run, stepId), kind: 'approval', prompt, quorum, expiresAt }
+    const { stepId, prompt, quorum, expiresAt, approvers = null, bound = null, shown = null } = event.data
+    const asked = { prompt, quorum, expiresAt, approvers, bound, shown, digest: bound?.digest ?? null }
+    return { ...opened(event, run, stepId), kind: 'approval', ...asked }
   }
   if (event.type === 'SubRunTriggered') {
     const { stepId, subRunId } = event.data
@@ -50,6 +57,14 @@ export function evolveGate(before: GateState | undefined, event: Recorded & Gate
       return { ...before, status: 'denied', decisions: decided(before, event, false), closedAt: at }
     case 'ApprovalExpired':
       return { ...before, status: 'expired', closedAt: at }
+    case 'ApprovalDelegated': {
+      const { by, to, reason = null } = event.data
+      return { ...before, delegations: [...before.delegations, { by, to, at, reason }] }
+    }
+    case 'SelfApprovalRefused':
+      return before
+    case 'ApprovalVoided':
+      return { ...before, status: 'void', voided: event.data.changes, closedAt: at }
     case 'SubRunEnded':
       return { ...before, status: event.data.status === 'succeeded' ? 'passed' : 'failed', closedAt: at }
   }
@@ -71,6 +86,12 @@ function opened({ metadata, position }: Recorded, run: RunState, stepId: string)
     prompt: null,
     quorum: null,
     granted: 0,
+    digest: null,
+    approvers: null,
+    bound: null,
+    shown: null,
+    delegations: [],
+    voided: [],
     decisions: [],
     subRunId: null,
     openedAt: metadata.at,

@@ -56,9 +56,12 @@ function changed(event: RunEvent, { awaiting }: RunLife): Partial<RunLife> {
     case 'ApprovalQuorumReached':
     case 'ApprovalDenied':
     case 'ApprovalExpired':
+    case 'ApprovalVoided':
       return event.data.stepId === awaiting ? { awaiting: null, granted: 0 } : {}
     case 'RunRequested':
     case 'TargetsResolved':
+    case 'ApprovalDelegated':
+    case 'SelfApprovalRefused':
     case 'RunStepSkipped':
     case 'RunStepFailed':
     case 'SubRunTriggered':

@@ -37,7 +37,11 @@ export function requestedRun({ data, metadata, position, revision }: Requested):
 export function requestOf({ data }: Requested): RunRequest {
   const { runId, selection, parameters = {}, strategy = {}, timeouts = {}, plan = [] } = data
   const { overlap = null, access = null, executors = null, fromStep = null, confirmed = null } = data
-  return { runId, selection, parameters, strategy, timeouts, plan, overlap, access, executors, fromStep, confirmed }
+  const { approval = null, authorisedBy = null, runAs = null } = data
+  return {
+    ...{ runId, selection, parameters, strategy, timeouts, plan, overlap, access, executors, fromStep, confirmed },
+    ...{ approval, authorisedBy, runAs },
+  }
 }
 
 type Place = { runId: string; n: number; targetId: string }

@@ -69,6 +69,9 @@ export type RunRequest = {
   executors: string | null
   fromStep: string | null
   confirmed: State | null
+  approval: State | null
+  authorisedBy: State | null
+  runAs: State | null
 }
 
 export const runRequest = defineTable<RunRequest>('run_request', ['runId'], {
@@ -83,6 +86,9 @@ export const runRequest = defineTable<RunRequest>('run_request', ['runId'], {
   executors: 'text',
   fromStep: 'text',
   confirmed: 'json',
+  approval: 'json',
+  authorisedBy: 'json',
+  runAs: 'json',
 })
 
 /** A gate with what a list of them shows of its run. */
@@ -98,6 +104,12 @@ export const runGate = defineTable<GateState>('run_gate', ['runId', 'stepId'], {
   prompt: 'text',
   quorum: 'int',
   granted: 'int',
+  digest: 'text',
+  approvers: 'json',
+  bound: 'json',
+  shown: 'json',
+  delegations: 'json',
+  voided: 'json',
   decisions: 'json',
   subRunId: 'uuid',
   openedAt: 'timestamptz',

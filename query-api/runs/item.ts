@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import type { Holder, HttpServer } from '../../infra/http/index.ts'
+import { principal } from '../../schemas/access.ts'
+import { authorisedBy } from '../../schemas/approval.ts'
 import { id, sha256 } from '../../schemas/kernel.ts'
 import { labelExpression } from '../../schemas/label-expression.ts'
 import { parameterValues } from '../../schemas/parameters.ts'
@@ -26,6 +28,9 @@ const shown = run.extend({
   plan: z.array(plannedStep).describe('The steps each target goes through, in order; loops are unrolled'),
   fromStep: stepId.nullable(),
   confirmed: z.object({ rules: z.array(z.string()), rulesDigest: sha256 }).nullable(),
+  approval: json.nullable().describe('What has to be agreed to before anything of it begins'),
+  authorisedBy: authorisedBy.nullable().describe('What allowed it to be triggered'),
+  runAs: principal.nullable().describe('Whose rights it uses'),
   gates: z.array(gate).describe('What is done once for the run: approvals and runs of other jobs'),
 })
 
@@ -33,6 +38,7 @@ type ItemDbRow = RunDbRow & { elapsed: number | null; status: string; pool: stri
 /** One row of the run and one of its request, each found by its key. */
 export const ITEM = `
   select r.*, q.selection, q.parameters, q.strategy, q.timeouts, q.plan, q.overlap, q.access, q.executors, q.from_step, q.confirmed,
+    q.approval, q.authorised_by, q.run_as,
     extract(epoch from coalesce(r.finished_at, now()) - r.started_at)::float8 as elapsed
   from read_model.run r join read_model.run_request q using (run_id) where r.run_id = $1`
 export const GATES = 'select * from read_model.run_gate where run_id = $1 order by opened_commit, step_id'
@@ -74,6 +80,7 @@ export function registerRunItem(http: HttpServer, reader: Reader): void {
         ...{ maxParallel: row.max_parallel, overlap: row.overlap, access: row.access, plan: row.plan },
         ...{ executors: row.executors, noExecutor: await noExecutorFor(db, row) },
         ...{ fromStep: row.from_step, confirmed: row.confirmed },
+        ...{ approval: row.approval, authorisedBy: row.authorised_by, runAs: row.run_as },
         gates: gates.map(gateView),
       }
       return { body, revision: row.revision }

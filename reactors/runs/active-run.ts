@@ -1,3 +1,4 @@
+import { JOB_GATE } from '../../schemas/approval.ts'
 import type { LogPosition } from '../../schemas/events.ts'
 import { matchesLabels, parseLabelExpression } from '../../schemas/label-expression.ts'
 import type { RunEvent } from '../../schemas/run.ts'
@@ -31,6 +32,8 @@ export class ActiveRun extends TargetRuns {
   readonly before: LogPosition | undefined
   readonly targetIds: string[] = []
   readonly gates = new Map<string, Gate>()
+  /** How often what was agreed to was something else when it came to it. */
+  readonly #voided = new Map<string, number>()
   /** The running steps somebody wants stopped. */
   readonly unwantedSteps = new Map<number, string>()
   /** Target runs somebody wants stopped. */
@@ -178,7 +181,7 @@ export class ActiveRun extends TargetRuns {
   /** Whether one more target run may be claimed now. */
   get available(): boolean {
     if (this.status === 'cancelling' || this.status === 'ended' || this.paused) return false
-    if (this.waitsForOlder || this.waitsForTargets) return false
+    if (this.waitsForOlder || this.waitsForTargets || this.waitsForJobGate) return false
     if (this.reserved + this.claims.size >= (this.request.maxParallel ?? this.request.targets)) return false
     return this.#peek() !== undefined
   }
@@ -200,6 +203,23 @@ export class ActiveRun extends TargetRuns {
   allCameTo(stepId: string): boolean {
     const outside = this.halted ? [...this.#waitingOutside].filter(n => !this.isStarting(n)) : []
     return this.passage.allBefore(stepId, this.scope, outside)
+  }
+
+  /** Nothing of it begins before that is agreed to. */
+  get waitsForJobGate(): boolean {
+    return this.request.approval !== undefined && this.gates.get(JOB_GATE)?.status !== 'passed'
+  }
+
+  /** It is asked for anew. */
+  gateVoided(stepId: string): void {
+    this.gates.delete(stepId)
+    this.#voided.set(stepId, (this.#voided.get(stepId) ?? 0) + 1)
+  }
+
+  /** What makes asking anew another thing than asking was. */
+  timesVoided(stepId: string): string[] {
+    const times = this.#voided.get(stepId)
+    return times === undefined ? [] : [`${times}`]
   }
 
   subRunEnded(stepId: string, subRunId: string, status: string): void {

@@ -56,6 +56,11 @@ export class ActiveRuns {
     return older
   }
 
+  /** Runs of this job that ask for approval before anything of them begins, once no older one is in their way. */
+  waitingForApproval({ request }: ActiveRun): ActiveRun[] {
+    return [...(this.#ofJob.get(request.jobId) ?? [])].filter(run => run.waitsForJobGate)
+  }
+
   /** Those that wait for targets other runs have. */
   heldUp(): ActiveRun[] {
     return [...this.#runs.values()].filter(run => [...run.held.values()].includes('target'))

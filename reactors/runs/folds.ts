@@ -42,6 +42,7 @@ const folds: Folds = {
   RunRejected: runEnded,
   ApprovalRequested: (run, { stepId, expiresAt }) => run.gates.set(stepId, { status: 'open', expiresAt }),
   ApprovalQuorumReached: (run, { stepId }) => run.gates.set(stepId, { status: 'passed' }),
+  ApprovalVoided: (run, { stepId }) => run.gateVoided(stepId),
   ApprovalDenied: closed,
   ApprovalExpired: closed,
   RunStepSkipped: (run, { stepId }) => run.gates.set(stepId, { status: 'passed' }),

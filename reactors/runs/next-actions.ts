@@ -1,3 +1,4 @@
+import { JOB_GATE } from '../../schemas/approval.ts'
 import { type ActiveRun, attentionOf, type Counts } from './active-run.ts'
 
 type Why = 'cancelled' | 'stopped' | 'timed-out' | 'gate-closed'
@@ -39,7 +40,8 @@ export function nextActions(run: ActiveRun, now: string): Action[] {
 }
 
 /** One target of it that somebody wanted left alone does not start a run that waits for an older one. */
-const mayStart = (run: ActiveRun): boolean => !run.waitsForOlder && (run.everClaimed || canOpen(run).length > 0)
+const mayStart = (run: ActiveRun): boolean =>
+  !run.waitsForOlder && !run.waitsForJobGate && (run.everClaimed || canOpen(run).length > 0)
 
 /** When the run has to be looked at again although nothing happens, an instant. */
 export function nextLook(run: ActiveRun): string | undefined {
@@ -139,6 +141,7 @@ function unwanted(run: ActiveRun): Action[] {
 /** Gates that every target of the scope has come to, once the gates before them are passed. */
 function canOpen(run: ActiveRun): Action[] {
   if (run.paused || run.waitsForOlder || !run.canSucceed) return []
+  if (run.waitsForJobGate) return run.gates.has(JOB_GATE) ? [] : [{ type: 'open-gate', stepId: JOB_GATE }]
   const due: Action[] = []
   for (const { id } of run.passage.gates) {
     const gate = run.gates.get(id)

@@ -1,8 +1,7 @@
 import type { CommandOf } from '../../command-api/domain/index.ts'
 import { derivedId } from '../../infra/ids.ts'
-import type { Commands } from '../commands.ts'
 import { type ActiveRun, attentionOf } from './active-run.ts'
-import { openGate } from './gates.ts'
+import { type GateCommands, openGate } from './gates.ts'
 import type { Action } from './next-actions.ts'
 
 type Message =
@@ -13,11 +12,7 @@ type Message =
  * The command an action comes to; its id follows from what it does, so that the same action taken twice is written
  * once. Throws EventStoreUnavailable.
  */
-export async function toCommand(
-  run: ActiveRun,
-  action: Action,
-  commands: Pick<Commands, 'known' | 'triggerRun'>,
-): Promise<Message> {
+export async function toCommand(run: ActiveRun, action: Action, commands: GateCommands): Promise<Message> {
   const { runId } = run.request
   const ofRun = (command: CommandOf<'run'>, ...more: string[]): Message => ({
     ...{ name: 'run', command, commandId: derivedId(action.type, runId, ...more) },
@@ -50,7 +45,11 @@ export async function toCommand(
       return ofRun({ type: 'expire-approval', data: { runId, stepId: action.stepId } }, action.stepId)
     case 'open-gate': {
       const gate = await openGate(run, action.stepId, commands)
-      return ofRun({ type: 'open-gate', data: { runId, stepId: action.stepId, gate } }, action.stepId)
+      return ofRun(
+        { type: 'open-gate', data: { runId, stepId: action.stepId, gate } },
+        action.stepId,
+        ...run.timesVoided(action.stepId),
+      )
     }
     case 'close-sub-run': {
       const { stepId, subRunId, status } = action

@@ -1,15 +1,12 @@
 import { z } from 'zod'
+import { approvalTerms } from '../approval.ts'
 import { plainValue, template } from '../expression.ts'
-import { id, line } from '../kernel.ts'
+import { id } from '../kernel.ts'
 
 /** Once for the whole run: nothing that needs it begins before enough people said yes. */
 export const approval = {
   uses: z.literal('approval'),
-  with: z.strictObject({
-    prompt: line(2_000),
-    quorum: z.int().min(1).max(10).default(1),
-    expiresSeconds: z.int().min(10).max(2_592_000).default(86_400),
-  }),
+  with: z.strictObject(approvalTerms),
 }
 
 /** Once for the whole run: triggers a run of another job and goes the way it goes. */

@@ -125,7 +125,7 @@ export class People {
       if (gate.kind !== 'approval' || gate.status !== 'open') continue
       const who = random.pick(['anna', 'ben', 'cleo'])
       if (random.next() < 0.2) this.#run({ type: 'deny-approval', data: { runId, stepId, reason: 'not now' } }, who)
-      else this.#run({ type: 'grant-approval', data: { runId, stepId } }, who)
+      else this.#run({ type: 'grant-approval', data: { runId, stepId, digest: gate.bound?.digest } }, who)
     }
   }
 

@@ -84,6 +84,11 @@ function jobVersion(random: Random, jobId: string, others: readonly JobVersion[]
     priority: optional(0.3, () => int(random, 0, 9)),
     pool: optional(0.15, () => 'west'),
     access: optional(0.5, () => random.pick(['exclusive', 'shared'] as const)),
+    approval: optional(0.15, () => ({
+      prompt: 'may it?',
+      quorum: int(random, 1, 2),
+      expiresSeconds: int(random, 10, 40),
+    })),
     timeouts: optional(0.2, () => ({
       targetRunSeconds: optional(0.5, () => int(random, 6, 20)),
       runSeconds: optional(0.5, () => int(random, 10, 40)),

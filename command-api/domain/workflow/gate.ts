@@ -1,3 +1,4 @@
+import { type Approvers, JOB_GATE } from '../../../schemas/approval.ts'
 import type { JobVersion } from '../../../schemas/job.ts'
 import type { ParameterValues } from '../../../schemas/parameters.ts'
 import { compile, evaluate } from './expression.ts'
@@ -9,11 +10,13 @@ import { isList, plainText, toJson, typeName, type Value, type ValueMap } from '
 
 export type Gate =
   | { kind: 'skip' }
-  | { kind: 'approval'; prompt: string; quorum: number; expiresSeconds: number }
+  | { kind: 'approval'; prompt: string; quorum: number; expiresSeconds: number; approvers?: Approvers | undefined }
   | { kind: 'job-run'; jobId: string; version?: number; parameters: ParameterValues; sameTargets: boolean }
 
 /** What is done once for the run at a gate of its plan; `skip` where its `if` is false. @throws TemplateError */
 export function gateOf(version: JobVersion, parameters: ParameterValues, run: RunScope, stepId: string): Gate {
+  // Asked of people once for the whole run, and not a step of it.
+  if (stepId === JOB_GATE && version.approval) return { kind: 'approval', ...version.approval }
   const units = unitsOf(version, parameters)
   const step = units.byId.get(stepId)?.step
   const names: ValueMap = { params: units.parameters, run: runNames(run) }

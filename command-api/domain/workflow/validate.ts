@@ -1,3 +1,4 @@
+import { JOB_GATE } from '../../../schemas/approval.ts'
 import type { Definition } from '../../../schemas/job.ts'
 import type { Step } from '../../../schemas/steps/index.ts'
 import { DomainError } from '../decider.ts'
@@ -27,13 +28,19 @@ export function validateWorkflow(definition: Definition, jobId?: string): Compla
   // Expressions are looked at in the order of steps, which has to exist.
   if (structure.some(({ path }) => !path.startsWith('parameters.'))) return structure
   const expressions = [...phaseProblems(definition, 'steps', jobId), ...phaseProblems(definition, 'onFailure', jobId)]
-  return [...structure, ...expressions]
+  return [...structure, ...expressions, ...gateName(definition)]
 }
 
 /** @throws DomainError invalid-workflow */
 export function refuseInvalidWorkflow(definition: Definition, jobId: string): void {
   const errors = validateWorkflow(definition, jobId)
   if (errors.length > 0) throw new DomainError('invalid-workflow', summary(errors), errors.slice(0, 100))
+}
+
+/** The gate of the whole run goes by a name of its own. */
+function gateName({ approval, steps }: Definition): Complaint[] {
+  const i = approval ? steps.findIndex(({ id }) => id === JOB_GATE) : -1
+  return i === -1 ? [] : [{ path: `steps.${i}.id`, message: `${JOB_GATE} is the approval of the job itself` }]
 }
 
 function needsProblems(steps: readonly Step[], list: string): Complaint[] {
