@@ -3,6 +3,8 @@ import type { RunCommand, RunEvent } from '../../schemas/run.ts'
 import { specFor, specMeta } from '../../test/support/decider-spec.ts'
 import { fold, type Identified } from './decider.ts'
 import { run } from './run.ts'
+import type { ApprovalFacts } from './run-gates.ts'
+import type { RunFacts } from './run-request.ts'
 
 const runId = '0192d3c4-5e6f-7a8b-9c0d-000000000001'
 const jobId = '0192d3c4-5e6f-7a8b-9c0d-000000000002'
@@ -183,4 +185,84 @@ t.test('people are asked for once for the same state of things', async t => {
   spec(started, told)
     .when({ type: 'finish-run', data: { runId, counts } })
     .thenRecords({ type: 'RunFailed', data: { runId, counts } })
+})
+
+const digest = 'ab'.repeat(32)
+const parts = { jobDigest: digest, parameters: digest, targets: digest, credentials: [] }
+const bound = { digest, ...parts }
+const askedFor = { ...asked, data: { ...asked.data, bound } } as RunEvent
+const ann = 'user:ann'
+const facts = (more: Partial<ApprovalFacts> = {}): RunFacts => ({
+  ...{ job: { status: 'absent' }, targets: [], credentials: new Map() },
+  approval: { person: ann, eligible: true, ...more },
+})
+const yes = (named?: string): Command => ({ type: 'grant-approval', data: { ...where, digest: named } })
+const said = (by: string, count: number): RunEvent => ({
+  type: 'ApprovalGranted',
+  data: { ...where, by, granted: count, digest },
+})
+
+t.test('a yes is said to exactly what was shown', async t => {
+  const terms = { kind: 'approval', prompt: 'Deploy 4.2?', quorum: 2, expiresSeconds: 3600, bound } as const
+  spec(started)
+    .when({ type: 'open-gate', data: { ...where, gate: terms } })
+    .thenRecords(askedFor)
+  spec(started, askedFor).when(yes(digest), facts()).thenRecords(said(ann, 1))
+  spec(started, askedFor)
+    .when(yes('cd'.repeat(32)), facts())
+    .thenRejects('approval-out-of-date')
+  spec(started, askedFor).when(yes(), facts()).thenRejects('approval-out-of-date')
+  const voided: RunEvent = { type: 'ApprovalVoided', data: { ...where, digest, changes: ['out of use: web-1'] } }
+  const changed = facts({ person: 'user:bo', changed: ['out of use: web-1'] })
+  spec(started, askedFor, said(ann, 1)).when(yes(digest), changed).thenRecords(voided)
+  t.equal(statusAfter(started, askedFor, voided), 'running')
+  spec(started, askedFor, said(ann, 1), voided)
+    .when({ type: 'open-gate', data: { ...where, gate: terms } })
+    .thenRecords(askedFor)
+  spec(started, askedFor, said(ann, 1), voided, askedFor).when(yes(digest), facts()).thenRecords(said(ann, 1))
+})
+
+t.test('whoever has a part in it does not approve it, and is told of once', async () => {
+  const refused = { rule: 'requester-approver', detail: 'asked for the run' }
+  const told: RunEvent = { type: 'SelfApprovalRefused', data: { ...where, by: ann, ...refused } }
+  spec(started, askedFor).when(yes(digest), facts({ refused })).thenRecords(told)
+  spec(started, askedFor, told).when(yes(digest), facts({ refused })).thenRejects('self-approval-refused')
+  spec(started, askedFor)
+    .when(yes(digest), facts({ eligible: false }))
+    .thenRejects('approval-not-yours')
+  spec(started, askedFor)
+    .when(deny, facts({ eligible: false }))
+    .thenRejects('approval-not-yours')
+})
+
+t.test('an approval is left to somebody who may give it, and then is theirs alone', async t => {
+  const to = { kind: 'user', id: subRunId } as const
+  const leave: Command = { type: 'delegate-approval', data: { ...where, to } }
+  const left: RunEvent = { type: 'ApprovalDelegated', data: { ...where, by: ann, to } }
+  spec(started, askedFor)
+    .when(leave, facts({ delegatePermitted: true }))
+    .thenRecords(left)
+  spec(started, askedFor)
+    .when(leave, facts({ delegatePermitted: false }))
+    .thenRejects('approval-not-yours')
+  spec(started, askedFor)
+    .when(leave, facts({ person: `user:${subRunId}` }))
+    .thenRejects('approval-not-yours')
+  spec(started, askedFor)
+    .when(leave, facts({ refused: { rule: 'r', detail: 'd' } }))
+    .thenRejects('self-approval-refused')
+  spec(started, askedFor, said(ann, 1)).when(leave, facts()).thenRejects('approval-not-yours')
+  spec(started, askedFor, left).when(leave, facts()).thenNothing()
+  spec(started, askedFor, left).when(yes(digest), facts()).thenRejects('approval-not-yours')
+  const state = fold(run, [...requested, started, askedFor, left])
+  t.match(state, { gates: { 'sign-off': { delegations: [{ by: ann, to: `user:${subRunId}` }] } } })
+})
+
+t.test('a run whose right was taken back before it began is rejected', async t => {
+  const detail = 'user:ann may not trigger it any more'
+  const rejected: RunEvent = { type: 'RunRejected', data: { runId, why: 'not-permitted', detail } }
+  spec()
+    .when({ type: 'reject-run', data: { runId, why: 'not-permitted', detail } })
+    .thenRecords(rejected)
+  t.equal(statusAfter(rejected), 'rejected')
 })
