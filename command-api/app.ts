@@ -7,9 +7,10 @@ import {
   ProblemError,
   type Reply,
   type Request,
+  tellPart,
 } from '../infra/http/index.ts'
 import { type Category, type CommandSpec, commands, filterCommands } from '../schemas/commands.ts'
-import type { ProblemCode } from '../schemas/problems.ts'
+import type { Problem, ProblemCode } from '../schemas/problems.ts'
 import { commandAnswer, exampleAnswer } from './answer.ts'
 import { shownOnceAnswer } from './auth/shown-once.ts'
 import { bulk, bulkAnswer, bulkExample, bulkLine } from './bulk.ts'
@@ -136,8 +137,9 @@ function registerBulk(http: HttpServer, deps: CommandDeps, execute: ReturnType<t
   http.post('/v1/commands', { config, onError: recordForbidden(deps, api.operationId) }, async (request, reply) => {
     // The parser for NDJSON hands over the stream itself.
     const lines = request.body as AsyncIterable<Uint8Array>
+    const refused = (problem: Problem, error: unknown) => tellPart(request, problem, error)
     reply.type(ndjson)
-    return reply.send(Readable.from(bulk({ execute, statusOf }, lines, envelopeOf(request))))
+    return reply.send(Readable.from(bulk({ execute, statusOf, refused }, lines, envelopeOf(request))))
   })
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { ProblemError, parseInput, parseStrictJson, toProblem } from '../infra/http/index.ts'
-import { problem } from '../schemas/problems.ts'
+import { type Problem, problem } from '../schemas/problems.ts'
 import type { Answer } from './dispatch.ts'
 import type { RunPlan } from './plan-run.ts'
 import { type Envelope, idempotencyKey } from './request-meta.ts'
@@ -26,6 +26,8 @@ const AT_ONCE = 16
 export type BulkDeps = {
   execute(name: string, body: unknown, envelope: Envelope): Promise<Answer | RunPlan>
   statusOf(name: string, answer: Answer | RunPlan): number
+  /** Hears of every line that is refused. */
+  refused(problem: Problem, error: unknown): void
 }
 
 /**
@@ -60,6 +62,7 @@ async function answerTo(deps: BulkDeps, line: Line, envelope: Envelope, inOrder:
     return { line: line.number, status: deps.statusOf(command, answer), answer }
   } catch (error) {
     const told = toProblem(error)
+    deps.refused(told, error)
     return { line: line.number, status: told.status, problem: told }
   }
 }

@@ -60,6 +60,23 @@ t.test('a request without a valid key is history, with where it came from', asyn
   ])
 })
 
+t.test('a line of many that is no command is history too', async t => {
+  const before = (await told()).length
+  const headers = { 'content-type': 'application/x-ndjson', authorization: `Bearer ${apiKey}` }
+  const good = JSON.stringify({ command: 'create-target', data: { name: 'web-1', address: '192.0.2.1' } })
+  const body = `{"command"\n${good}\n{"command":"create-target","data":{"port":"x"}}\n`
+  const answer = await fetch(`${String(role.endpoints?.url)}/v1/commands`, { method: 'POST', headers, body })
+  t.equal((await answer.text()).split('\n').length, 4)
+  await until('both are told', async () => (await told()).length >= before + 2)
+  t.match(
+    (await told()).slice(before).map(({ data }) => data),
+    [
+      { code: 'invalid-json', route: '/v1/commands' },
+      { code: 'invalid-input', route: '/v1/commands' },
+    ],
+  )
+})
+
 t.test('the query side, which has no event store, has its refusals recorded by the command side', async t => {
   const bus = await connectBus({ url: broker.urlFor('api'), name: 'query-api', log })
   t.teardown(() => bus.close())

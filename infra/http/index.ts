@@ -4,7 +4,7 @@ export type { ApiAnswer, ApiOperation, DescribedRoute } from './api-operation.ts
 export { registerDocs } from './docs.ts'
 export { parseInput, toProblem } from './errors.ts'
 export { originOf } from './origin.ts'
-export { markTold, type OnRefused } from './refused.ts'
+export { markTold, type OnRefused, tellPart } from './refused.ts'
 export { describedRoutes } from './route-table.ts'
 export { createHttpServer, type HttpServerOptions, listen } from './server.ts'
 export { parseStrictJson } from './strict-json.ts'

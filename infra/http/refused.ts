@@ -27,13 +27,16 @@ const told = new WeakSet<Error>()
 /** Says that this refusal is in the log already, told better by who knows what was asked for. */
 export const markTold = (error: Error): void => void told.add(error)
 
-const kept = new WeakMap<FastifyRequest, { problem: Problem; error: unknown }>()
+const kept = new WeakMap<FastifyRequest, Refusal>()
 /** Keeps what a request is answered with until the answer is on its way: by then it is known who has told of it. */
 export const keepRefusal = (request: FastifyRequest, problem: Problem, error: unknown): void => {
   if (tellable.has(problem.status)) kept.set(request, { problem, error })
 }
 
+const listening = new WeakMap<FastifyInstance, OnRefused>()
+
 export function tellRefusals(app: FastifyInstance, tell: OnRefused): void {
+  listening.set(app, tell)
   app.addHook('onResponse', (request, _reply, done) => {
     done()
     tellRefusal(request, tell)
@@ -43,11 +46,23 @@ export function tellRefusals(app: FastifyInstance, tell: OnRefused): void {
 /** Tells of one that was kept, unless somebody has told of it already. */
 export function tellRefusal(request: FastifyRequest, tell: OnRefused): void {
   const refusal = kept.get(request)
-  if (!refusal || (refusal.error instanceof Error && told.has(refusal.error))) return
+  if (refusal) tellOf(request, refusal, tell)
+}
+
+/** Tells of one part of a request that was refused while the request as a whole was not. */
+export function tellPart(request: FastifyRequest, problem: Problem, error: unknown): void {
+  const tell = listening.get(request.server)
+  if (tell && tellable.has(problem.status)) tellOf(request, { problem, error }, tell)
+}
+
+type Refusal = { problem: Problem; error: unknown }
+
+function tellOf(request: FastifyRequest, { problem, error }: Refusal, tell: OnRefused): void {
+  if (error instanceof Error && told.has(error)) return
   tell({
     ...{ correlationId: request.id, method: request.method.slice(0, 20), origin: originOf(request) },
     ...{ route: request.routeOptions.url?.slice(0, 200) ?? NO_ROUTE, actor: request.principal?.actor },
-    ...codeOf(refusal.problem),
+    ...codeOf(problem),
   })
 }
 
