@@ -8,6 +8,7 @@ import { registerAccess } from './access/routes.ts'
 import type { AccessView } from './access/view.ts'
 import { registerArtifactDownload } from './artifacts.ts'
 import { registerAudit } from './audit.ts'
+import { registerCredentialUses } from './credential-uses.ts'
 import { registerHistory } from './history.ts'
 import { registerJobVersions } from './job-versions.ts'
 import { registerLive } from './live/routes.ts'
@@ -46,6 +47,7 @@ export function registerQueryApi(
   registerOwnLists(http, reader)
   registerHistory(http, reader)
   registerJobVersions(http, reader)
+  registerCredentialUses(http, reader)
   registerRunList(http, reader)
   registerRunItem(http, reader)
   registerTargetRuns(http, reader)

@@ -54,6 +54,7 @@ t.test('what was made up is answered in the declared shape', async t => {
     '/v1/targets/:id/blame': `/v1/targets/${ids.target(1)}/blame`,
     '/v1/credentials': '/v1/credentials',
     '/v1/credentials/:id': `/v1/credentials/${ids.credential(0)}`,
+    '/v1/credentials/:id/uses': `/v1/credentials/${ids.credential(0)}/uses`,
     '/v1/credentials/:id/history': `/v1/credentials/${ids.credential(0)}/history`,
     '/v1/credentials/:id/blame': `/v1/credentials/${ids.credential(0)}/blame`,
     '/v1/jobs': '/v1/jobs?status=enabled',

@@ -12,6 +12,7 @@ import { advisoryLock, createPool, type Pool } from '../infra/postgres.ts'
 import { createCheckpoint } from './checkpoint.ts'
 import { Engine } from './engine.ts'
 import { recentExecutors, storePresence } from './executor-presence.ts'
+import { watchExpiry } from './expiry.ts'
 import { artifactLedger, keepPurged, serveArtifacts } from './ingest/artifacts.ts'
 import { storeOutput } from './ingest/output-store.ts'
 import { onlyOne, type Work } from './only-one.ts'
@@ -95,6 +96,7 @@ async function begin({ config, log, store, bus, pool }: Parts): Promise<Work & {
   }
   const saving = setInterval(() => void save().catch(() => {}), SAVE_EVERY_MS)
   const showing = setInterval(() => void storePresence(pool, engine.takePresence()).catch(() => {}), SHOW_EVERY_MS)
+  const expiry = watchExpiry({ store, pool, clock: systemClock, log })
   const running = engine
     .run()
     .catch(err => log.fatal({ err }, 'the log cannot be read on: nothing is given out any more'))
@@ -103,6 +105,7 @@ async function begin({ config, log, store, bus, pool }: Parts): Promise<Work & {
     async stop() {
       clearInterval(saving)
       clearInterval(showing)
+      await expiry.stop()
       await save().catch(() => {})
       await engine.stop()
       await running

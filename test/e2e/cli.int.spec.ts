@@ -111,9 +111,28 @@ t.test('the command line, as its user knows it', async t => {
     t.ok(revoked.some((each: { name: string }) => each.name === 'piped'))
     t.notOk(revoked.some((each: { name: string }) => each.name === 'cli'))
     const table = await opsconductor('credential', 'list', '-o', 'table')
-    t.same(columnsOf(table.out), ['ID', 'NAME', 'KIND', 'USERNAME', 'VERSION', 'STATUS'])
+    t.same(columnsOf(table.out), ['ID', 'NAME', 'KIND', 'USERNAME', 'VERSION', 'STATUS', 'EXPIRES'])
     t.match(table.out, new RegExp(`${credentialId} +cli +ssh-key +\\S+ +1 +active`))
-    await refused(t, 2, /give either --private-key/, 'credential', 'create', 'x', ...login)
+    await refused(t, 2, /exactly one of the options/, 'credential', 'create', 'x', ...login)
+    const authority = await json(
+      'credential',
+      'create',
+      'signer',
+      '--username',
+      'deploy',
+      '--ssh-authority',
+      '--personal',
+    )
+    t.match(await json('credential', 'show', 'signer'), {
+      ...{ kind: 'ssh-certificate', publicKey: /^ssh-ed25519 AAAA/, owner: { kind: 'api-key' } },
+    })
+    t.match(await json('credential', 'where-used', authority.credentialId), { targets: [], jobs: [], releases: [] })
+    const token = ['--token-file', file('token', 'tok-en\n'), '--expires', '2999-01-01T00:00:00Z']
+    await json('credential', 'create', 'api', '--username', 'x', ...token)
+    t.match(await json('credential', 'show', 'api'), { kind: 'api-token', expiresAt: '2999-01-01T00:00:00.000Z' })
+    const elsewhere = ['--external', 'vault:secret/data/db#password', '--as', 'windows-password']
+    await json('credential', 'create', 'elsewhere', '--username', 'x', ...elsewhere)
+    t.match(await json('credential', 'show', 'elsewhere'), { kind: 'windows-password', external: elsewhere[1] })
     const locked = ['--private-key', '/no/such/file', '--passphrase-file', again]
     await refused(t, 2, /cannot read \/no\/such\/file/, 'credential', 'create', 'x', ...login, ...locked)
     await refused(t, 5, /The credential is revoked/, 'credential', 'add-version', 'piped', '--password-file', again)

@@ -1,43 +1,14 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { pino } from 'pino'
-import t, { type Test } from 'tap'
-import { connectBus } from '../../infra/bus.ts'
+import t from 'tap'
 import { sha256Hex } from '../../infra/ids.ts'
-import { createPool } from '../../infra/postgres.ts'
-import { startBroker } from '../support/broker.ts'
 import { programOrSkip } from '../support/packages.ts'
+import { overhearing, rowsOf } from '../support/places.ts'
 import { startSshd } from '../support/sshd.ts'
 import { startSystem } from '../support/system.ts'
 import { clientOf, type SystemClient } from '../support/system-client.ts'
 import { contentOf, finds } from '../support/traces.ts'
 
-const silent = pino({ level: 'silent' })
 const canary = () => `canary-${randomBytes(12).toString('hex')}-ÄÖ"'\\`
-
-/** Everything that crosses the broker, as text. */
-async function overhearing(t: Test) {
-  const broker = await startBroker(t)
-  const bus = await connectBus({ url: broker.url, name: 'spec', log: silent })
-  t.teardown(() => bus.close())
-  const heard: string[] = []
-  bus.subscribe('>', message => void heard.push(Buffer.from(message.data).toString('latin1')))
-  return { url: broker.url, heard }
-}
-
-/** Every row of every table. */
-async function rowsOf(url: string): Promise<string> {
-  const pool = createPool(url, silent)
-  try {
-    const { rows } = await pool.query<{ name: string }>(
-      `select format('%I.%I', schemaname, tablename) as name from pg_tables
-       where schemaname not in ('pg_catalog', 'information_schema')`,
-    )
-    const tables = await Promise.all(rows.map(({ name }) => pool.query(`select t::text as row from ${name} t`)))
-    return tables.flatMap(table => table.rows.map(({ row }) => row)).join('\n')
-  } finally {
-    await pool.end()
-  }
-}
 
 /** A job that runs the other one with the secret it was given itself. */
 async function nested({ http }: SystemClient, jobId: string): Promise<string> {

@@ -18,7 +18,7 @@ export type KekUse = {
 export async function kekUses(pool: Pool, keks: KekProvider): Promise<KekUse[]> {
   const counts = wrappedKeys.map(
     ({ holder, table }) =>
-      `select '${holder}' as holder, kek_id, count(*)::int as count from vault.${table} group by kek_id`,
+      `select '${holder}' as holder, kek_id, count(*)::int as count from vault.${table} where kek_id is not null group by kek_id`,
   )
   const [{ rows: known }, { rows: used }] = await Promise.all([
     pool.query<{ kek_id: string; created_at: string }>(
