@@ -32,7 +32,7 @@ export function registerCredentialUses(http: HttpServer, reader: Reader): void {
     answer: { description: 'Where it is used', schema: uses },
     problems: ['credential-not-found'],
     async handle({ params, db, holder }) {
-      found(await versionAt(db, holder, 'credential', params.id, undefined), 'credential-not-found')
+      found(await versionAt(db, holder, { kind: 'credential' }, params.id, undefined), 'credential-not-found')
       const [targets, jobs, releases] = await Promise.all([
         targetsOf(db, params.id),
         jobsOf(db, params.id),
