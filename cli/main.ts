@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { accessCommands } from './commands/access.ts'
 import { approvalCommand } from './commands/approval.ts'
 import { auditCommand } from './commands/audit.ts'
 import { credentialCommand } from './commands/credential.ts'
@@ -48,6 +49,7 @@ function build(): Command {
     approvalCommand,
     executorCommand,
     auditCommand,
+    accessCommands,
     statusCommand,
     loginCommands,
     userCommand,

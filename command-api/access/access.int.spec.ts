@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { holderOf } from '../../infra/access.ts'
 import { systemClock } from '../../infra/clock.ts'
@@ -9,6 +10,7 @@ import { commandApi } from '../../test/support/command-api.ts'
 import { startEventStore } from '../../test/support/event-store.ts'
 import { until } from '../../test/support/process.ts'
 import { resourcesIn } from '../../test/support/resources.ts'
+import { endOverdue } from '../sod/clock.ts'
 
 const node = await startEventStore(t)
 const store = connectEventStore(node.connectionString)
@@ -72,10 +74,14 @@ t.test('a grant counts at once, and so does its end', async t => {
   await ok(send('ann', 'revoke-role', { grantId, reason: 'left' }))
   await refused(t, send(user, 'rename-target', { targetId: web, name: 'web-1' }), 403, 'forbidden')
   const expiresAt = new Date(Date.now() + 700).toISOString()
-  await grant(user, 'target-admin', prod, { expiresAt })
+  const temporary = await grant(user, 'target-admin', prod, { expiresAt })
   await ok(send(user, 'rename-target', { targetId: web, name: 'web-02' }))
   await until('the grant is over', () => Date.now() > Date.parse(expiresAt))
   await refused(t, send(user, 'rename-target', { targetId: web, name: 'web-03' }), 403, 'forbidden')
+  t.equal(access.state.rows.grant.get(temporary)?.status, 'active', 'the clock needs no event')
+  const clock = { dispatcher: made.dispatcher, access, clock: systemClock, log: pino({ level: 'silent' }) }
+  await Promise.all([endOverdue(clock), endOverdue(clock)])
+  t.match((await store.read(streams.grant(temporary))).events, [{ type: 'RoleGranted' }, { type: 'RoleGrantExpired' }])
 })
 
 t.test('what another process appends counts within a second', async t => {
