@@ -60,6 +60,9 @@ export const erasureCertificate = z.object({
   signature: z.string(),
 })
 export type ErasureCertificate = z.output<typeof erasureCertificate>
+/** What the signature of a certificate is over. */
+export const erasureText = (c: Omit<ErasureCertificate, 'signature' | 'publicKey'>): string =>
+  `opsconductor erasure|${c.userId}|${c.erasedAt}|${c.dataKeyDigest}|${c.records}`
 
 /** Names and addresses of people are in the vault, never here: `loginIndex` is keyed by it (HMAC-SHA256). */
 export const userEvents = {

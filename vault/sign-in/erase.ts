@@ -1,12 +1,8 @@
 import { createHash, sign } from 'node:crypto'
 import { type Connection, inTransaction, type Pool } from '../../infra/postgres.ts'
-import type { ErasureCertificate } from '../../schemas/user.ts'
+import { type ErasureCertificate, erasureText } from '../../schemas/user.ts'
 import type { KekProvider } from '../kek.ts'
 import { certificateKey } from './signing-keys.ts'
-
-/** What the signature of a certificate is over. */
-export const erasureText = (c: Omit<ErasureCertificate, 'signature' | 'publicKey'>): string =>
-  `opsconductor erasure|${c.userId}|${c.erasedAt}|${c.dataKeyDigest}|${c.records}`
 
 /**
  * Destroys the data key of a person and everything sealed under it, in one transaction with the certificate that says so.

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { type Connection, inTransaction, type Pool } from '../../infra/postgres.ts'
 import { type SignInReply, type SignInRequest, TOKEN_ISSUER, tokenType } from '../../schemas/sign-in-bus.ts'
@@ -115,7 +115,3 @@ async function openKey(keks: KekProvider, { kid, kek_id, wrapped }: Row): Promis
     der.fill(0)
   }
 }
-
-/** For whoever holds a certificate: the key as it is in it. */
-export const publicKeyOf = (x: string): KeyObject =>
-  createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
