@@ -102,10 +102,12 @@ t.test('hostile bodies are refused quickly, and in little memory', async t => {
     ['more than one', '{"name":"a"}{"name":"b"}'],
   ]
   for (const [what, payload] of hostile) {
-    const began = performance.now()
+    // Of this process alone: how busy the machine is does not count.
+    const before = process.cpuUsage()
     const answer = await http.inject({ method: 'POST', url: '/v1/things', headers: json, payload })
+    const { user, system } = process.cpuUsage(before)
     t.ok([400, 413].includes(answer.statusCode), `${what}: ${answer.statusCode}`)
-    t.ok(performance.now() - began < 1_000, `${what} takes ${Math.round(performance.now() - began)} ms`)
+    t.ok(user + system < 1_000_000, `${what} takes ${Math.round((user + system) / 1_000)} ms`)
     t.ok(answer.body.length < 40_000, `${what} is not sent back`)
   }
   const bomb = gzipSync(Buffer.alloc(1_000_000))
