@@ -333,7 +333,7 @@ steps:
     await refused(t, 2, /--output is table, json or yaml, not xml/, '-o', 'xml', 'target', 'list')
     await refused(t, 2, /there is no profile absent/, '--profile', 'absent', 'target', 'list')
     const stranger = ['--profile', 'stranger', 'target']
-    await refused(t, 3, /Set OPSCONDUCTOR_API_KEY[\s\S]*admin-key create/, ...stranger, 'list')
+    await refused(t, 3, /opsconductor login`, or set OPSCONDUCTOR_API_KEY[\s\S]*admin-key create/, ...stranger, 'list')
     await refused(t, 3, /An API key is needed/, ...stranger, 'create', 'x', '--address', 'h')
     await refused(t, 4, /there is no target called nope; see `opsconductor target list`/, 'target', 'show', 'nope')
     const nobody = '0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d'
