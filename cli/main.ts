@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { accessCommands } from './commands/access.ts'
 import { approvalCommand } from './commands/approval.ts'
 import { auditCommand } from './commands/audit.ts'
+import { breakGlassCommand } from './commands/break-glass.ts'
 import { credentialCommand } from './commands/credential.ts'
 import { executorCommand } from './commands/executor.ts'
 import { genericCommand } from './commands/generic.ts'
@@ -9,6 +10,7 @@ import { jobCommand } from './commands/job.ts'
 import { loginCommands } from './commands/login.ts'
 import { runCommand } from './commands/run.ts'
 import { apiKeyCommand, serviceAccountCommand, sessionCommand } from './commands/service-account.ts'
+import { sodCommand } from './commands/sod.ts'
 import { statusCommand } from './commands/status.ts'
 import { targetCommand } from './commands/target.ts'
 import { userCommand } from './commands/user.ts'
@@ -48,6 +50,8 @@ function build(): Command {
     runCommand,
     approvalCommand,
     executorCommand,
+    breakGlassCommand,
+    sodCommand,
     auditCommand,
     accessCommands,
     statusCommand,

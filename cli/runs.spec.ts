@@ -44,6 +44,7 @@ async function api(t: Test, answers: Answers = {}, events = ''): Promise<{ url: 
     '/v1/credentials': { items: [{ credentialId: targetId, name: 'deploy' }], next: null },
     [`/v1/runs/${runId}/target-runs`]: { items: [{ n: 4, targetId, targetName: 'web-1' }], next: null },
     [`/v1/runs/${runId}`]: { runId, jobName: 'release', status: 'succeeded', targets: 1, counts, plan: [] },
+    '/v1/approvals': { items: [{ runId, stepId: 'go', digest: 'ab'.repeat(32) }], next: null },
     ...answers,
   }
   const server = createServer(async (request, response) => {
@@ -134,7 +135,8 @@ t.test('what is done to runs says exactly what was asked for', async t => {
     ['run', 'cancel-step', runId, '7', 'install'],
     ['run', 'resolve-step', runId, targetId, 'install', '--as', 'failed', ...why],
     ['run', 'cancel-all', '--job', jobId, '--status', 'queued,running', '--initiator', 'nightly'],
-    ['approval', 'grant', runId, 'go'],
+    ['approval', 'approve', runId, 'go'],
+    ['approval', 'delegate', runId, 'go', jobId],
     ['approval', 'deny', runId, 'go', 'no'],
   ])
     t.equal((await said(() => main(['--url', url, ...argv]))).code, 0, argv.join(' '))
@@ -148,7 +150,8 @@ t.test('what is done to runs says exactly what was asked for', async t => {
     { name: 'cancel-step', body: { runId, n: 7, stepId: 'install' } },
     { name: 'resolve-step', body: { runId, n: 4, stepId: 'install', as: 'failed', reason } },
     { name: 'cancel-runs', body: { jobId, status: ['queued', 'running'], initiator: 'nightly' } },
-    { name: 'grant-approval', body: { runId, stepId: 'go' } },
+    { name: 'grant-approval', body: { runId, stepId: 'go', digest: 'ab'.repeat(32) } },
+    { name: 'delegate-approval', body: { runId, stepId: 'go', to: { kind: 'user', id: jobId } } },
     { name: 'deny-approval', body: { runId, stepId: 'go', reason: 'no' } },
   ])
   const refused = ['run', 'resolve-step', runId, '1', 'install', '--as', 'maybe', ...why]

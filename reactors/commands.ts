@@ -11,6 +11,8 @@ import { categoryOf, type Recorded } from '../schemas/events.ts'
 import type { Actor, Meta, Origin } from '../schemas/kernel.ts'
 import { runEndedAs } from '../schemas/run.ts'
 import { ResourceCache } from './resource-cache.ts'
+import { createRights } from './rights.ts'
+import type { RunRequest } from './runs/active-run.ts'
 
 /** Who sends a command, and what made it do so. */
 export type By = {
@@ -47,6 +49,11 @@ export interface Commands {
   triggerRun(data: TriggerRun, above: Above, by: By): Promise<void>
   /** Which targets and credentials there are now. Throws EventStoreUnavailable. */
   catalogue(): Promise<Catalogue>
+  /** Whether whoever asked for a run still may, as far as is known; `onRights` is called when that may have changed. */
+  permits(request: RunRequest): boolean
+  onRights(listener: () => void): void
+  /** Why not, by what is in the log now; undefined where they may. Throws EventStoreUnavailable. */
+  whyDenied(request: RunRequest): Promise<string | undefined>
   /** What this process knows of a stream; as current as the events it was given. Throws EventStoreUnavailable. */
   known<N extends Followed>(name: N, stream: string): Promise<StateOf<N>>
   /** A target run, at least as new as what this process wrote and was told of it; read when it never wrote to it. */
@@ -69,6 +76,7 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
   }
   const cache = activeStates()
   const verdicts = createVerdicts({ max: 500 })
+  const rights = createRights({ store, clock, log })
   const dispatcher = createDispatcher({ store, clock, cache })
   const followed = {
     job: new ResourceCache(store, deciders.job, 500),
@@ -91,6 +99,9 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
       if (!cache.get(stream)) cache.set(stream, { state: initial, revision: 'none', length: 0, byCommand: new Map() })
       return send(name, command, by)
     },
+    permits: rights.permits,
+    onRights: rights.onChange,
+    whyDenied: rights.confirm,
     async catalogue() {
       const known = theCatalogue()
       await known.current()
@@ -117,7 +128,7 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
         cache.told(event, category === 'run' ? deciders.run : deciders.targetRun)
       if (targetRunEndings.has(event.type) || runEndedAs(event.type)) cache.delete(event.stream)
     },
-    stop: async () => catalogue?.stop(),
+    stop: async () => void (await Promise.all([catalogue?.stop(), rights.stop()])),
   }
 }
 

@@ -69,8 +69,9 @@ export class Engine {
     const { store, bus, clock, ids, log, leaseSeconds, after } = options
     this.#options = options
     this.#session = ids.next()
-    const runs = new ActiveRuns(after)
     const commands = createCommands({ store, clock, log })
+    const runs = new ActiveRuns(after, commands.permits)
+    commands.onRights(() => this.#rightsChanged())
     const claims = new Claims({ commands, runs, ids, log, leaseSeconds })
     this.#runs = runs
     this.#commands = commands
@@ -155,6 +156,12 @@ export class Engine {
     // Behind a run that waits for people, others may have nothing else to wait for.
     if (event.type === 'RunNeedsAttention') for (const other of this.#runs.heldUp()) this.#changed.add(other)
     this.#tell(run, event)
+  }
+
+  /** Runs that have not begun hang on the rights of those who asked for them. */
+  #rightsChanged(): void {
+    if (!this.#live) return
+    for (const run of this.#runs.lackingRight()) this.#coordinator.look(run)
   }
 
   #standingChanged(executorId: string): void {

@@ -134,7 +134,7 @@ export const builtInSodRules: readonly SodRuleRow[] = [
     first: { roles: ['auditor'] },
     second: { permissions: changes.map(what => `*:${what}`) },
   }),
-  builtIn('credential-runner', 'Who stored a credential says why before running something with it', 'justify', {
+  builtIn('credential-runner', 'Who stored a credential does not run something with it', 'detect', {
     ...{ kind: 'acts', before: 'credential-writer', now: 'requester' },
   }),
   builtIn('user-admin-role-definer', 'Who looks after users does not also define roles', 'block', {

@@ -57,6 +57,8 @@ export class ActiveRun extends TargetRuns {
   waitsForTargets = false
   /** Whether those that have one of its targets wait for people. */
   isLockedByPeople: (n: number) => boolean = () => false
+  /** Whether whoever asked for it still may. */
+  isPermitted: () => boolean = () => true
   /** Those that leave steps out and have not begun. */
   readonly #waitingOutside = new Set<number>()
   readonly #groups = new SerialGroups()
@@ -182,6 +184,7 @@ export class ActiveRun extends TargetRuns {
   get available(): boolean {
     if (this.status === 'cancelling' || this.status === 'ended' || this.paused) return false
     if (this.waitsForOlder || this.waitsForTargets || this.waitsForJobGate) return false
+    if (this.lacksRight) return false
     if (this.reserved + this.claims.size >= (this.request.maxParallel ?? this.request.targets)) return false
     return this.#peek() !== undefined
   }
@@ -203,6 +206,11 @@ export class ActiveRun extends TargetRuns {
   allCameTo(stepId: string): boolean {
     const outside = this.halted ? [...this.#waitingOutside].filter(n => !this.isStarting(n)) : []
     return this.passage.allBefore(stepId, this.scope, outside)
+  }
+
+  /** Nothing of it has begun, and whoever asked for it may not any more, as far as is known. */
+  get lacksRight(): boolean {
+    return this.status === 'queued' && !this.everClaimed && !this.isPermitted()
   }
 
   /** Nothing of it begins before that is agreed to. */

@@ -1,7 +1,7 @@
 import type { LogPosition, Recorded } from '../../schemas/events.ts'
 import { comparePositions } from '../../schemas/position.ts'
 import { runEndedAs } from '../../schemas/run.ts'
-import { ActiveRun, type Labels } from './active-run.ts'
+import { ActiveRun, type Labels, type RunRequest } from './active-run.ts'
 import { fold } from './folds.ts'
 import { RunQueue } from './run-queue.ts'
 import { TargetLocks } from './target-locks.ts'
@@ -23,8 +23,11 @@ export class ActiveRuns {
   readonly #ofJob = new Map<string, Set<ActiveRun>>()
   #position: LogPosition | undefined
 
-  constructor(after: LogPosition | undefined) {
+  readonly #isPermitted: (request: RunRequest) => boolean
+
+  constructor(after: LogPosition | undefined, isPermitted: (request: RunRequest) => boolean = () => true) {
     this.#position = after
+    this.#isPermitted = isPermitted
   }
 
   get(runId: string): ActiveRun | undefined {
@@ -54,6 +57,11 @@ export class ActiveRuns {
       if (other.status !== 'ended') older.push(other)
     }
     return older
+  }
+
+  /** Runs that may have to be rejected before they begin. */
+  lackingRight(): ActiveRun[] {
+    return [...this.#runs.values()].filter(run => run.lacksRight)
   }
 
   /** Runs of this job that ask for approval before anything of them begins, once no older one is in their way. */
@@ -223,6 +231,7 @@ export class ActiveRuns {
       const inTheWay = this.#locks.holders(run, [n])
       return inTheWay.length > 0 && inTheWay.every(other => other.waitsForPeople)
     }
+    run.isPermitted = () => this.#isPermitted(run.request)
     this.#runs.set(run.runId, run)
     const sameJob = this.#ofJob.get(run.request.jobId)
     if (sameJob) sameJob.add(run)

@@ -92,6 +92,8 @@ export class RunCoordinator {
   }
 
   #breakDeadlock(): void {
+    // Grants end by the clock, which nobody tells.
+    for (const run of this.#options.runs.lackingRight()) this.look(run)
     const run = givesWay(deadlocked(this.#options.runs))
     if (run) void this.#take(run, { type: 'give-way' })
   }
@@ -123,10 +125,17 @@ export class RunCoordinator {
 
   async #send(run: ActiveRun, action: Action): Promise<void> {
     const message = await toCommand(run, action, this.#options.commands)
+    if (!message) return this.#unneeded(run)
     const { correlationId, requestEventId: causationId } = run.request
     const by = { actor: 'run-coordinator', correlationId, causationId, commandId: message.commandId }
     if (message.name === 'run') await this.#options.commands.send('run', message.command, by)
     else await this.#options.commands.send('targetRun', message.command, by)
+  }
+
+  /** What was to be found out stands in nobody's way. */
+  #unneeded(run: ActiveRun): void {
+    this.#again.add(run)
+    this.#options.onWake()
   }
 
   #later(run: ActiveRun): void {

@@ -17,6 +17,7 @@ export type Action =
   | { type: 'cancel-older'; runId: string }
   | { type: 'close-sub-run'; stepId: string; subRunId: string; status: string }
   | { type: 'cancel-sub-run'; runId: string }
+  | { type: 'check-right' }
   | { type: 'give-way' }
 
 /**
@@ -31,6 +32,7 @@ export function nextActions(run: ActiveRun, now: string): Action[] {
     case 'ended':
       return endUnclaimed(run, 'cancelled')
     case 'queued':
+      if (run.lacksRight) return [{ type: 'check-right' }]
       return mayStart(run) ? [{ type: 'start-run' }, ...goingOn(run, now)] : goingOn(run, now)
     case 'running':
       return goingOn(run, now)

@@ -1,5 +1,6 @@
 import type { CommandOf } from '../../command-api/domain/index.ts'
 import { derivedId } from '../../infra/ids.ts'
+import type { Commands } from '../commands.ts'
 import { type ActiveRun, attentionOf } from './active-run.ts'
 import { type GateCommands, openGate } from './gates.ts'
 import type { Action } from './next-actions.ts'
@@ -12,7 +13,11 @@ type Message =
  * The command an action comes to; its id follows from what it does, so that the same action taken twice is written
  * once. Throws EventStoreUnavailable.
  */
-export async function toCommand(run: ActiveRun, action: Action, commands: GateCommands): Promise<Message> {
+export async function toCommand(
+  run: ActiveRun,
+  action: Action,
+  commands: GateCommands & Pick<Commands, 'whyDenied'>,
+): Promise<Message | undefined> {
   const { runId } = run.request
   const ofRun = (command: CommandOf<'run'>, ...more: string[]): Message => ({
     ...{ name: 'run', command, commandId: derivedId(action.type, runId, ...more) },
@@ -33,6 +38,11 @@ export async function toCommand(run: ActiveRun, action: Action, commands: GateCo
     }
     case 'stop-run':
       return ofRun({ type: 'stop-run', data: { runId, failed: action.failed } })
+    case 'check-right': {
+      const detail = await commands.whyDenied(run.request)
+      if (detail === undefined) return undefined
+      return ofRun({ type: 'reject-run', data: { runId, why: 'not-permitted', detail } }, 'not-permitted')
+    }
     case 'reject-run': {
       const detail = 'another run of the job had not ended'
       return ofRun({ type: 'reject-run', data: { runId, why: 'overlap', detail } })

@@ -1,0 +1,188 @@
+import pino from 'pino'
+import t, { type Test } from 'tap'
+import { holderOf } from '../../infra/access.ts'
+import { connectBus } from '../../infra/bus.ts'
+import { systemClock } from '../../infra/clock.ts'
+import { connectEventStore } from '../../infra/event-store/client.ts'
+import type { HttpAnswer } from '../../infra/http/index.ts'
+import { systemIds } from '../../infra/ids.ts'
+import { Engine } from '../../reactors/engine.ts'
+import { streams } from '../../schemas/events.ts'
+import { startBroker } from '../support/broker.ts'
+import { commandApi } from '../support/command-api.ts'
+import { startEventStore } from '../support/event-store.ts'
+import { until } from '../support/process.ts'
+import { resourcesIn } from '../support/resources.ts'
+
+const log = pino({ level: 'silent' })
+const [node, broker] = await Promise.all([startEventStore(t), startBroker(t)])
+const store = connectEventStore(node.connectionString)
+const bus = await connectBus({ url: broker.url, name: 'reactors', log })
+const vault = { seal: () => Promise.reject(new Error('no secret is sent here')) }
+/** A key that is a UUID is the user of that id; `ann` is an administrator by the key file. */
+const api = await commandApi(t, {
+  ...{ store, vault },
+  holder: (id, { state }) =>
+    /^[0-9a-f-]{36}$/.test(id)
+      ? holderOf({ state: () => state, who: { kind: 'user', id }, actor: { kind: 'user', id }, clock: systemClock })
+      : undefined,
+})
+const engine = new Engine({
+  ...{ store, bus, log, leaseSeconds: 15, clock: systemClock, ids: systemIds, after: undefined },
+  storeOutput: async () => [],
+})
+void engine.run()
+t.teardown(async () => {
+  await engine.stop()
+  await bus.close()
+  await store.close()
+})
+await until('both have read the log', () => api.access.live && engine.live)
+const made = resourcesIn(store)
+
+const send = (who: string, name: string, data: object, headers: Record<string, string> = {}) =>
+  api.send(name, data, { authorization: `Bearer ${who}`, ...headers })
+const ok = async (sent: Promise<HttpAnswer>) => {
+  const answer = await sent
+  if (answer.statusCode >= 300) throw new Error(answer.body)
+  return answer.json()
+}
+const create = async (name: string, data: object, who = 'ann'): Promise<string> => {
+  const { stream } = await ok(send(who, name, data))
+  return stream.slice(stream.indexOf('-') + 1)
+}
+const refused = async (t: Test, sent: Promise<HttpAnswer>, status: number, code: string) => {
+  const answer = await sent
+  t.same([answer.statusCode, answer.json().type], [status, `urn:opsconductor:problem:${code}`], answer.body)
+}
+const scope = { kind: 'everything' }
+const grant = (id: string, role: string) =>
+  create('grant-role', { principal: { kind: 'user', id }, role, scope, reason: 'spec' })
+const person = async (...roles: string[]) => {
+  const id = systemIds.next()
+  for (const role of roles) await grant(id, role)
+  return id
+}
+const eventOf = async (stream: string, type: string) => {
+  let found: Record<string, unknown> | undefined
+  await until(`${type} in ${stream}`, async () => {
+    found = (await made.events(stream)).findLast(event => event.type === type)?.data as Record<string, unknown>
+    return found !== undefined
+  })
+  return found ?? {}
+}
+const askedFor = async (runId: string) => {
+  const { bound, shown } = await eventOf(streams.run(runId), 'ApprovalRequested')
+  return { digest: (bound as { digest: string }).digest, shown }
+}
+const where = (runId: string) => ({ runId, stepId: 'job-approval' })
+const steps = [
+  { id: 'restart', uses: 'http.request', with: { method: 'POST', url: 'https://shop.example.org/restart' } },
+]
+const approval = { prompt: 'Restart the shop?', quorum: 1 }
+
+t.test('9: nobody approves what they wrote, asked for, or what has changed since it was shown', async t => {
+  const [author, operator] = [await person('job-author', 'approver'), await person('operator', 'approver')]
+  const [first, second] = [await person('approver'), await person('approver')]
+  const targetId = await create('create-target', { name: 'web-1', address: '192.0.2.1', tags: { env: 'prod' } })
+  const jobId = await create('define-job', { name: 'restart', steps, approval }, author)
+  const run = () => create('trigger-run', { jobId, selection: { targetIds: [targetId] } }, operator)
+  const runId = await run()
+  const { digest, shown } = await askedFor(runId)
+  t.match(shown, { jobName: 'restart', targets: 1, targetNames: ['web-1'], steps: [{ stepId: 'restart' }] })
+  t.notOk((await made.types(streams.run(runId))).includes('RunStarted'))
+  for (const who of [operator, author]) {
+    await refused(t, send(who, 'grant-approval', { ...where(runId), digest }), 403, 'self-approval-refused')
+    await refused(t, send(who, 'grant-approval', { ...where(runId), digest }), 403, 'self-approval-refused')
+  }
+  const types = await made.types(streams.run(runId))
+  t.equal(types.filter(type => type === 'SelfApprovalRefused').length, 2, 'each is told of once')
+  await refused(t, send(first, 'grant-approval', where(runId)), 409, 'approval-out-of-date')
+  await refused(
+    t,
+    send(first, 'grant-approval', { ...where(runId), digest: 'ab'.repeat(32) }),
+    409,
+    'approval-out-of-date',
+  )
+  await ok(send('ann', 'change-target-address', { targetId, address: '192.0.2.2' }))
+  await refused(t, send(first, 'grant-approval', { ...where(runId), digest }), 409, 'approval-out-of-date')
+  t.match(await eventOf(streams.run(runId), 'ApprovalVoided'), { digest, changes: [/another address/] })
+  await until('it is asked for anew', async () => (await askedFor(runId)).digest !== digest)
+  const anew = (await askedFor(runId)).digest
+  await refused(t, send(first, 'grant-approval', { ...where(runId), digest }), 409, 'approval-out-of-date')
+  const to = { kind: 'user', id: second }
+  await refused(
+    t,
+    send(first, 'delegate-approval', { ...where(runId), to: { kind: 'user', id: systemIds.next() } }),
+    403,
+    'approval-not-yours',
+  )
+  await ok(send(first, 'delegate-approval', { ...where(runId), to }))
+  await refused(t, send(first, 'grant-approval', { ...where(runId), digest: anew }), 403, 'approval-not-yours')
+  t.match(await ok(send(second, 'grant-approval', { ...where(runId), digest: anew })), {
+    events: [{ type: 'ApprovalGranted' }, { type: 'ApprovalQuorumReached' }],
+  })
+  t.match(await eventOf(streams.run(runId), 'RunRequested'), {
+    authorisedBy: { kind: 'grant', role: 'operator' },
+    runAs: { kind: 'user', id: operator },
+  })
+  const other = await run()
+  await askedFor(other)
+  await ok(send(first, 'deny-approval', { ...where(other), reason: 'not today' }))
+  t.match(await eventOf(streams.run(other), 'RunRejected'), { why: 'approval-denied' })
+})
+
+t.test('7: a run whose right was taken back while it waited never begins', async t => {
+  const operator = systemIds.next()
+  const grantId = await grant(operator, 'operator')
+  const targetId = await create('create-target', { name: 'web-2', address: '192.0.2.3' })
+  const jobId = await create('define-job', { name: 'look', steps })
+  const runId = await create('trigger-run', { jobId, selection: { targetIds: [targetId] } }, operator)
+  const beforehand = Date.now()
+  await ok(send('ann', 'revoke-role', { grantId, reason: 'left' }))
+  t.match(await eventOf(streams.run(runId), 'RunRejected'), { why: 'not-permitted', detail: /may not run this job/ })
+  t.ok(Date.now() - beforehand < 5_000, 'soon')
+  t.notOk((await made.types(streams.run(runId))).includes('RunStarted'))
+})
+
+t.test('duties that do not go together are not granted to one person, unless that is waived', async t => {
+  const auditor = await person('auditor')
+  const operator = { principal: { kind: 'user', id: auditor }, role: 'operator', scope, reason: 'spec' }
+  await refused(t, send('ann', 'grant-role', operator), 403, 'sod-conflict')
+  const groupId = await create('create-group', { name: 'operators' })
+  await create('grant-role', { ...operator, principal: { kind: 'group', id: groupId } })
+  const join = { groupId, member: { kind: 'user', id: auditor } }
+  await refused(t, send('ann', 'add-to-group', join), 403, 'sod-conflict')
+  await ok(send('ann', 'change-sod-rule', { rule: 'auditor-write', mode: 'justify', reason: 'small team' }))
+  await refused(t, send('ann', 'add-to-group', join), 422, 'justification-needed')
+  await ok(send('ann', 'add-to-group', join, { 'x-justification': 'nobody else is there' }))
+  const violations = [...api.access.state.rows.sodviolation.values()].filter(({ rule }) => rule === 'auditor-write')
+  t.match(violations, [{ rule: 'auditor-write', person: `user:${auditor}`, outcome: 'justified', count: 3 }])
+  await ok(send('ann', 'change-sod-rule', { rule: 'auditor-write', mode: 'block', reason: 'no more' }))
+  await refused(t, send('ann', 'grant-role', operator), 403, 'sod-conflict')
+  const until = new Date(Date.now() + 60_000).toISOString()
+  const waiver = { violationId: violations[0]?.violationId, until, reason: 'for January' }
+  await refused(t, send(auditor, 'waive-sod-violation', waiver), 403, 'forbidden')
+  await ok(send('ann', 'waive-sod-violation', waiver))
+  await create('grant-role', operator)
+})
+
+t.test('the glass is broken for a time, seen by all, and looked at by somebody else', async t => {
+  const [chief, other] = [await person('break-glass'), await person('user-admin')]
+  const asked = { reason: 'the shop is down', ticket: 'INC-1', minutes: 5 }
+  const target = { name: 'web-3', address: '192.0.2.4' }
+  await refused(t, send(chief, 'create-target', target), 403, 'forbidden')
+  await refused(t, send(other, 'activate-break-glass', asked), 403, 'forbidden')
+  await refused(t, send('ann', 'activate-break-glass', asked), 403, 'break-glass-not-possible')
+  const breakGlassId = await create('activate-break-glass', asked, chief)
+  await create('create-target', target, chief)
+  const review = { breakGlassId, verdict: 'justified', reason: 'it was down' }
+  await refused(t, send(other, 'review-break-glass', review), 409, 'break-glass-not-over')
+  await ok(send(chief, 'end-break-glass', { breakGlassId }))
+  await refused(t, send(chief, 'create-target', target), 403, 'forbidden')
+  await refused(t, send(chief, 'review-break-glass', review), 403, 'forbidden')
+  await ok(send(other, 'review-break-glass', review))
+  t.match(await made.types(streams.breakGlass(breakGlassId)), [
+    ...['BreakGlassActivated', 'BreakGlassEnded', 'BreakGlassReviewed'],
+  ])
+})
