@@ -19,6 +19,8 @@ export const apiKeyCommands = {
 }
 
 export const apiKeyInternalCommands = {
+  /** Its owner may not act any more, and so it may not either. */
+  'tell-api-key-stopped': z.strictObject({ keyId: id, owner: apiKeyOwner }),
   'note-api-key-use': z.strictObject({ keyId: id, at: instant }),
 }
 
@@ -33,6 +35,8 @@ export const apiKeyEvents = {
     expiresAt: instant,
   }),
   ApiKeyRevoked: z.object({ keyId: id, reason }),
+  /** It stopped because its owner did: told once, as a sign that something may have to be given another key. */
+  ApiKeyStopped: z.object({ keyId: id, name, owner: apiKeyOwner }),
   /** At most once an hour. */
   ApiKeyUsed: z.object({ keyId: id, at: instant }),
 }

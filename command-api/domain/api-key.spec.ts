@@ -65,3 +65,11 @@ t.test('a service account', async t => {
     .thenRecords({ type: 'ServiceAccountEnabled', data: because })
   given(created).when({ type: 'enable-service-account', data: because }).thenNothing()
 })
+
+t.test('that a key stopped with its owner is told once', async () => {
+  const stop = { type: 'tell-api-key-stopped', data: { keyId, owner } } as const
+  const stopped: ApiKeyEvent = { type: 'ApiKeyStopped', data: { keyId, name: 'nightly', owner } }
+  specFor(t, apiKey).given(issued).when(stop, {}).thenRecords(stopped)
+  specFor(t, apiKey).given(issued, stopped).when(stop, {}).thenNothing()
+  specFor(t, apiKey).given(issued, revoked).when(stop, {}).thenNothing()
+})

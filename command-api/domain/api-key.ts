@@ -5,7 +5,15 @@ import { type Decider, DomainError, type Identified } from './decider.ts'
 
 export type ApiKey =
   | { status: 'absent' }
-  | { status: 'active' | 'revoked'; keyId: string; secretHash: string; expiresAt: string; usedAt: string | undefined }
+  | {
+      status: 'active' | 'revoked'
+      keyId: string
+      name: string
+      secretHash: string
+      expiresAt: string
+      usedAt: string | undefined
+      stopped: boolean
+    }
 export type ApiKeyDecision = Identified<ApiKeyCommand, 'keyId'>
 /** SHA-256 of the key that is given out; whether its owner may act now. */
 export type ApiKeyFacts = { secretHash?: string; owner?: 'active' | 'inactive' | 'absent' }
@@ -25,6 +33,11 @@ export const apiKey: Decider<ApiKey, ApiKeyDecision, ApiKeyEvent, ApiKeyFacts> =
     switch (command.type) {
       case 'revoke-api-key':
         return state.status === 'revoked' ? [] : [{ type: 'ApiKeyRevoked', data: command.data }]
+      case 'tell-api-key-stopped': {
+        const { keyId, owner } = command.data
+        if (state.stopped || state.status === 'revoked' || state.expiresAt <= meta.at) return []
+        return [{ type: 'ApiKeyStopped', data: { keyId, name: state.name, owner } }]
+      }
       case 'note-api-key-use': {
         const { at } = command.data
         const fresh = state.usedAt !== undefined && Date.parse(at) - Date.parse(state.usedAt) < USE_EVERY_MS
@@ -52,13 +65,15 @@ function issue(data: DataOf<'issue-api-key'>, state: ApiKey, { at }: Meta, facts
 
 function evolve(state: ApiKey, event: ApiKeyEvent): ApiKey {
   if (event.type === 'ApiKeyIssued') {
-    const { keyId, secretHash, expiresAt } = event.data
-    return { status: 'active', keyId, secretHash, expiresAt, usedAt: undefined }
+    const { keyId, name, secretHash, expiresAt } = event.data
+    return { status: 'active', keyId, name, secretHash, expiresAt, usedAt: undefined, stopped: false }
   }
   if (state.status === 'absent') return state
   switch (event.type) {
     case 'ApiKeyRevoked':
       return { ...state, status: 'revoked' }
+    case 'ApiKeyStopped':
+      return { ...state, stopped: true }
     case 'ApiKeyUsed':
       return { ...state, usedAt: event.data.at }
   }

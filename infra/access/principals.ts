@@ -33,6 +33,7 @@ export function apiKeyAfter(before: PrincipalFacts | undefined, event: ApiKeyEve
       return keyFacts({ ...event.data, permissions: event.data.permissions ?? null, status: 'active' })
     case 'ApiKeyRevoked':
       return { ...before, active: false }
+    case 'ApiKeyStopped':
     case 'ApiKeyUsed':
       return undefined
   }

@@ -2,6 +2,7 @@ import type { AnyEvent } from '../../schemas/events.ts'
 import type { Outcome } from './tables.ts'
 
 const failures: ReadonlySet<AnyEvent['type']> = new Set<AnyEvent['type']>([
+  'ApiKeyStopped',
   'ApprovalExpired',
   'ApprovalVoided',
   'ErasureDeferred',

@@ -101,6 +101,8 @@ export function evolveApiKey(before: ApiKeyState | undefined, event: ApiKeyEvent
   switch (event.type) {
     case 'ApiKeyRevoked':
       return { ...key, status: 'revoked' }
+    case 'ApiKeyStopped':
+      return key
     case 'ApiKeyUsed':
       return { ...key, lastUsedAt: event.data.at }
   }

@@ -1,5 +1,7 @@
 import pino from 'pino'
 import t, { type Test } from 'tap'
+import { createDispatcher } from '../../command-api/dispatch.ts'
+import { tellStopped } from '../../command-api/sod/clock.ts'
 import { holderOf } from '../../infra/access.ts'
 import { connectBus } from '../../infra/bus.ts'
 import { systemClock } from '../../infra/clock.ts'
@@ -185,4 +187,33 @@ t.test('the glass is broken for a time, seen by all, and looked at by somebody e
   t.match(await made.types(streams.breakGlass(breakGlassId)), [
     ...['BreakGlassActivated', 'BreakGlassEnded', 'BreakGlassReviewed'],
   ])
+})
+
+t.test('a key stops loudly when its owner leaves', async t => {
+  const [keyId, owner] = [systemIds.next(), { kind: 'user' as const, id: systemIds.next() }]
+  const meta = (commandId: string) => ({
+    ...{ commandId, $correlationId: commandId, $causationId: commandId, at: systemClock.now() },
+    ...{ actor: { kind: 'system' as const, id: 'spec' }, origin: { channel: 'system' as const } },
+  })
+  const dispatcher = createDispatcher({ store, appended: api.access.note })
+  const secretHash = 'ab'.repeat(32)
+  const invited = {
+    userId: owner.id,
+    loginIndex: secretHash,
+    linkHash: secretHash,
+    linkExpiresAt: '2099-01-01T00:00:00.000Z',
+  }
+  const event = (type: string, data: object) => ({ id: systemIds.next(), type, data, metadata: meta(systemIds.next()) })
+  await store.append(streams.user(owner.id), [event('UserInvited', invited)] as never, 'none')
+  const issue = { type: 'issue-api-key', data: { keyId, name: 'nightly', owner, expiresSeconds: 3_600 } } as const
+  await dispatcher.dispatch('apiKey', issue, { meta: meta(systemIds.next()), facts: { secretHash, owner: 'active' } })
+  const left = event('UserDeactivated', { userId: owner.id, reason: 'left' })
+  await store.append(streams.user(owner.id), [left] as never, 0n)
+  const parts = { dispatcher, access: api.access, clock: systemClock, log }
+  await until('it is told', async () => {
+    await tellStopped(parts, new Set())
+    return (await made.types(streams.apiKey(keyId))).includes('ApiKeyStopped')
+  })
+  await tellStopped(parts, new Set())
+  t.same(await made.types(streams.apiKey(keyId)), ['ApiKeyIssued', 'ApiKeyStopped'])
 })
