@@ -53,7 +53,7 @@ export function registerQueryApi(
   registerTargetRuns(http, reader)
   registerAttention(http, reader)
   registerResults(http, reader)
-  registerApprovals(http, reader)
+  registerApprovals(http, reader, access)
   registerOutputDownload(http, reader)
   registerOutput(http, reader)
   registerArtifactDownload(http, reader, artifacts)

@@ -20,9 +20,10 @@ export function approvalCommand(program: Command): void {
     .command('list')
     .description('list approvals, the longest waiting first')
     .option('--status <status>', 'pending, passed, denied, expired or withdrawn', 'pending')
-    .action(async ({ status }: { status: string }, command: Command) => {
+    .option('--mine', 'only what is asked of me')
+    .action(async ({ status, mine }: { status: string; mine?: true }, command: Command) => {
       const { client, settings } = contextOf(command)
-      print(settings.output, await client.list('/v1/approvals', { status }), columns)
+      print(settings.output, await client.list('/v1/approvals', given({ status, mine: mine && 'true' })), columns)
     })
   approval
     .command('show <run-id> [step]')

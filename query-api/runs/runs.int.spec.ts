@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { sha256Hex } from '../../infra/ids.ts'
 import type { Pool } from '../../infra/postgres.ts'
 import { streams } from '../../schemas/events.ts'
+import { madeHolder } from '../../test/support/holder.ts'
 import { History, ids } from '../../test/support/made-up-log.ts'
 import { eventfulRun, onTarget, runsThatEndEarly } from '../../test/support/made-up-runs.ts'
 import { serveQueries } from '../../test/support/query-api.ts'
@@ -13,7 +14,8 @@ const authorization = 'Bearer reader'
 
 async function served(t: Test, history: History) {
   const model = await freshReadModel(t)
-  const { http, pool } = await serveQueries(t, model.url)
+  const approver = { ...madeHolder('approver'), actor: { kind: 'user' as const, id: ids.run(99), roles: ['approver'] } }
+  const { http, pool } = await serveQueries(t, model.url, key => (key === 'approver' ? approver : undefined))
   await model.project(history.events)
   const ask = (url: string, headers = {}) => http.inject({ url, headers: { authorization, ...headers } })
   const get = async (url: string) => (await ask(url)).json()
@@ -93,9 +95,10 @@ t.test('approvals that wait, and what became of them', async t => {
   for (const n of [20, 21, 22]) {
     const runId = history.request(n, 0, [n])
     const asked = { runId, stepId: 'go', prompt: `really ${n}?`, quorum: 1, expiresAt: '2026-02-01T00:00:00.000Z' }
-    history.add(streams.run(runId), { type: 'ApprovalRequested', data: asked })
+    const approvers = n === 21 ? { roles: ['approver'] } : n === 22 ? { roles: ['auditor'] } : undefined
+    history.add(streams.run(runId), { type: 'ApprovalRequested', data: { ...asked, approvers } })
   }
-  const { get } = await served(t, history)
+  const { get, ask } = await served(t, history)
   const page = await get('/v1/approvals?limit=2')
   t.match(page.items, [
     { runId: ids.run(20), jobName: 'job-0', prompt: 'really 20?', granted: 0, targets: 1, initiator: { id: 'ada' } },
@@ -103,6 +106,10 @@ t.test('approvals that wait, and what became of them', async t => {
   ])
   t.match((await get(`/v1/approvals?limit=2&cursor=${page.next}`)).items, [{ runId: ids.run(22) }])
   t.match((await get(`/v1/approvals?runId=${ids.run(22)}`)).items.length, 1)
+  const mine = await ask('/v1/approvals?mine=true', { authorization: 'Bearer approver' })
+  t.match(mine.json().items, [{ runId: ids.run(20) }, { runId: ids.run(21) }])
+  t.equal(mine.json().items.length, 2, 'what is asked of other roles is left out')
+  t.same((await get('/v1/approvals?mine=true')).items, [], 'nothing is asked of somebody who may only read')
   const [passed] = (await get('/v1/approvals?status=passed')).items
   t.match(passed, { runId: ids.run(0), decisions: [{ granted: true, reason: 'seen' }, { granted: true }] })
   t.match((await get('/v1/approvals?status=denied')).items, [{ decisions: [{ granted: false, reason: 'no' }] }])
