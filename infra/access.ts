@@ -3,17 +3,15 @@ export { administratorHolder, type Holder, holderOf } from './access/holder.ts'
 export { judge, rolesOf, scopesOf } from './access/judge.ts'
 export { administrators, lacking, lackingOf } from './access/lacking.ts'
 export { personOf, personText } from './access/person.ts'
-export { type Authentication, apiKeyIdOf, createAuthentication } from './access/presented.ts'
-export { principalKinds } from './access/principals.ts'
-export { emergency, grantsOf, permissionsOf, rightsOf } from './access/rights.ts'
+export { type Authentication, createAuthentication } from './access/presented.ts'
+export { grantsOf, permissionsOf } from './access/rights.ts'
 export { evolveGrant, evolveGroup, evolveRole } from './access/rows.ts'
-export { appliesTo, both, covers, everything, liesWithin, scopeText } from './access/scopes.ts'
+export { appliesTo, everything, liesWithin, scopeText } from './access/scopes.ts'
 export {
   applySignInEvent,
   createSignInFacts,
   endSession,
   type SignInFacts,
-  sessionCounts,
   signInKinds,
 } from './access/sign-in-facts.ts'
 export { evolveBreakGlass, evolveSodRule, evolveSodViolation } from './access/sod-rows.ts'

@@ -39,7 +39,7 @@ export {
 export type { SafetyFacts, SafetyFinding } from './run-safety.ts'
 export { isFinished, type KnownRun, type Run } from './run-state.ts'
 export type { ServiceAccount } from './service-account.ts'
-export { type KnownSession, overBy, type Session } from './session.ts'
+export type { KnownSession, Session } from './session.ts'
 export {
   type Act,
   findingsAboutAct,
