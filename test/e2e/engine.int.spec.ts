@@ -119,7 +119,9 @@ t.test('the run engine, from outside', async t => {
     const runId = await trigger(jobId, { selection: { targetIds: targets.slice(0, 2) } })
     await statusIs(runId, 'awaiting-approval')
     t.same(lines('gate'), ['before', 'before'])
-    await api.http.command('grant-approval', { runId, stepId: 'sign-off', reason: 'looks right' })
+    const [asked] = await api.http.list<{ digest: string }>('/v1/approvals', { runId })
+    const digest = asked?.digest
+    await api.http.command('grant-approval', { runId, stepId: 'sign-off', digest, reason: 'looks right' })
     const { run: ended } = await api.ended(runId)
     t.equal(ended.status, 'succeeded')
     t.same(lines('gate'), ['before', 'before', 'after', 'after'])
