@@ -114,8 +114,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'one person approves as often as it takes',
     file: `${domain}/run-gates.js`,
-    text: 'gate.by.includes(by)',
-    by: 'false',
+    text: 'if (gate.by.includes(by))\n        return [];',
+    by: '',
   },
   {
     name: 'steps begin in a run that is being cancelled',
@@ -180,8 +180,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'older runs of the job are not waited for',
     file: `${runs}/active-run.js`,
-    text: 'if (this.waitsForOlder || this.waitsForTargets)',
-    by: 'if (this.waitsForTargets)',
+    text: 'this.waitsForOlder || this.waitsForTargets || this.waitsForJobGate',
+    by: 'this.waitsForTargets || this.waitsForJobGate',
   },
   {
     name: 'targets of one group are worked on at once',
@@ -307,8 +307,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a run that waits for an older one is started by what one target came to',
     file: `${runs}/next-actions.js`,
-    text: '!run.waitsForOlder && (run.everClaimed',
-    by: '(run.everClaimed',
+    text: '!run.waitsForOlder && !run.waitsForJobGate && (run.everClaimed',
+    by: '!run.waitsForJobGate && (run.everClaimed',
   },
   {
     name: 'free target runs of a cancelled run are left as they are',
