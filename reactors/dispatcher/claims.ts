@@ -6,7 +6,7 @@ import { rulesDigest } from '../../infra/safety/rules.ts'
 import type { Assignment, PullRequest } from '../../schemas/bus.ts'
 import type { Commands } from '../commands.ts'
 import type { RunRequest } from '../runs/active-run.ts'
-import type { ActiveRuns, Reservation } from '../runs/active-runs.ts'
+import type { ActiveRuns, Place, Reservation } from '../runs/active-runs.ts'
 import type { Job, Prepared } from './work-source.ts'
 
 type Options = { commands: Commands; runs: ActiveRuns; ids: Ids; log: Log; leaseSeconds: number }
@@ -49,7 +49,7 @@ export class Claims {
   }
 
   /** What needs no executor: everything is left out, a wait begins, or it cannot be done. */
-  async settle({ run, n }: Reservation, work: Untaken): Promise<void> {
+  async settle({ run, n }: Place, work: Untaken): Promise<void> {
     const where = { runId: run.runId, n, targetId: run.targetIds[n] ?? '', steps: work.rules }
     const by = this.#by(
       run,
@@ -79,7 +79,7 @@ export class Claims {
     }
   }
 
-  #assignment({ run, n }: Reservation, work: Job, state: Known): Assignment {
+  #assignment({ run, n }: Place, work: Job, state: Known): Assignment {
     const repeated = work.due.filter(({ id }) => Object.hasOwn(state.attempts, id))
     const [first] = work.due
     const { verify } = state
@@ -96,7 +96,7 @@ export class Claims {
     }
   }
 
-  async #append({ run, n }: Reservation, request: PullRequest, work: Job): Promise<Known | undefined> {
+  async #append({ run, n }: Place, request: PullRequest, work: Job): Promise<Known | undefined> {
     const { commands, ids, leaseSeconds } = this.#options
     const { name, address, port } = work.target
     const data = {
@@ -118,13 +118,13 @@ export class Claims {
     }
   }
 
-  async #handBack({ run, n }: Reservation, epoch: number, detail: string): Promise<void> {
+  async #handBack({ run, n }: Place, epoch: number, detail: string): Promise<void> {
     const commandId = derivedId('hand-back-target-run', run.runId, n, epoch)
     const data = { runId: run.runId, n, epoch, seq: 1, detail }
     await this.#options.commands.send('targetRun', { type: 'hand-back-target-run', data }, this.#by(run, commandId))
   }
 
-  #by(run: Reservation['run'], commandId: string) {
+  #by(run: Place['run'], commandId: string) {
     const { correlationId, requestEventId: causationId } = run.request
     return { actor: 'dispatcher', commandId, correlationId, causationId }
   }

@@ -182,7 +182,7 @@ export class Dispatcher {
       return
     }
     try {
-      reservation.run.settles(reservation.n)
+      this.#options.runs.settles(reservation)
       await this.#options.claims.settle(reservation, work)
       this.#releaseLater(reservation)
     } catch (err) {

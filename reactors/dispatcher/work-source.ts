@@ -6,7 +6,7 @@ import { environmentOf } from '../../schemas/target.ts'
 import type { StepRule, StepSecret } from '../../schemas/target-run.ts'
 import type { Commands } from '../commands.ts'
 import type { ActiveRun } from '../runs/active-run.ts'
-import type { Reservation } from '../runs/active-runs.ts'
+import type { Place } from '../runs/active-runs.ts'
 import type { Hold } from '../runs/target-runs.ts'
 import { secretsOf } from './secrets.ts'
 import { type Next, nextOf, type TargetOf } from './segment-source.ts'
@@ -48,7 +48,7 @@ const unknownStep: StepRule = { id: 'unknown', idempotent: false, continueOnErro
 /** Looks up what a target run needs, as it is now. Throws EventStoreUnavailable. */
 export async function prepare(
   commands: Pick<Commands, 'known' | 'active'>,
-  { run, n }: Reservation,
+  { run, n }: Place,
   now: string,
 ): Promise<Prepared> {
   const { request, targetIds } = run

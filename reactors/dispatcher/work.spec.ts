@@ -91,7 +91,7 @@ t.test('work is dealt one by one to each who asks, up to its slots and to what o
     let n = 0
     const next = () => {
       n += 1
-      return n <= count ? { run, n } : undefined
+      return n <= count ? { run, n, turn: 1 } : undefined
     }
     const asking = slots.map(each => ({ pool: 'default', labels: {}, request: { slots: each } }))
     const hands = deal(asking, next)
@@ -121,7 +121,7 @@ t.test('work goes to those alone whose pool and labels are wanted', async t => {
     asked.push(key)
     const count = left.get(key) ?? 0
     left.set(key, count - 1)
-    return count > 0 ? { run, n: count } : undefined
+    return count > 0 ? { run, n: count, turn: 1 } : undefined
   }
   const ask = (name: string, pool: string, labels: Record<string, string>, slots = 10) => ({
     ...{ name, pool, labels, request: { slots } },

@@ -236,8 +236,42 @@ t.test('what needs no executor is free again as soon as the log says what came o
   const [, compensating] = undoing(0)
   const { when, runs, work } = given(...requested(nightly, 1))
   const reservation = runs.reserve()
-  if (reservation) reservation.run.settles(reservation.n)
+  if (reservation) runs.settles(reservation)
   when(compensating)
+  t.same(work(), ['nightly.0'])
+  if (reservation) runs.release(reservation)
+  t.same(work(), [], 'whoever took it before does not give it back: it is about to be claimed')
+})
+
+t.test('what was taken before all of its failure was told does not wait for what came before', async t => {
+  const [stepFailed, compensating] = undoing(0)
+  const plan = [{ id: 'uptime' }, { id: 'agreed', gate: true as const }, { id: 'report' }, { id: 'end' }]
+  const { when, runs, work } = given(...requested(nightly, 1, { plan }), claimedFor(0, ['uptime']))
+  when(stepFailed)
+  const reservation = runs.reserve()
+  t.equal(reservation?.n, 0)
+  when(compensating)
+  if (reservation) runs.hold(reservation, { step: 'report' }, ['report'])
+  t.equal(runs.get(nightly)?.allCameTo('end'), false, 'nor is it known what it leaves out')
+  t.same(work(), ['nightly.0'], 'it is looked at again')
+})
+
+t.test('what was found out of a place before somebody took it anew does not hold it up', async t => {
+  const [, compensating] = undoing(0)
+  const { when, runs, work } = given(...requested(nightly, 1))
+  const older = runs.reserve()
+  if (older) runs.settles(older)
+  when(compensating)
+  const newer = runs.reserve()
+  t.equal(newer?.n, 0)
+  if (older) {
+    runs.settles(older)
+    runs.hold(older, { step: 'report' })
+  }
+  when(compensating)
+  t.equal(runs.get(nightly)?.held.size, 0)
+  t.same(work(), [], 'it is still about to be claimed')
+  if (newer) runs.release(newer)
   t.same(work(), ['nightly.0'])
 })
 

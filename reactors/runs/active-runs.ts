@@ -7,8 +7,10 @@ import { RunQueue } from './run-queue.ts'
 import { TargetLocks } from './target-locks.ts'
 import type { Hold } from './target-runs.ts'
 
-/** A place in a run's work that this process has taken to claim it. */
-export type Reservation = { run: ActiveRun; n: number }
+/** A place in a run's work. */
+export type Place = { run: ActiveRun; n: number }
+/** One that this process has taken to claim it; `turn` tells it from others of the same place. */
+export type Reservation = Place & { turn: number }
 
 /**
  * Every run that has not ended, folded from the log in order. Memory is bounded by the active runs: a run that has
@@ -103,7 +105,7 @@ export class ActiveRuns {
     for (let run = this.#queue.next(pool, fits); run; run = this.#queue.next(pool, fits)) {
       const n = this.#take(run)
       this.refresh(run)
-      if (n !== undefined) return { run, n }
+      if (n !== undefined) return { run, n, turn: run.turn(n) }
     }
     return undefined
   }
@@ -119,19 +121,26 @@ export class ActiveRuns {
     return undefined
   }
 
-  /** Not claimed after all. */
-  release({ run, n }: Reservation): void {
+  /** Not claimed after all. What somebody has taken anew meanwhile is left to them. */
+  release({ run, n, turn }: Reservation): void {
+    if (run.turn(n) !== turn) return
     run.release(n)
     this.#leave(run, n)
     this.refresh(run)
   }
 
   /** Taken, but it cannot go on now. `leftOut`: steps before that, which it will not do. */
-  hold({ run, n }: Reservation, why: Hold, leftOut: readonly string[] = []): void {
+  hold({ run, n, turn }: Reservation, why: Hold, leftOut: readonly string[] = []): void {
+    if (run.turn(n) !== turn) return
     run.hold(n, why)
-    run.leavesOut(n, leftOut)
+    if (run.held.get(n) === why) run.leavesOut(n, leftOut)
     this.#leave(run, n)
     this.refresh(run)
+  }
+
+  /** What comes of it is being written, and no claim. */
+  settles({ run, n, turn }: Reservation): void {
+    if (run.turn(n) === turn) run.settles(n)
   }
 
   /** To be called when a run was changed from outside. */

@@ -30,6 +30,10 @@ export class TargetRuns {
   readonly #starting = new Set<number>()
   /** Reserved ones about which something is being written that needs no executor. */
   readonly #settling = new Set<number>()
+  /** Reserved ones the log has told more about since, so that what was found out before may be wrong. */
+  readonly #outdated = new Set<number>()
+  /** How often each was reserved. */
+  readonly #turns: number[] = []
   /** Claimed by this process, and the log has not come to that yet. */
   readonly #ahead = new Set<number>()
   #fresh = 0
@@ -102,10 +106,16 @@ export class TargetRuns {
     this.#states[n] ??= 'fresh'
   }
 
+  /** Which of its reservations the newest one is: those before have nothing to say any more. */
+  turn(n: number): number {
+    return this.#turns[n] ?? 0
+  }
+
   /** It is about to be claimed: give it back with `release` or confirm it with `claimed`. */
   take(n: number): void {
     this.#set(n, 'reserved')
     this.#reserved += 1
+    this.#turns[n] = this.turn(n) + 1
     if (!this.hasBegun(n)) this.#starting.add(n)
   }
 
@@ -114,9 +124,16 @@ export class TargetRuns {
     if (this.#states[n] === 'reserved') this.free(n)
   }
 
-  /** A reserved target run that cannot go on now waits until `unhold`. */
+  /**
+   * A reserved target run that cannot go on now waits until `unhold`. One that the log has told more about since is
+   * free instead: what it seemed to wait for may never come.
+   */
   hold(n: number, why: Hold): void {
     if (this.#states[n] !== 'reserved') return
+    if (this.#outdated.has(n)) {
+      this.free(n)
+      return
+    }
     this.#set(n, 'held')
     this.held.set(n, why)
   }
@@ -178,6 +195,7 @@ export class TargetRuns {
     if (this.isPast(n)) return
     this.#begin(n)
     if (this.#states[n] !== 'reserved' || this.#settling.has(n)) this.free(n)
+    else this.#outdated.add(n)
   }
 
   /** It has failed; what follows is still to be done. */
@@ -237,6 +255,7 @@ export class TargetRuns {
     if (this.#states[n] === 'reserved') this.#reserved -= 1
     this.#starting.delete(n)
     this.#settling.delete(n)
+    this.#outdated.delete(n)
     this.#ahead.delete(n)
     this.claims.delete(n)
     this.requeued.delete(n)
