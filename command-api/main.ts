@@ -31,7 +31,7 @@ import { createStateCache } from './dispatch/state-cache.ts'
 import { createDispatcher } from './dispatch.ts'
 import { createRefusals } from './refusals.ts'
 import { appendRefusal, takeRefusals } from './request-refusals.ts'
-import { createBreakGlassClock } from './sod/clock.ts'
+import { createAccessClock } from './sod/clock.ts'
 import { createVaultClient } from './vault-client.ts'
 
 const UPLOAD_CONNECTIONS = 4
@@ -69,7 +69,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
   const turnedAway = createRequestRefusals({ tell: event => appendRefusal({ store, clock }, event), clock, ids, log })
   takeRefusals(bus, { store, clock })
   const artifacts = createArtifactStore(pool, clock, config.artifactQuotaBytes)
-  const breakGlassClock = createBreakGlassClock({ dispatcher, access, clock, log })
+  const accessClock = createAccessClock({ dispatcher, access, clock, log })
   const deps = {
     store,
     dispatcher,
@@ -99,13 +99,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
       name: 'close the command side',
       deadlineMs: 5_000,
       run: async () => {
-        await Promise.all([
-          refusals.flush(),
-          turnedAway.flush(),
-          auth.failed.flush(),
-          uses.flush(),
-          breakGlassClock.stop(),
-        ])
+        await Promise.all([refusals.flush(), turnedAway.flush(), auth.failed.flush(), uses.flush(), accessClock.stop()])
         await Promise.all([
           catalogue.stop(),
           activeRuns.stop(),

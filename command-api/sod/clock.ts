@@ -10,8 +10,8 @@ type Deps = { dispatcher: Dispatcher; access: { readonly state: AccessState }; c
 
 const EVERY_MS = 1_000
 
-/** Records what has ended already: emergency rights whose time is over, keys whose owners may not act any more. */
-export function createBreakGlassClock(deps: Deps): { stop(): Promise<void> } {
+/** Records what has ended already: rights whose time is over, keys whose owners may not act any more. */
+export function createAccessClock(deps: Deps): { stop(): Promise<void> } {
   const told = new Set<string>()
   let working: Promise<unknown> = Promise.resolve()
   let busy = false
@@ -34,15 +34,22 @@ export function createBreakGlassClock(deps: Deps): { stop(): Promise<void> } {
 /** Several processes may do this at once: the decision is the same, and the second one records nothing. */
 export async function endOverdue({ dispatcher, access, clock, log }: Deps): Promise<void> {
   const at = clock.now()
+  const isOver = (until: string | null) => until !== null && Date.parse(until) <= Date.parse(at)
+  const record = async (command: string, id: string, dispatch: (meta: Meta) => Promise<unknown>) =>
+    await dispatch(byClock(derivedId(command, id), id, at)).catch(err =>
+      log.warn({ err, command, id }, 'the end of rights is not recorded yet; they are over all the same'),
+    )
   for (const { breakGlassId, status, until } of access.state.rows.breakglass.values()) {
-    if (status !== 'active' || Date.parse(until) > Date.parse(at)) continue
-    const meta = byClock(derivedId('expire-break-glass', breakGlassId), breakGlassId, at)
+    if (status !== 'active' || !isOver(until)) continue
     const command = { type: 'expire-break-glass', data: { breakGlassId } } as const
-    try {
-      await dispatcher.dispatch('breakGlass', command, { meta, facts: undefined })
-    } catch (err) {
-      log.warn({ err, breakGlassId }, 'the end of emergency rights is not recorded yet; they are over all the same')
-    }
+    await record(command.type, breakGlassId, meta =>
+      dispatcher.dispatch('breakGlass', command, { meta, facts: undefined }),
+    )
+  }
+  for (const { grantId, status, expiresAt } of access.state.rows.grant.values()) {
+    if (status !== 'active' || !isOver(expiresAt)) continue
+    const command = { type: 'expire-grant', data: { grantId } } as const
+    await record(command.type, grantId, meta => dispatcher.dispatch('grant', command, { meta, facts: undefined }))
   }
 }
 
