@@ -23,6 +23,8 @@ import { createActiveRuns } from './active-runs.ts'
 import { registerCommandApi } from './app.ts'
 import { registerArtifactUpload } from './artifacts.ts'
 import { noteKeyUses } from './auth/key-uses.ts'
+import { openOidc } from './auth/oidc/open.ts'
+import { registerOidc } from './auth/oidc/routes.ts'
 import { openSignIn } from './auth/open.ts'
 import { registerOwn } from './auth/own-routes.ts'
 import { registerSignIn } from './auth/routes.ts'
@@ -84,7 +86,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
     refusals,
     verdicts,
   }
-  const signingIn = { ...auth, dispatcher, clock, ids, log }
+  const signingIn = { ...auth, ...openOidc(config, clock), store, access, dispatcher, clock, ids, log }
   const uses = noteKeyUses({ dispatcher, clock, ids, log })
   subscribeJson(bus, subjects.keyUsed, keyUsed, ({ keyId }) => uses.note(keyId))
   return {
@@ -116,7 +118,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
 
 export type CommandSideParts = {
   deps: Parameters<typeof registerCommandApi>[1]
-  signingIn: Parameters<typeof registerSignIn>[1]
+  signingIn: Parameters<typeof registerOidc>[1]
   upload: Parameters<typeof registerArtifactUpload>[1]
 }
 
@@ -124,6 +126,7 @@ export type CommandSideParts = {
 export function registerCommandSide(http: HttpServer, { deps, signingIn, upload }: CommandSideParts): void {
   registerCommandApi(http, deps)
   registerSignIn(http, signingIn)
+  registerOidc(http, signingIn)
   registerOwn(http, signingIn)
   registerArtifactUpload(http, upload)
 }

@@ -73,6 +73,17 @@ const list = z
       .filter(Boolean),
   )
 
+const groupRoles = list
+  .refine(each => each.every(pair => /^[^=]{1,200}=[a-z][a-z0-9-]{0,62}$/.test(pair)), 'group=role,group=role')
+  .transform(each => each.map(pair => ({ group: pair.split('=')[0] ?? '', role: pair.split('=')[1] ?? '' })))
+
+/** What is told in clear is told on this machine only. */
+function isIssuer(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname } = new URL(text)
+  return protocol === 'https:' || (protocol === 'http:' && ['127.0.0.1', '[::1]', 'localhost'].includes(hostname))
+}
+
 /** Every setting there is. A name ending in _FILE beside a secret reads the secret from that file. */
 const settings = z.object({
   OPSCONDUCTOR_DATA_DIR: z
@@ -104,6 +115,16 @@ const settings = z.object({
   OPSCONDUCTOR_HASHICORP_VAULT_TOKEN: secret.optional(),
   OPSCONDUCTOR_HASHICORP_VAULT_NAMESPACE: z.string().min(1).optional(),
   OPSCONDUCTOR_VAULT_EGRESS_ALLOW: list.refine(
+    areEgressRules,
+    'host names, addresses and CIDR ranges, parted by commas',
+  ),
+  OPSCONDUCTOR_OIDC_ISSUER: z.url().max(500).refine(isIssuer, 'an https URL, or an http one on loopback').optional(),
+  OPSCONDUCTOR_OIDC_CLIENT_ID: z.string().min(1).max(500).optional(),
+  OPSCONDUCTOR_OIDC_CLIENT_SECRET: secret.optional(),
+  OPSCONDUCTOR_OIDC_REDIRECT_URL: z.url({ protocol: /^https?$/ }).optional(),
+  OPSCONDUCTOR_OIDC_GROUPS_CLAIM: z.string().min(1).max(200).default('groups'),
+  OPSCONDUCTOR_OIDC_ROLES: groupRoles,
+  OPSCONDUCTOR_OIDC_EGRESS_ALLOW: list.refine(
     areEgressRules,
     'host names, addresses and CIDR ranges, parted by commas',
   ),
@@ -148,6 +169,7 @@ const secretNames = new Set([
   'OPSCONDUCTOR_AWS_SECRET_ACCESS_KEY',
   'OPSCONDUCTOR_AWS_SESSION_TOKEN',
   'OPSCONDUCTOR_HASHICORP_VAULT_TOKEN',
+  'OPSCONDUCTOR_OIDC_CLIENT_SECRET',
   'OPSCONDUCTOR_ENROLMENT_TOKEN',
   'OPSCONDUCTOR_FIRST_EXECUTORS',
 ])
@@ -230,6 +252,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
     },
     /** Where the vault may ask for keys and secrets beside public addresses. */
     vaultEgressAllow: s.OPSCONDUCTOR_VAULT_EGRESS_ALLOW,
+    oidc: oidcOf(s),
     pool: s.OPSCONDUCTOR_POOL,
     executorId: s.OPSCONDUCTOR_EXECUTOR_ID ?? defaultExecutorId(),
     executorSlots: s.OPSCONDUCTOR_EXECUTOR_SLOTS,
@@ -272,6 +295,27 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
   })
 }
 export type Config = ReturnType<typeof loadConfig>
+
+/** The OpenID provider that people may come by; undefined without one. */
+function oidcOf(s: z.output<typeof settings>) {
+  const issuer = s.OPSCONDUCTOR_OIDC_ISSUER
+  const clientId = s.OPSCONDUCTOR_OIDC_CLIENT_ID
+  const redirectUrl = s.OPSCONDUCTOR_OIDC_REDIRECT_URL
+  if (issuer === undefined) return undefined
+  if (clientId === undefined || redirectUrl === undefined)
+    throw new ConfigError(
+      'OPSCONDUCTOR_OIDC_ISSUER needs OPSCONDUCTOR_OIDC_CLIENT_ID and OPSCONDUCTOR_OIDC_REDIRECT_URL',
+    )
+  return Object.freeze({
+    ...{ issuer, clientId, redirectUrl },
+    clientSecret: s.OPSCONDUCTOR_OIDC_CLIENT_SECRET,
+    groupsClaim: s.OPSCONDUCTOR_OIDC_GROUPS_CLAIM,
+    /** Whoever is in the group holds the role, everywhere. */
+    roles: s.OPSCONDUCTOR_OIDC_ROLES,
+    /** Where the provider may be beside public addresses. */
+    egressAllow: s.OPSCONDUCTOR_OIDC_EGRESS_ALLOW,
+  })
+}
 
 function defaultExecutorId(): string {
   const host = hostname()

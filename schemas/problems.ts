@@ -33,6 +33,7 @@ export const problems = {
   'service-account-not-found': [404, 'There is no such service account'],
   'api-key-not-found': [404, 'There is no such API key'],
   'sign-in-failed': [401, 'That did not sign you in'],
+  'sign-in-provider-unavailable': [503, 'The OpenID provider does not answer'],
   'link-invalid': [403, 'The link is not good, or not any more'],
   'login-name-taken': [409, 'The login name is taken'],
   'user-already-exists': [409, 'There is already a user with this id'],

@@ -86,6 +86,7 @@ export const signInEvents = {
       'no-passphrase',
       'link-invalid',
       'not-permitted',
+      'provider-denied',
     ]),
   }),
   MfaChallengeFailed: z.object({

@@ -58,6 +58,17 @@ export const signInOperations = {
     }),
     reply: z.object({ loginIndex: sha256.nullable() }),
   },
+  /** The person whom a provider calls so; made under `userId` when nobody is. `loginIndex` is keyed, of issuer and subject. */
+  'external-subject': {
+    request: z.strictObject({
+      userId: id,
+      issuer: z.string().max(500),
+      subject: z.string().min(1).max(255),
+      displayName: displayName.nullable(),
+      email: email.nullable(),
+    }),
+    reply: z.object({ userId: id, loginIndex: sha256 }),
+  },
   'change-profile': {
     request: z.strictObject({
       userId: id,

@@ -65,7 +65,7 @@ function noteLock(
     .catch(err => deps.log.error({ err, userId }, 'that a user is locked could not be recorded'))
 }
 
-function failure(deps: AuthDeps, request: Request, why: WhyNot, userId?: string): ProblemError {
+export function failure(deps: AuthDeps, request: Request, why: WhyNot, userId?: string): ProblemError {
   const data = { why, ...(userId !== undefined && { userId }) }
   deps.failed.record({ type: 'LoginFailed', data }, metaFor(deps, request, asSignIn))
   return told(new ProblemError('sign-in-failed'))

@@ -12,10 +12,10 @@ export type SignedInUser = { userId: string; sessionId: string; accessToken: str
 type Sent = { as?: string; from?: string; headers?: Record<string, string> }
 
 /** A vault and a command API as they run, and somebody at the door. */
-export async function signInBench(t: Test) {
+export async function signInBench(t: Test, own: NodeJS.ProcessEnv = {}) {
   const vault = await vaultBench(t)
   await vault.startVault()
-  const api = await commandSide(t, vault)
+  const api = await commandSide(t, vault, own)
   const { send } = api
   const command = async (name: string, data: object, sent: Sent = {}) =>
     await send('POST', `/v1/commands/${name}`, data, { as: api.administrator, ...sent })
@@ -37,8 +37,8 @@ export function done(answer: HttpAnswer) {
   return answer.json()
 }
 
-async function commandSide(t: Test, { settings, log }: VaultBench) {
-  const config = loadConfig(settings)
+async function commandSide(t: Test, { settings, log }: VaultBench, own: NodeJS.ProcessEnv) {
+  const config = loadConfig({ ...settings, ...own })
   const administrator = createApiKey(config.apiKeysFile, 'spec', { now: new Date().toISOString() })
   const side = await openCommandSide(config, log)
   const http = await createHttpServer({

@@ -28,7 +28,7 @@ export async function eraseSubject(
     const signature = sign(null, Buffer.from(erasureText(said)), privateKey).toString('base64url')
     const certificate = { ...said, publicKey, signature }
     await connection.query(
-      `update vault.subject set kek_id = null, wrapped_dek = null, profile = null, login_index = null, certificate = $2 where user_id = $1`,
+      `update vault.subject set kek_id = null, wrapped_dek = null, profile = null, login_index = null, external_index = null, certificate = $2 where user_id = $1`,
       [userId, JSON.stringify(certificate)],
     )
     return certificate

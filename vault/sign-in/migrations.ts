@@ -60,4 +60,8 @@ create table if not exists vault.signing_key (
 );
 `,
   },
+  {
+    name: 'vault-sign-in-002',
+    sql: 'alter table vault.subject add column if not exists external_index text unique;\n',
+  },
 ]

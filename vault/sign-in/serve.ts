@@ -94,6 +94,7 @@ async function operations({ pool, keks, own, clock, ids }: SignInDeps): Promise<
   const keys = createSigningKeys(pool, keks)
   return {
     'create-subject': data => subjects.create(data, clock.now()),
+    'external-subject': data => subjects.external(data, clock.now()),
     'change-profile': data => subjects.change(data),
     profiles: async ({ userIds }) => ({ profiles: await subjects.profiles(userIds) }),
     'find-login': async ({ loginName }) => ({ userId: (await subjects.byLogin(loginName))?.userId ?? null }),

@@ -13,6 +13,7 @@ export type Subject = WrappedKey & { sealedProfile: Buffer }
 /** Who people are: names and addresses, sealed under a key of each person's own. */
 export type Subjects = {
   create(person: SignInRequest<'create-subject'>, now: string): Promise<SignInReply<'create-subject'>>
+  external(person: SignInRequest<'external-subject'>, now: string): Promise<SignInReply<'external-subject'>>
   change(change: SignInRequest<'change-profile'>): Promise<SignInReply<'change-profile'>>
   profiles(userIds: readonly string[]): Promise<Record<string, Profile>>
   byLogin(loginName: string): Promise<Subject | undefined>
@@ -45,6 +46,7 @@ export function createSubjects(pool: Pool, keks: KekProvider, own: OwnKeys): Sub
       const known = there && (await withSubjectKey(keks, there, key => openProfile(there, key)))
       return { loginIndex: known && sameLogin(known, profile) ? index : null }
     },
+    external: (person, now) => externalSubject(pool, keks, own, { person, now }),
     async change({ userId, ...wanted }) {
       const subject = await find('user_id', userId)
       if (!subject) return { outcome: 'unknown' }
@@ -63,6 +65,35 @@ export function createSubjects(pool: Pool, keks: KekProvider, own: OwnKeys): Sub
     byId: userId => find('user_id', userId),
     profileOf: openProfile,
   }
+}
+
+type External = { person: SignInRequest<'external-subject'>; now: string }
+
+/** Of two who come at the same moment for the first time, both find what one of them made. */
+async function externalSubject(
+  pool: Pool,
+  keks: KekProvider,
+  own: OwnKeys,
+  { person: { userId, issuer, subject, displayName, email }, now }: External,
+): Promise<SignInReply<'external-subject'>> {
+  const index = own.fingerprint('external-index', Buffer.from(JSON.stringify([issuer, subject])))
+  const known = async () => {
+    const found = await pool.query<Row>(`select ${COLUMNS} from vault.subject where external_index = $1`, [index])
+    return found.rows[0]?.user_id
+  }
+  const there = await known()
+  if (there !== undefined) return { userId: there, loginIndex: index }
+  const wrapped = await newSubjectKey(keks, userId)
+  const profile = { loginName: `oidc:${userId}`, displayName, email }
+  const sealed = await withSubjectKey(keks, wrapped, key => sealProfile(key, profile))
+  const { rowCount } = await pool.query(
+    `insert into vault.subject (user_id, kek_id, wrapped_dek, login_index, external_index, profile, created_at)
+     values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`,
+    [userId, wrapped.kekId, wrapped.wrapped, loginIndex(own, profile.loginName), index, sealed, now],
+  )
+  const made = rowCount === 1 ? userId : await known()
+  if (made === undefined) throw new Error('an external person could neither be made nor found')
+  return { userId: made, loginIndex: index }
 }
 
 function subjectOf({ user_id, kek_id, wrapped_dek, profile }: Row): Subject | undefined {

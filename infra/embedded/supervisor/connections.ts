@@ -71,6 +71,7 @@ export class Connections {
       OPSCONDUCTOR_ENROLMENT_TOKEN: role === 'executor' ? this.#token() : undefined,
       OPSCONDUCTOR_FIRST_EXECUTORS: role === 'workers' || role === 'reactors' ? this.#firstExecutors() : undefined,
       ...(role === 'vault' && this.#vaultSecrets()),
+      OPSCONDUCTOR_OIDC_CLIENT_SECRET: signsIn(role) ? this.#config.oidc?.clientSecret?.reveal() : undefined,
       // Health answers of several roles on one machine cannot share a port.
       OPSCONDUCTOR_HEALTH_PORT: '0',
     }
@@ -109,6 +110,8 @@ export class Connections {
     return address?.startsWith('http') ? new URL(address).port : undefined
   }
 }
+
+const signsIn = (role: RoleName): boolean => role === 'api' || role === 'command-api'
 
 function isSet(entry: [string, string | undefined]): entry is [string, string] {
   return entry[1] !== undefined

@@ -77,6 +77,24 @@ t.test('a URL that is given is passed on as it is', async t => {
   t.equal(connections.environment('vault').OPSCONDUCTOR_POSTGRES_URL, undefined)
 })
 
+t.test('the secret of the OpenID client is told only to those who sign people in', t => {
+  const secret = 'OPSCONDUCTOR_OIDC_CLIENT_SECRET'
+  const connections = new Connections(
+    loadConfig({
+      OPSCONDUCTOR_OIDC_ISSUER: 'https://id.example.org',
+      OPSCONDUCTOR_OIDC_CLIENT_ID: 'opsconductor',
+      OPSCONDUCTOR_OIDC_REDIRECT_URL: 'https://app.example.org/signed-in',
+      [secret]: 'of the client',
+    }),
+  )
+  const roles: RoleName[] = ['api', 'command-api', 'query-api', 'vault', 'executor', 'workers']
+  t.same(
+    roles.filter(role => connections.environment(role)[secret] !== undefined),
+    ['api', 'command-api'],
+  )
+  t.end()
+})
+
 t.test('log lines are shown for people', async t => {
   const now = new Date('2026-01-02T03:04:05.678Z')
   const shown = (line: object | string) =>

@@ -10,6 +10,7 @@ const database: Database = { driftMs: 20, administrators: 1, executors: [], expi
 const sound: Facts = {
   now: '2026-11-01T12:00:00.000Z',
   ...{ host: '127.0.0.1', logLevel: 'info', edge: defaultEdge, egressAllow: [], vaultEgressAllow: [] },
+  oidcEgressAllow: [],
   ...{ kekProvider: 'file', endpoints: [], files: [], adminKeys: [] },
   ...{ node: 'v24.3.0', root: false, coreDumps: false, roles: [] },
   disks: [{ path: '/data', free: 50e9, total: 100e9 }],
@@ -49,6 +50,7 @@ const cases: Array<[what: string, facts: Partial<Facts>, finding: string | undef
   ['requests to everywhere', { egressAllow: ['0.0.0.0/0'] }, 'danger egress-wide'],
   ['requests to the metadata service', { egressAllow: ['169.254.0.0/16'] }, 'danger egress-wide'],
   ['requests to a network', { egressAllow: ['10.0.0.0/8'] }, 'warning egress-wide'],
+  ['requests to the OpenID provider', { oidcEgressAllow: ['::/0'] }, 'danger egress-wide'],
   ['requests of the vault', { vaultEgressAllow: ['::/0'] }, 'danger egress-wide'],
   ['requests to hosts', { egressAllow: ['build.internal', '10.1.2.3'] }, undefined],
   ['a readable key', { files: [file({ mode: 0o640 })] }, 'danger readable-by-others'],

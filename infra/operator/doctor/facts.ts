@@ -32,6 +32,7 @@ export type Facts = {
   edge: EdgeOptions
   egressAllow: readonly string[]
   vaultEgressAllow: readonly string[]
+  oidcEgressAllow: readonly string[]
   kekProvider: string
   endpoints: Endpoint[]
   files: PrivateFile[]

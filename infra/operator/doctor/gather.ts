@@ -15,6 +15,7 @@ export async function gather(config: Config, now: string): Promise<Facts> {
   const postgresUrl = config.postgresUrl?.reveal() ?? running?.postgresUrl
   return {
     ...{ now, host, logLevel, edge, egressAllow, vaultEgressAllow },
+    oidcEgressAllow: config.oidc?.egressAllow ?? [],
     kekProvider: kek.provider,
     endpoints: endpointsOf(config),
     files: privateFiles(config),

@@ -111,7 +111,7 @@ function proxies({ edge: { trustedProxies } }: Facts): Finding[] {
 
 const METADATA = ['169.254.169.254', 'fd00:ec2::254']
 
-function egress({ egressAllow, vaultEgressAllow }: Facts): Finding[] {
+function egress({ egressAllow, vaultEgressAllow, oidcEgressAllow }: Facts): Finding[] {
   const judge =
     (setting: string, who: string) =>
     (rule: string): Finding[] => {
@@ -129,5 +129,6 @@ function egress({ egressAllow, vaultEgressAllow }: Facts): Finding[] {
   return [
     ...egressAllow.flatMap(judge('OPSCONDUCTOR_EGRESS_ALLOW', 'Steps')),
     ...vaultEgressAllow.flatMap(judge('OPSCONDUCTOR_VAULT_EGRESS_ALLOW', 'The vault')),
+    ...oidcEgressAllow.flatMap(judge('OPSCONDUCTOR_OIDC_EGRESS_ALLOW', 'Signing in by the OpenID provider')),
   ]
 }

@@ -1,0 +1,161 @@
+import t from 'tap'
+import { systemClock } from '../../infra/clock.ts'
+import { loadConfig } from '../../infra/config.ts'
+import { type Recorded, streams } from '../../schemas/events.ts'
+import { client, openidProvider, type Person, redirectUrl } from '../../test/support/openid.ts'
+import { done, signInBench, until } from '../../test/support/sign-in.ts'
+import { createPendingSignIns } from './oidc/pending.ts'
+import { createOidcProvider } from './oidc/provider.ts'
+
+const provider = await openidProvider(t)
+const settings = {
+  OPSCONDUCTOR_OIDC_ISSUER: provider.issuer,
+  OPSCONDUCTOR_OIDC_CLIENT_ID: client.id,
+  OPSCONDUCTOR_OIDC_CLIENT_SECRET: client.secret,
+  OPSCONDUCTOR_OIDC_REDIRECT_URL: redirectUrl,
+  OPSCONDUCTOR_OIDC_ROLES: 'ops=target-admin,ops=no-such-role,staff=viewer',
+  OPSCONDUCTOR_OIDC_EGRESS_ALLOW: '127.0.0.1',
+}
+const { command, send, auth, vault } = await signInBench(t, settings)
+const ann: Person = { sub: 'Ann-0815', name: 'Ann Example', email: 'ann@example.org', groups: ['ops', 'staff'] }
+
+const begin = async (): Promise<{ url: string; state: string }> => done(await send('GET', '/v1/auth/oidc/begin'))
+const finish = (returned: object) => auth('oidc/finish', returned)
+const enter = async (person: Person) => done(await finish(await provider.browse((await begin()).url, person)))
+const eventsOf = async (stream: string): Promise<Recorded[]> => [...(await vault.store.read(stream)).events]
+const failures = () => vault.lines.filter(line => line.includes('"sign-in failed"')).length
+const targetBy = (as: string) => command('create-target', { name: 'web', address: '192.0.2.1' }, { as })
+
+t.test('somebody comes by the provider, and is the same person the next time', async t => {
+  const first = await enter(ann)
+  t.match(first, { status: 'signed-in', userId: /^[0-9a-f-]{36}$/ })
+  const me = done(await send('GET', '/v1/auth/me', undefined, { as: first.accessToken }))
+  t.match(me, { actor: { kind: 'user', mfa: false }, user: { displayName: 'Ann Example', email: 'ann@example.org' } })
+  const again = await enter({ ...ann, email: 'other@example.org' })
+  t.equal(again.userId, first.userId, 'by the subject, not by the address')
+  t.not((await enter({ ...ann, sub: 'ann-0815' })).userId, first.userId, 'subjects are told apart by case')
+  const user = await eventsOf(streams.user(first.userId))
+  t.match(user, [{ type: 'UserRegistered', data: { issuer: provider.issuer, loginIndex: /^[0-9a-f]{64}$/ } }])
+  t.match(await eventsOf(streams.session(first.sessionId)), [{ data: { method: 'oidc' } }])
+  const told = JSON.stringify(user.map(({ data, metadata }) => [data, metadata]))
+  for (const personal of ['Ann', 'ann@', '0815']) {
+    t.notMatch(told, personal)
+    t.notOk(vault.lines.some(line => line.includes(personal)))
+  }
+})
+
+t.test('roles follow the groups at each sign-in; what people granted stays', async t => {
+  const { userId, accessToken } = await enter({ sub: 'bob', groups: ['ops'] })
+  t.equal((await targetBy(accessToken)).statusCode, 201)
+  const principal = { kind: 'user', id: userId }
+  const byHand = { principal, role: 'target-admin', scope: { kind: 'labels', labels: 'env=test' } }
+  const reason = `The OpenID provider ${provider.issuer}`
+  const given = done(await command('grant-role', { ...byHand, reason }))
+  await enter({ sub: 'bob', groups: ['ops'] })
+  const moved = await enter({ sub: 'bob', groups: ['staff'] })
+  t.equal((await targetBy(moved.accessToken)).statusCode, 403, 'what the group gave is gone')
+  t.equal((await eventsOf(given.stream)).length, 1, 'although the reason reads the same')
+  const grants = await grantsTo(userId)
+  const mapped = grants.filter(({ metadata }) => metadata.actor.kind === 'system')
+  t.match(mapped, [
+    { data: { role: 'target-admin', reason }, metadata: { actor: { id: 'oidc' } } },
+    { data: { role: 'viewer', reason } },
+  ])
+  t.equal(mapped.length, 2, 'nothing is granted twice')
+  const [lost] = mapped
+  t.match(await eventsOf(lost?.stream ?? ''), [{ type: 'RoleGranted' }, { type: 'RoleRevoked', data: { reason } }])
+  t.ok(
+    vault.lines.some(line => line.includes('no-such-role')),
+    'a role that is not there is told, and hinders nobody',
+  )
+})
+
+async function grantsTo(userId: string): Promise<Recorded[]> {
+  const found: Recorded[] = []
+  const { signal } = new AbortController()
+  for await (const { events, caughtUp } of vault.store.follow({ categories: ['grant'], after: undefined, signal })) {
+    found.push(...events.filter(({ type, data }) => type === 'RoleGranted' && JSON.stringify(data).includes(userId)))
+    if (caughtUp) break
+  }
+  return found
+}
+
+t.test('what does not fit is refused, all alike', async t => {
+  const before = failures()
+  const refusedAs = async (what: string, returned: object) => {
+    const answer = await finish(returned)
+    t.equal(answer.statusCode, 401, what)
+    t.equal(answer.json().type, 'urn:opsconductor:problem:sign-in-failed', what)
+  }
+  const altered = async (change: Record<string, string>) => {
+    const url = new URL((await begin()).url)
+    for (const [name, value] of Object.entries(change)) url.searchParams.set(name, value)
+    return await provider.browse(url.href, ann)
+  }
+  const good = await altered({})
+  await refusedAs('a state nobody began with', { ...good, state: 'made-up' })
+  await refusedAs('the code of another sign-in', { ...good, state: (await begin()).state })
+  const used = await altered({})
+  t.equal((await finish(used)).statusCode, 200)
+  await refusedAs('the same once more', used)
+  await refusedAs('a replayed code', { ...used, state: (await begin()).state })
+  await refusedAs('a made-up code', { ...(await altered({})), code: 'made-up' })
+  await refusedAs('another nonce', await altered({ nonce: 'another' }))
+  await refusedAs('another challenge', await altered({ code_challenge: 'x'.repeat(43) }))
+  await refusedAs('the word of another provider', { ...(await altered({})), iss: 'https://other.example' })
+  t.equal(failures() - before, 8)
+  t.equal((await finish({ ...good, more: 1 })).statusCode, 400)
+})
+
+t.test('an ID token counts only when all of it is right', async t => {
+  const forged = async (change: object, otherKey = false) => {
+    const { url } = await begin()
+    const nonce = new URL(url).searchParams.get('nonce')
+    const claims = { iss: provider.issuer, aud: client.id, sub: 'carla', nonce, ...change }
+    const returned = await provider.browse(url, { sub: 'carla' })
+    provider.forge({ claims, otherKey })
+    const { statusCode } = await finish(returned)
+    provider.forge(undefined)
+    return statusCode
+  }
+  t.equal(await forged({}), 200, 'the forger can do it right')
+  t.equal(await forged({ aud: 'somebody-else' }), 401)
+  t.equal(await forged({ iss: 'https://other.example' }), 401)
+  t.equal(await forged({ nonce: 'another' }), 401)
+  t.equal(await forged({ nonce: undefined }), 401)
+  t.equal(await forged({}, true), 401, 'signed with another key')
+})
+
+t.test('two first times at once are one person, and whoever is erased comes back as somebody new', async t => {
+  const [{ userId }, other] = await Promise.all([enter({ sub: 'eve' }), enter({ sub: 'eve' })])
+  t.equal(other.userId, userId)
+  done(await command('erase-personal-data', { userId, reason: 'asked for it' }))
+  t.not((await enter({ sub: 'eve' })).userId, userId)
+})
+
+t.test('somebody who is deactivated does not come in by the provider', async t => {
+  const { userId } = await enter({ sub: 'dan' })
+  done(await command('deactivate-user', { userId, reason: 'left' }))
+  const { url } = await begin()
+  const answer = await finish(await provider.browse(url, { sub: 'dan' }))
+  t.equal(answer.statusCode, 401)
+  t.equal(answer.json().type, 'urn:opsconductor:problem:sign-in-failed')
+  await until(() => vault.lines.some(line => line.includes('"why":"deactivated"')))
+})
+
+t.test('loopback is closed unless the settings open it; a sign-in that begins waits ten minutes', async t => {
+  const { oidc } = loadConfig({ ...settings, OPSCONDUCTOR_OIDC_EGRESS_ALLOW: '' })
+  if (!oidc) throw new Error('there is a provider in the settings')
+  await t.rejects(createOidcProvider(oidc).begin())
+  t.throws(() => loadConfig({ ...settings, OPSCONDUCTOR_OIDC_ISSUER: 'http://id.example.org' }), /https/)
+  t.throws(() => loadConfig({ OPSCONDUCTOR_OIDC_ISSUER: 'https://id.example.org' }), /CLIENT_ID/)
+  let now = systemClock.monotonic()
+  const waiting = createPendingSignIns({ monotonic: () => now }, 2)
+  const pending = { verifier: 'v', nonce: 'n' }
+  for (const state of ['a', 'b', 'c']) waiting.put(state, pending)
+  t.equal(waiting.take('a'), undefined, 'the oldest goes for the newest')
+  t.same(waiting.take('b'), pending)
+  t.equal(waiting.take('b'), undefined)
+  now += 600_001
+  t.equal(waiting.take('c'), undefined)
+})
