@@ -36,6 +36,11 @@ t.test('the same seed makes the same world, event by event', async t => {
   }
 })
 
+t.test('nothing goes wrong any more in a world that came to its end early', async t => {
+  const { broken } = await simulate(712_485)
+  t.same(broken, [], 'or reactors that stand still after that would be judged by what they have not heard')
+})
+
 t.test('the judge is not blind', async t => {
   const { world } = await simulate(1)
   t.same(judge(world), [])

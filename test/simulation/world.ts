@@ -182,10 +182,10 @@ export class World {
     this.#broker.forget(acting.process)
   }
 
-  /** Everything that will go wrong, and when. */
+  /** Everything that will go wrong, and when; nothing does any more once all is mended, which may be before. */
   #planFaults(): void {
     for (let i = 0; i < this.scenario.faults; i += 1)
-      this.time.schedule(this.#random.next() * ROUGH_MS, undefined, () => this.#goWrong())
+      this.time.schedule(this.#random.next() * ROUGH_MS, undefined, () => this.#rough && this.#goWrong())
     const meddling = Math.floor(this.#random.next() * 8)
     for (let i = 0; i < meddling; i += 1)
       this.time.schedule(this.#random.next() * ROUGH_MS, undefined, () => this.#rough && this.people.meddle())
@@ -214,7 +214,9 @@ export class World {
   #strike({ type, metadata }: Told): void {
     const fate = this.#random.next()
     const lasts = this.#random.next() * 2.5 * LEASE_SECONDS * 1_000
-    const strikes = (act: () => void) => void this.time.schedule(this.#random.next() * 60, undefined, act)
+    const within = (ms: number, act: () => void) =>
+      void this.time.schedule(this.#random.next() * ms, undefined, () => this.#rough && act())
+    const strikes = (act: () => void) => within(60, act)
     if (!this.#rough) return
     if (type === 'StepStarted') {
       const executor = this.#executors.find(({ id }) => id === metadata.actor.id)
@@ -223,7 +225,7 @@ export class World {
       else if (fate < 0.12) strikes(() => this.#roughen(lasts))
     } else if (closing.has(type) && fate < 0.04)
       // Before what follows is written, and for longer than anybody keeps trying to.
-      this.time.schedule(this.#random.next() * SOON_MS, undefined, () => this.#stopLog(lasts / 3))
+      within(SOON_MS, () => this.#stopLog(lasts / 3))
     else if (type === 'StepResolved' && fate < 0.3) strikes(() => this.#restartReactors(lasts / 20))
     else if (grave.has(type) && fate < 0.1) strikes(() => this.#restartReactors(lasts / 20))
     else if (grave.has(type) && fate < 0.15) strikes(() => this.#pauseReactors(lasts))
