@@ -88,7 +88,7 @@ t.test('no text in a query or a path becomes a part of a statement', { timeout: 
     for (const at of [...inQuery, ...inPath]) {
       const answers = await Promise.all(injections.map(async text => ({ text, ...(await ask(at(text))) })))
       asked += answers.length
-      const bad = answers.filter(({ status, ms }) => ![200, 202, 400, 404, 416].includes(status) || ms > 5_000)
+      const bad = answers.filter(({ status, ms }) => !harmless.has(status) || ms > 5_000)
       t.same(bad, [], `${url}, by ${at('…')}`)
     }
   }
@@ -96,6 +96,8 @@ t.test('no text in a query or a path becomes a part of a statement', { timeout: 
   t.same(await fingerprint(), before)
 })
 
+/** Forbidden is what only somebody who signed in may ask. */
+const harmless: ReadonlySet<number> = new Set([200, 202, 400, 403, 404, 416])
 const encoded = (text: string) => encodeURIComponent(text.replace(/\p{Cs}/gu, '\ufffd'))
 
 async function ask(url: string): Promise<{ status: number; ms: number }> {

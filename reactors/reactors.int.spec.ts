@@ -48,7 +48,8 @@ let executors = 0
 
 async function world(t: Test, leaseSeconds: number): Promise<World> {
   const [node, broker, database] = await Promise.all([startEventStore(t), startBroker(t), freshDatabase(t)])
-  const store = connectEventStore(node.connectionString)
+  // On a machine with much other work a thousand target runs take their time.
+  const store = connectEventStore(node.connectionString, { appendDeadlineMs: 30_000 })
   const pool = createPool(database.url, log)
   await migrate(pool, log)
   const bus = await connectBus({ url: broker.url, name: 'reactors', log })
