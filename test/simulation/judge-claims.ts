@@ -114,7 +114,9 @@ function revoked({ events }: TargetCase, world: World, say: Say): void {
     )
     for (const event of events) {
       const given = event.type === 'TargetRunClaimed' && event.data.executorId === executorId
-      const said = event.metadata.actor.kind === 'executor' && event.metadata.actor.id === executorId
+      // What was let in before and found no log for a while may still be written down as rejected: it counts for nothing.
+      const counts = event.type !== 'ReportRejectedStaleEpoch'
+      const said = counts && event.metadata.actor.kind === 'executor' && event.metadata.actor.id === executorId
       const heard = world.hearing.heardAt(event.by, revocation)
       if ((!given && !said) || heard === undefined || (enrolled && enrolled.landed < event.landed)) continue
       if (event.asked > heard + UNDER_WAY_MS) say(`${event.type} came of ${executorId}, which was known to be revoked`)
