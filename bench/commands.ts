@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
 import { createApiKey } from '../infra/api-keys.ts'
 import { systemClock } from '../infra/clock.ts'
-import { appendLoad } from '../infra/embedded/event-store/load.ts'
+import { appendLoad, sizesOf } from '../infra/embedded/event-store/load.ts'
 import { startBroker } from '../test/support/broker.ts'
 import { startEventStore } from '../test/support/event-store.ts'
 import { startRole } from '../test/support/role.ts'
@@ -17,14 +17,14 @@ const PER_SECOND = 200
 const SECONDS = 10
 const AT_ONCE = 64
 const COMMANDS = 10_000
-const PAYLOAD_BYTES = 300
 
 type Send = (number: number) => Promise<void>
 
 /**
  * The command API as its own process on an embedded node, over TLS as `up` runs it; every command creates a target and
  * is answered once its event is durable. First 200 a second, whether or not earlier ones are answered; then as many as
- * 64 connections get through, beside 64 writers of the bare client on the same node.
+ * 64 connections get through, beside 64 writers of the bare client on the same node, whose events are as large and begin a
+ * stream each, as a new target does.
  */
 export async function run(emit: Emit): Promise<void> {
   const t = ending()
@@ -53,13 +53,12 @@ export async function run(emit: Emit): Promise<void> {
 
 async function measure(emit: Emit, send: Send, connectionString: string): Promise<void> {
   await closedLoop(send, COMMANDS / 4)
+  const { data, metadata } = await sizesOf(connectionString, 'TargetRegistered')
+  const same = { writers: AT_ONCE, appends: COMMANDS, payloadBytes: data, metadataBytes: metadata, newStreams: true }
   const bare: number[] = []
   const rates: number[] = []
   for (let round = 0; round < RUNS; round++) {
-    bare.push(
-      COMMANDS /
-        (await appendLoad(connectionString, { writers: AT_ONCE, appends: COMMANDS, payloadBytes: PAYLOAD_BYTES })),
-    )
+    bare.push(COMMANDS / (await appendLoad(connectionString, same)))
     rates.push(COMMANDS / (await closedLoop(send, COMMANDS)))
   }
   const latencies: number[][] = []
