@@ -252,7 +252,8 @@ async function refusals(of: Ask, canary: string): Promise<void> {
 
 async function dump(t: Test): Promise<string> {
   const { rows } = await database.query("select tablename from pg_tables where schemaname = 'vault'")
-  t.same(rows.map(row => row.tablename).sort(), ['kek', 'own_key', 'secret'])
+  const names = rows.map(row => row.tablename)
+  for (const known of ['kek', 'own_key', 'secret', 'subject', 'verifier']) t.ok(names.includes(known), known)
   const tables = rows.map(row => database.query(`select * from vault.${row.tablename}`))
   return (await Promise.all(tables))
     .flatMap(({ rows }) => rows)

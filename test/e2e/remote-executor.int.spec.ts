@@ -135,6 +135,8 @@ t.test('an executor far away is given the address of the broker and a token, and
     const runId = await api.trigger(jobId, [targetId])
     await until('the revocation is seen', async () => (await listed('east-1')).status === 'revoked')
     await t.rejects(listed('east-2'), { message: /executor/ }, 'the token of another did not let it in')
+    const isKnown = () => api.http.get(`/v1/runs/${runId}`).then(Boolean, () => false)
+    await until('the run is listed', isKnown)
     t.match(await api.http.get(`/v1/runs/${runId}`), { status: /queued|running/, counts: { succeeded: 0 } })
     await stranger.role.kill9()
     const own = { OPSCONDUCTOR_NATS_URL: broker.urlFor('east-2'), OPSCONDUCTOR_EXECUTOR_ID: 'east-2' }
