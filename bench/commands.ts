@@ -39,6 +39,7 @@ export async function run(emit: Emit): Promise<void> {
       OPSCONDUCTOR_DATA_DIR: join(dir, 'data'),
       OPSCONDUCTOR_PORT: '0',
       OPSCONDUCTOR_LOG_LEVEL: 'warn',
+      OPSCONDUCTOR_RATE_LIMIT: '0',
       OPSCONDUCTOR_API_KEYS_FILE: keys,
       OPSCONDUCTOR_EVENTSTORE_URL: store.connectionString,
       OPSCONDUCTOR_NATS_URL: broker.url,
