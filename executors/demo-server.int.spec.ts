@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import ssh2 from 'ssh2'
 import t from 'tap'
 import { startOwnServer } from './demo/own-server.ts'
 import { Limit } from './limit.ts'
 import { remoteCommand } from './remote/command.ts'
 import { connectSsh } from './ssh/connection.ts'
+import { newKeyPair } from './ssh/key-pair.ts'
 import { RemoteProcess } from './ssh/remote-process.ts'
 
 type Place = { address: string; port: number; username: string; hostKey: string; privateKey: string }
@@ -55,7 +55,7 @@ t.test('serves until its input ends, and leaves nothing', async t => {
 
 t.test('the server for machines without OpenSSH', async t => {
   const key = () => {
-    const pair = ssh2.utils.generateKeyPairSync('ed25519')
+    const pair = newKeyPair()
     return { private: pair.private, public: pair.public.split(' ').slice(0, 2).join(' ') }
   }
   const keys = { username: 'demo', host: key(), user: key() }

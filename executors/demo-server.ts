@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import path from 'node:path'
-import ssh2 from 'ssh2'
 import { findSshd, startOpenSsh } from './demo/openssh.ts'
 import { startOwnServer } from './demo/own-server.ts'
+import { newKeyPair } from './ssh/key-pair.ts'
 
 type KeyPair = { private: string; public: string }
 export type DemoKeys = { username: string; host: KeyPair; user: KeyPair }
@@ -50,7 +50,7 @@ async function startBest(folder: string, keys: DemoKeys): Promise<DemoServer> {
 }
 
 function newKey(): KeyPair {
-  const pair = ssh2.utils.generateKeyPairSync('ed25519')
+  const pair = newKeyPair()
   return { private: pair.private, public: pair.public.split(' ').slice(0, 2).join(' ') }
 }
 

@@ -8,8 +8,9 @@ import type { UsableSecret } from '../schemas/credential.ts'
 import { command, startExecutor } from '../test/support/executor.ts'
 import { freePort } from '../test/support/free-port.ts'
 import { programOrSkip } from '../test/support/packages.ts'
+import { newKeyPair } from './ssh/key-pair.ts'
 
-const newKey = () => ssh2.utils.generateKeyPairSync('ed25519')
+const newKey = newKeyPair
 
 t.test('what keeps a target from being worked on has its class', async t => {
   if (!programOrSkip(t, 'openssh-server')) return
