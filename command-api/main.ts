@@ -86,7 +86,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
     refusals,
     verdicts,
   }
-  const signingIn = { ...auth, ...openOidc(config, clock), store, access, dispatcher, clock, ids, log }
+  const signingIn = { ...auth, ...openOidc(config), store, access, dispatcher, clock, ids, log }
   const uses = noteKeyUses({ dispatcher, clock, ids, log })
   subscribeJson(bus, subjects.keyUsed, keyUsed, ({ keyId }) => uses.note(keyId))
   return {

@@ -12,6 +12,14 @@ const profile = z.object({
 /** A code from an authenticator or a recovery code, as somebody typed it. */
 export const typedCode = z.string().min(1).max(64)
 const nothing = z.object({})
+const oidcState = z.string().min(1).max(4_000)
+/** Made up for one sign-in by a provider: RFC 7636 section 4.1, OpenID Connect Core section 3.1.2.1. */
+const begunSignIn = z.strictObject({
+  verifier: z.string().max(128),
+  nonce: z.string().max(128),
+  redirectUrl: z.string().max(2_000),
+})
+export type BegunSignIn = z.output<typeof begunSignIn>
 
 /** For an API that checks tokens: a JSON Web Key Set (RFC 7517) of Ed25519 keys (RFC 8037). */
 export const publicKeySet = z.object({
@@ -68,6 +76,19 @@ export const signInOperations = {
       email: email.nullable(),
     }),
     reply: z.object({ userId: id, loginIndex: sha256 }),
+  },
+  /** What whoever goes to the provider has to bring back: sealed, bound to `issuer` and `state`, good for ten minutes. */
+  'keep-begun': {
+    request: z.strictObject({ issuer: z.string().max(500), state: oidcState, kept: begunSignIn }),
+    reply: z.object({ begun: z.string() }),
+  },
+  /** Each is taken once, over restarts and for all processes. */
+  'take-begun': {
+    request: z.strictObject({ issuer: z.string().max(500), state: oidcState, begun: z.string().max(4_000) }),
+    reply: z.discriminatedUnion('outcome', [
+      z.object({ outcome: z.literal('taken'), kept: begunSignIn }),
+      z.object({ outcome: z.literal('refused'), why: z.enum(['unknown', 'expired', 'taken', 'too-many']) }),
+    ]),
   },
   'change-profile': {
     request: z.strictObject({

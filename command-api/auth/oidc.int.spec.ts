@@ -1,10 +1,8 @@
 import t from 'tap'
-import { systemClock } from '../../infra/clock.ts'
 import { loadConfig } from '../../infra/config.ts'
 import { type Recorded, streams } from '../../schemas/events.ts'
 import { client, openidProvider, type Person, redirectUrl } from '../../test/support/openid.ts'
 import { done, signInBench, until } from '../../test/support/sign-in.ts'
-import { createPendingSignIns } from './oidc/pending.ts'
 import { createOidcProvider } from './oidc/provider.ts'
 
 const provider = await openidProvider(t)
@@ -16,12 +14,20 @@ const settings = {
   OPSCONDUCTOR_OIDC_ROLES: 'ops=target-admin,ops=no-such-role,staff=viewer',
   OPSCONDUCTOR_OIDC_EGRESS_ALLOW: '127.0.0.1',
 }
-const { command, send, auth, vault } = await signInBench(t, settings)
+const { command, send, auth, vault, another } = await signInBench(t, settings)
 const ann: Person = { sub: 'Ann-0815', name: 'Ann Example', email: 'ann@example.org', groups: ['ops', 'staff'] }
 
-const begin = async (): Promise<{ url: string; state: string }> => done(await send('GET', '/v1/auth/oidc/begin'))
+const begin = async (): Promise<{ url: string; state: string; begun: string }> =>
+  done(await send('GET', '/v1/auth/oidc/begin'))
 const finish = (returned: object) => auth('oidc/finish', returned)
-const enter = async (person: Person) => done(await finish(await provider.browse((await begin()).url, person)))
+/** What somebody has in hand who comes back from the provider. */
+const back = async (person: Person, change: Record<string, string> = {}) => {
+  const { url, begun } = await begin()
+  const altered = new URL(url)
+  for (const [name, value] of Object.entries(change)) altered.searchParams.set(name, value)
+  return { ...(await provider.browse(altered.href, person)), begun }
+}
+const enter = async (person: Person) => done(await finish(await back(person)))
 const eventsOf = async (stream: string): Promise<Recorded[]> => [...(await vault.store.read(stream)).events]
 const failures = () => vault.lines.filter(line => line.includes('"sign-in failed"')).length
 const targetBy = (as: string) => command('create-target', { name: 'web', address: '192.0.2.1' }, { as })
@@ -87,32 +93,33 @@ t.test('what does not fit is refused, all alike', async t => {
     t.equal(answer.statusCode, 401, what)
     t.equal(answer.json().type, 'urn:opsconductor:problem:sign-in-failed', what)
   }
-  const altered = async (change: Record<string, string>) => {
-    const url = new URL((await begin()).url)
-    for (const [name, value] of Object.entries(change)) url.searchParams.set(name, value)
-    return await provider.browse(url.href, ann)
-  }
-  const good = await altered({})
+  const good = await back(ann)
+  const other = await begin()
   await refusedAs('a state nobody began with', { ...good, state: 'made-up' })
-  await refusedAs('the code of another sign-in', { ...good, state: (await begin()).state })
-  const used = await altered({})
-  t.equal((await finish(used)).statusCode, 200)
-  await refusedAs('the same once more', used)
-  await refusedAs('a replayed code', { ...used, state: (await begin()).state })
-  await refusedAs('a made-up code', { ...(await altered({})), code: 'made-up' })
-  await refusedAs('another nonce', await altered({ nonce: 'another' }))
-  await refusedAs('another challenge', await altered({ code_challenge: 'x'.repeat(43) }))
-  await refusedAs('the word of another provider', { ...(await altered({})), iss: 'https://other.example' })
-  t.equal(failures() - before, 8)
+  await refusedAs('what another sign-in began with', { ...good, begun: other.begun })
+  await refusedAs('the code of another sign-in', { ...good, state: other.state, begun: other.begun })
+  const damaged = good.begun.replace(/.$/, last => (last === 'A' ? 'B' : 'A'))
+  await refusedAs('a made-up beginning', { ...good, begun: `opsb_${'0'.repeat(32)}_AAAA` })
+  await refusedAs('a damaged beginning', { ...good, begun: damaged.replace(/^opsb_./, 'opsb_f') })
+  await refusedAs('no beginning of ours', { ...good, begun: 'opsr_0' })
+  t.equal((await finish(good)).statusCode, 200, 'none of that has used it up')
+  await refusedAs('the same once more', good)
+  const next = await begin()
+  await refusedAs('a replayed code', { ...good, state: next.state, begun: next.begun })
+  await refusedAs('a made-up code', { ...(await back(ann)), code: 'made-up' })
+  await refusedAs('another nonce', await back(ann, { nonce: 'another' }))
+  await refusedAs('another challenge', await back(ann, { code_challenge: 'x'.repeat(43) }))
+  await refusedAs('the word of another provider', { ...(await back(ann)), iss: 'https://other.example' })
+  t.equal(failures() - before, 12)
   t.equal((await finish({ ...good, more: 1 })).statusCode, 400)
 })
 
 t.test('an ID token counts only when all of it is right', async t => {
   const forged = async (change: object, otherKey = false) => {
-    const { url } = await begin()
+    const { url, begun } = await begin()
     const nonce = new URL(url).searchParams.get('nonce')
     const claims = { iss: provider.issuer, aud: client.id, sub: 'carla', nonce, ...change }
-    const returned = await provider.browse(url, { sub: 'carla' })
+    const returned = { ...(await provider.browse(url, { sub: 'carla' })), begun }
     provider.forge({ claims, otherKey })
     const { statusCode } = await finish(returned)
     provider.forge(undefined)
@@ -136,26 +143,28 @@ t.test('two first times at once are one person, and whoever is erased comes back
 t.test('somebody who is deactivated does not come in by the provider', async t => {
   const { userId } = await enter({ sub: 'dan' })
   done(await command('deactivate-user', { userId, reason: 'left' }))
-  const { url } = await begin()
-  const answer = await finish(await provider.browse(url, { sub: 'dan' }))
+  const answer = await finish(await back({ sub: 'dan' }))
   t.equal(answer.statusCode, 401)
   t.equal(answer.json().type, 'urn:opsconductor:problem:sign-in-failed')
   await until(() => vault.lines.some(line => line.includes('"why":"deactivated"')))
 })
 
-t.test('loopback is closed unless the settings open it; a sign-in that begins waits ten minutes', async t => {
+t.test('what one process begins another finishes, once', async t => {
+  const other = await another()
+  const away = (returned: object) => other.send('POST', '/v1/auth/oidc/finish', returned)
+  t.equal((await away(await back(ann))).statusCode, 200)
+  const returned = await back(ann)
+  const answers = await Promise.all([away(returned), finish(returned), away(returned), finish(returned)])
+  const statuses = answers.map(({ statusCode }) => statusCode).sort()
+  t.same(statuses, [200, 401, 401, 401], 'of many at once, at different processes, one')
+  t.equal((await away(returned)).statusCode, 401)
+  t.equal((await finish(returned)).statusCode, 401)
+})
+
+t.test('loopback is closed unless the settings open it', async t => {
   const { oidc } = loadConfig({ ...settings, OPSCONDUCTOR_OIDC_EGRESS_ALLOW: '' })
   if (!oidc) throw new Error('there is a provider in the settings')
   await t.rejects(createOidcProvider(oidc).begin())
   t.throws(() => loadConfig({ ...settings, OPSCONDUCTOR_OIDC_ISSUER: 'http://id.example.org' }), /https/)
   t.throws(() => loadConfig({ OPSCONDUCTOR_OIDC_ISSUER: 'https://id.example.org' }), /CLIENT_ID/)
-  let now = systemClock.monotonic()
-  const waiting = createPendingSignIns({ monotonic: () => now }, 2)
-  const pending = { verifier: 'v', nonce: 'n' }
-  for (const state of ['a', 'b', 'c']) waiting.put(state, pending)
-  t.equal(waiting.take('a'), undefined, 'the oldest goes for the newest')
-  t.same(waiting.take('b'), pending)
-  t.equal(waiting.take('b'), undefined)
-  now += 600_001
-  t.equal(waiting.take('c'), undefined)
 })

@@ -27,7 +27,9 @@ export async function signInBench(t: Test, own: NodeJS.ProcessEnv = {}) {
   }
   const signIn = (loginName: string, passphrase = goodPassphrase, sent: Sent = {}) =>
     auth('sign-in', { loginName, passphrase }, sent)
-  return { ...api, vault, command, auth, user, signIn }
+  /** Another process of the command API, as far as it can be told: over the same log and vault. */
+  const another = () => commandSide(t, vault, own)
+  return { ...api, vault, another, command, auth, user, signIn }
 }
 export type SignInBench = Awaited<ReturnType<typeof signInBench>>
 

@@ -64,4 +64,13 @@ create table if not exists vault.signing_key (
     name: 'vault-sign-in-002',
     sql: 'alter table vault.subject add column if not exists external_index text unique;\n',
   },
+  {
+    name: 'vault-sign-in-003',
+    sql: `create table if not exists vault.begun_taken (
+  begun_id text primary key,
+  until timestamptz not null
+);
+create index if not exists begun_taken_until on vault.begun_taken (until);
+`,
+  },
 ]

@@ -19,6 +19,7 @@ import {
 import type { KekProvider } from '../kek.ts'
 import type { OwnKeys } from '../own-keys.ts'
 import { createAttempts } from './attempts.ts'
+import { keepBegun, takeBegun } from './begun.ts'
 import { eraseSubject } from './erase.ts'
 import { createHashPool, HashPoolBusy } from './hash-pool.ts'
 import { activatePassphrase, makeDecoy, preparePassphrase, verifyPassphrase } from './passphrases.ts'
@@ -95,6 +96,8 @@ async function operations({ pool, keks, own, clock, ids }: SignInDeps): Promise<
   return {
     'create-subject': data => subjects.create(data, clock.now()),
     'external-subject': data => subjects.external(data, clock.now()),
+    'keep-begun': async data => keepBegun(deps, data, clock.now()),
+    'take-begun': data => takeBegun(deps, data, clock.now()),
     'change-profile': data => subjects.change(data),
     profiles: async ({ userIds }) => ({ profiles: await subjects.profiles(userIds) }),
     'find-login': async ({ loginName }) => ({ userId: (await subjects.byLogin(loginName))?.userId ?? null }),

@@ -2,8 +2,8 @@ import * as openid from 'openid-client'
 import { z } from 'zod'
 import type { Config } from '../../../infra/config.ts'
 import { egressPolicy, guardedFetch } from '../../../infra/egress.ts'
+import type { BegunSignIn } from '../../../schemas/sign-in-bus.ts'
 import { displayName, email } from '../../../schemas/user.ts'
-import type { Pending } from './pending.ts'
 
 export type OidcSettings = NonNullable<Config['oidc']>
 /** What a provider says of somebody. */
@@ -19,9 +19,9 @@ export type Returned = { state: string; code: string; iss?: string | undefined }
 export interface OidcProvider {
   readonly settings: OidcSettings
   /** Where the browser goes. Rejects when the provider cannot be reached. */
-  begin(): Promise<{ url: string; state: string; pending: Pending }>
+  begin(): Promise<{ url: string; state: string; kept: BegunSignIn }>
   /** Exchanges the code. Rejects for whatever does not fit: OpenID Connect Core 3.1.3, RFC 7636, RFC 9207. */
-  finish(returned: Returned, pending: Pending): Promise<Vouched>
+  finish(returned: Returned, kept: BegunSignIn): Promise<Vouched>
 }
 
 const SCOPE = 'openid profile email'
@@ -35,17 +35,18 @@ export function createOidcProvider(settings: OidcSettings): OidcProvider {
     settings,
     async begin() {
       const provider = await describe()
+      const { redirectUrl } = settings
       const [state, nonce] = [openid.randomState(), openid.randomNonce()]
       const verifier = openid.randomPKCECodeVerifier()
       const url = openid.buildAuthorizationUrl(provider, {
-        ...{ redirect_uri: settings.redirectUrl, scope: SCOPE, state, nonce },
+        ...{ redirect_uri: redirectUrl, scope: SCOPE, state, nonce },
         code_challenge: await openid.calculatePKCECodeChallenge(verifier),
         code_challenge_method: 'S256',
       })
-      return { url: url.href, state, pending: { verifier, nonce } }
+      return { url: url.href, state, kept: { verifier, nonce, redirectUrl } }
     },
-    async finish({ state, code, iss }, { verifier, nonce }) {
-      const back = new URL(settings.redirectUrl)
+    async finish({ state, code, iss }, { verifier, nonce, redirectUrl }) {
+      const back = new URL(redirectUrl)
       for (const [name, value] of Object.entries({ state, code, iss }))
         if (value !== undefined) back.searchParams.set(name, value)
       const tokens = await openid.authorizationCodeGrant(await describe(), back, {

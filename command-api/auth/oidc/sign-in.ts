@@ -4,38 +4,48 @@ import type { KnownUser } from '../../domain/index.ts'
 import { asSignIn, metaFor } from '../deps.ts'
 import { failure, type NextStep, nextStep } from '../sign-in.ts'
 import { type MappingDeps, matchGrants } from './mapping.ts'
-import type { PendingSignIns } from './pending.ts'
 import type { OidcProvider, Returned, Vouched } from './provider.ts'
 
-export type OidcDeps = MappingDeps & { provider: OidcProvider | undefined; pending: PendingSignIns }
+export type OidcDeps = MappingDeps & { provider: OidcProvider | undefined }
+export type Begun = { url: string; state: string; begun: string }
 
-/** @throws ProblemError not-found where no provider is set; sign-in-provider-unavailable. */
-export async function beginOidc({ provider, pending, log }: OidcDeps): Promise<{ url: string; state: string }> {
+/**
+ * Nothing is kept here: what belongs to this sign-in is sealed by the vault and comes back, to whatever process.
+ * @throws ProblemError not-found where no provider is set; sign-in-provider-unavailable; vault-unavailable.
+ */
+export async function beginOidc({ provider, vault, log }: OidcDeps): Promise<Begun> {
   if (!provider) throw new ProblemError('not-found')
-  const begun = await provider.begin().catch(err => {
+  const { url, state, kept } = await provider.begin().catch(err => {
     log.error({ err }, 'the OpenID provider cannot be asked')
     throw new ProblemError('sign-in-provider-unavailable')
   })
-  pending.put(begun.state, begun.pending)
-  return { url: begun.url, state: begun.state }
+  const { issuer } = provider.settings
+  return { url, state, ...(await vault.ask('keep-begun', { issuer, state, kept })) }
 }
 
 /**
  * What the provider's redirect carries. Everything that is not right gets one answer.
- * @throws ProblemError sign-in-failed; not-found where no provider is set; vault-unavailable.
+ * @throws ProblemError sign-in-failed; not-found where no provider is set; rate-limited; vault-unavailable.
  */
-export async function finishOidc(deps: OidcDeps, request: Request, returned: Returned): Promise<NextStep> {
-  const { provider, log } = deps
+export async function finishOidc(
+  deps: OidcDeps,
+  request: Request,
+  { begun, ...returned }: Returned & { begun: string },
+): Promise<NextStep> {
+  const { provider, vault, log } = deps
   if (!provider) throw new ProblemError('not-found')
-  const begun = deps.pending.take(returned.state)
-  if (!begun) throw failure(deps, request, 'provider-denied')
-  const vouched = await provider.finish(returned, begun).catch((error: unknown) => {
+  const { issuer } = provider.settings
+  const took = await vault.ask('take-begun', { issuer, state: returned.state, begun })
+  if (took.outcome === 'refused') {
+    if (took.why === 'too-many') throw new ProblemError('rate-limited')
+    throw failure(deps, request, 'provider-denied')
+  }
+  const vouched = await provider.finish(returned, took.kept).catch((error: unknown) => {
     // Its message may quote what somebody sent: only the kind of it is told.
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     log.info({ code, correlationId: request.id }, 'what came back from the OpenID provider does not hold')
     throw failure(deps, request, 'provider-denied')
   })
-  const { issuer } = provider.settings
   const user = await externalUser(deps, request, issuer, vouched)
   await matchGrants(deps, request, { userId: user.userId, settings: provider.settings, groups: vouched.groups })
   return await nextStep(deps, request, user, { method: 'oidc', mfa: false })
