@@ -14,12 +14,18 @@ const grant = {
   expiresAt: null,
   status: 'active',
 }
+const scopeOf = (kind: string, id: string) => ({ kind: 'resource', resource: { kind, id } })
+const keys = [
+  { keyId: id(3), scopes: [grant.scope, scopeOf('job', id(5))] },
+  { keyId: id(2), scopes: null },
+]
 const considered = { grantId: id(9), role: 'operator', via: null, scope: 'job x', until: null, verdict: 'permits' }
 const answers: Record<string, unknown> = {
   '/v1/grants': { items: [grant], next: null },
   '/v1/roles': { items: [{ role: 'night', status: 'active', permissions: ['run:read'] }], next: null },
   '/v1/groups': { items: [{ groupId: id(4), name: 'team', members: [grant.principal] }], next: null },
   '/v1/jobs': { items: [{ jobId: id(5), name: 'nightly' }], next: null },
+  '/v1/api-keys': { items: keys, next: null },
   '/v1/access/explain': { allowed: true, why: 'granted', grantId: id(9), considered: [considered] },
   '/v1/access/who-can': { items: [grant], more: 0 },
 }
@@ -46,7 +52,10 @@ t.test('who may do what, by the command line', async t => {
     return { out, last: sent.at(-1) }
   }
   const sends = async (argv: string[], name: string, body: object) =>
-    t.same((await run(...argv)).last, { path: `/v1/commands/${name}`, body })
+    t.same((await run(...argv)).last, {
+      path: `/v1/commands/${name}`,
+      body,
+    })
   const principal = { kind: 'user', id: id(1) }
   const why = ['--reason', 'on call']
   const given = { principal, role: 'operator', reason: 'on call' }
@@ -69,6 +78,14 @@ t.test('who may do what, by the command line', async t => {
   await sends(['group', 'create', 'team'], 'create-group', { name: 'team' })
   await sends(['group', 'add', id(4), user], 'add-to-group', { groupId: id(4), member: principal })
   await sends(['group', 'remove', id(4), user], 'remove-from-group', { groupId: id(4), member: principal })
+  const issue = ['api-key', 'issue', 'nightly', '--service-account', id(7), '--permission', 'run:trigger']
+  await sends([...issue, '--labels', 'env=prod', '--on', 'job:nightly', '--on', `run:${id(6)}`], 'issue-api-key', {
+    ...{ name: 'nightly', owner: { kind: 'service-account', id: id(7) }, permissions: ['run:trigger'] },
+    scopes: [grant.scope, scopeOf('job', id(5)), scopeOf('run', id(6))],
+  })
+  const keys = (await run('api-key', 'list')).out
+  t.match(keys, new RegExp(`targets env=prod job:${id(5)}`))
+  t.match(keys, /all of its owner/)
   t.match((await run('grant', 'list')).out, /operator +targets env=prod/)
   t.match((await run('role', 'list')).out, /night +active +run:read/)
   t.match((await run('group', 'list')).out, new RegExp(`team +${user}`))

@@ -12,7 +12,7 @@ export const NEXT = 'read_model_next'
 export const OLD = 'read_model_old'
 
 /** To be raised when rows come out differently although the tables stay the same. */
-const PROJECTION_VERSION = 1
+const PROJECTION_VERSION = 2
 
 /** A stream that has an event its projection cannot apply; what comes after it in that stream waits for a rebuild. */
 export type ParkedStream = {

@@ -78,4 +78,5 @@ const whys = {
   'not-granted': 'no grant allows it',
   'out-of-scope': 'the grants are about something else',
   expired: 'the grant has expired',
+  'outside-key': 'the key is narrowed to something else',
 } as const

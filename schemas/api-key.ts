@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { scope } from './access.ts'
 import { id, instant, type MessageOf, name, reason, sha256 } from './kernel.ts'
 
 /** Whose rights a key has, at most. */
@@ -6,6 +7,8 @@ export const apiKeyOwner = z.strictObject({ kind: z.enum(['user', 'service-accou
 const permission = z.string().regex(/^[a-z-]{1,40}:[a-z-]{1,40}$/, 'for example run:trigger')
 /** Narrows what the owner may: only these. Absent: all that the owner may. */
 const permissions = z.array(permission).min(1).max(100)
+/** Narrows where: what the owner may, it may only on what one of these holds too. Absent: wherever the owner may. */
+const scopes = z.array(scope).min(1).max(20)
 
 export const apiKeyCommands = {
   'issue-api-key': z.strictObject({
@@ -13,6 +16,7 @@ export const apiKeyCommands = {
     name,
     owner: apiKeyOwner,
     permissions: permissions.optional(),
+    scopes: scopes.optional(),
     expiresSeconds: z.int().min(60).max(31_622_400).default(7_776_000),
   }),
   'revoke-api-key': z.strictObject({ keyId: id, reason }),
@@ -32,6 +36,7 @@ export const apiKeyEvents = {
     owner: apiKeyOwner,
     secretHash: sha256,
     permissions: permissions.optional(),
+    scopes: scopes.optional(),
     expiresAt: instant,
   }),
   ApiKeyRevoked: z.object({ keyId: id, reason }),
@@ -47,6 +52,7 @@ export const apiKeyRow = z.object({
   owner: apiKeyOwner,
   status: z.enum(['active', 'revoked']),
   permissions: permissions.nullable(),
+  scopes: scopes.nullable(),
   expiresAt: instant,
   lastUsedAt: instant.nullable(),
 })

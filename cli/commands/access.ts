@@ -1,8 +1,7 @@
 import { type Command, Option } from 'commander'
-import type { Client } from '../client.ts'
-import { collect, contextOf, given, idOf, resourceId } from '../context.ts'
-import { UsageError } from '../errors.ts'
+import { collect, contextOf, given, resourceId } from '../context.ts'
 import { type Column, print } from '../output.ts'
+import { pairOf, pairText, resourceOf, type ScopeOptions, scopeOf, scopeText } from '../scopes.ts'
 
 const columns: Column[] = [
   ['id', r => r.grantId],
@@ -27,42 +26,6 @@ const people: Column[] = [
   ['grant', r => r.grantId],
   ['until', r => r.until],
 ]
-
-type Pair = { kind: string; id: string }
-
-/** `user:<id>` */
-function pairText(pair: unknown): string {
-  const { kind, id } = (pair ?? {}) as Partial<Pair>
-  return `${kind}:${id}`
-}
-
-function scopeText(scope: unknown): string {
-  const { kind, labels, resource } = (scope ?? {}) as { kind?: string; labels?: string; resource?: Pair }
-  return kind === 'labels' ? `targets ${labels}` : kind === 'resource' ? pairText(resource) : 'everything'
-}
-
-/** What is asked of the API by its parts is checked there; here only that there are two of them. */
-function pairOf(text: string): Pair {
-  const at = text.indexOf(':')
-  if (at < 1) throw new UsageError(`such as user:0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d, not ${text}`)
-  return { kind: text.slice(0, at), id: text.slice(at + 1) }
-}
-
-type ScopeOptions = { labels?: string; on?: string }
-
-async function scopeOf(client: Client, { labels, on }: ScopeOptions): Promise<object> {
-  if (labels !== undefined && on !== undefined) throw new UsageError('either --labels or --on')
-  if (labels !== undefined) return { kind: 'labels', labels }
-  if (on === undefined) return { kind: 'everything' }
-  return { kind: 'resource', resource: await resourceOf(client, on) }
-}
-
-/** By id, or by name where things have one. */
-async function resourceOf(client: Client, text: string): Promise<Pair> {
-  const { kind, id } = pairOf(text)
-  const plural = ({ target: 'targets', credential: 'credentials', job: 'jobs' } as const)[kind]
-  return { kind, id: plural ? await idOf(client, plural, id) : id }
-}
 
 export function accessCommands(program: Command): void {
   grantCommand(program)

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { collect, contextOf, given, idOf, resourceId } from '../context.ts'
 import { UsageError } from '../errors.ts'
 import { type Column, note, print } from '../output.ts'
+import { scopesOf, scopeText } from '../scopes.ts'
 import { wholeNumber } from '../values.ts'
 
 const accountColumns: Column[] = [
@@ -15,6 +16,7 @@ const keyColumns: Column[] = [
   ['name', r => r.name],
   ['owner', r => r.owner],
   ['status', r => r.status],
+  ['on', r => (Array.isArray(r.scopes) ? r.scopes.map(scopeText).join(' ') : 'all of its owner')],
   ['expires', r => r.expiresAt],
   ['last used', r => r.lastUsedAt],
 ]
@@ -60,7 +62,14 @@ export function serviceAccountCommand(program: Command): void {
       })
 }
 
-type IssueOptions = { user?: string; serviceAccount?: string; permission?: string[]; expires?: number }
+type IssueOptions = {
+  user?: string
+  serviceAccount?: string
+  permission?: string[]
+  labels?: string[]
+  on?: string[]
+  expires?: number
+}
 
 export function apiKeyCommand(program: Command): void {
   const key = program.command('api-key').description('keys of users and service accounts')
@@ -70,12 +79,15 @@ export function apiKeyCommand(program: Command): void {
     .option('--service-account <id|name>', 'whose key it is')
     .option('--user <id>', 'whose key it is; without either: one’s own')
     .option('--permission <permission>', 'only this of what its owner may, repeatable', collect)
+    .option('--labels <expression>', 'only on targets with these tags, for example env=prod, repeatable', collect)
+    .option('--on <kind:id>', 'only on one thing, for example job:nightly, repeatable', collect)
     .option('--expires <seconds>', 'how long it is good for (default: 90 days)', wholeNumber)
     .action(async (name: string, options: IssueOptions, command: Command) => {
       const { client, settings } = contextOf(command)
       const { user, serviceAccount, permission, expires } = options
       if (user !== undefined && serviceAccount !== undefined) throw new UsageError('a key has one owner')
-      const asked = given({ name, permissions: permission, expiresSeconds: expires })
+      const scopes = await scopesOf(client, options)
+      const asked = given({ name, permissions: permission, scopes, expiresSeconds: expires })
       const id = serviceAccount === undefined ? user : await idOf(client, 'service-accounts', serviceAccount)
       const owner = id === undefined ? undefined : { kind: user === undefined ? 'service-account' : 'user', id }
       const answer = owner

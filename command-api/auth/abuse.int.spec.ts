@@ -280,6 +280,23 @@ t.test('abuse 21: a key is shown once, kept as a hash, narrowed, and ends', asyn
   done(await auth('api-keys/revoke', { keyId }, { as: owner.accessToken }))
   t.equal((await target('by-key', apiKey)).statusCode, 401)
 
+  const narrow = { ...issue, permissions: undefined, scopes: [{ kind: 'labels', labels: 'env=lab' }] }
+  const ofLab = done(await auth('api-keys/issue', narrow, { as: owner.accessToken })).apiKey
+  const tagged = (env: string) =>
+    command('create-target', { name: env, address: '192.0.2.9', tags: { env } }, { as: ofLab })
+  t.equal((await tagged('lab')).statusCode, 201)
+  t.equal((await tagged('prod')).statusCode, 403, 'its owner may, it may not')
+  t.equal((await target('untagged', ofLab)).statusCode, 403)
+  const wider = { name: 'w', owner: { kind: 'user', id: owner.userId } }
+  done(await command('grant-role', { principal, role: 'user-admin', scope: everything, reason: 'spec' }))
+  const all = done(
+    await auth('api-keys/issue', { name: 'all', expiresSeconds: 3_600 }, { as: owner.accessToken }),
+  ).apiKey
+  t.equal((await command('issue-api-key', wider, { as: all })).statusCode, 201)
+  const admin = { ...issue, permissions: ['api-key:write', 'self:read'] }
+  const issuer = done(await auth('api-keys/issue', admin, { as: owner.accessToken })).apiKey
+  t.equal((await command('issue-api-key', wider, { as: issuer })).statusCode, 403, 'no key makes one that may more')
+
   const account = done(await command('create-service-account', { name: 'nightly' }))
   const serviceAccountId = account.stream.slice('serviceaccount-'.length)
   const asked = { name: 'n', owner: { kind: 'service-account', id: serviceAccountId } }

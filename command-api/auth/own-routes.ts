@@ -76,12 +76,12 @@ export function registerOwn(http: HttpServer, deps: AuthDeps): void {
     problems: ['session-not-found'],
     run: endOwnSessions,
   })
-  const { name, permissions, expiresSeconds } = apiKeyCommands['issue-api-key'].shape
+  const { name, permissions, scopes, expiresSeconds } = apiKeyCommands['issue-api-key'].shape
   own(http, deps, {
     path: 'api-keys/issue',
     operationId: 'issue-own-api-key',
     summary: 'Issue an API key that may do at most what one may oneself',
-    body: z.strictObject({ name, permissions, expiresSeconds }),
+    body: z.strictObject({ name, permissions, scopes, expiresSeconds }),
     example: { name: 'laptop', permissions: ['run:read'], expiresSeconds: 7_776_000 },
     answer: { description: 'The key, this once', schema: shownOnceAnswer('apiKey') },
     run: issueOwnKey,

@@ -1,4 +1,5 @@
 import { ProblemError, type Request } from '../../infra/http/index.ts'
+import type { Scope } from '../../schemas/access.ts'
 import { streams } from '../../schemas/events.ts'
 import type { Actor } from '../../schemas/kernel.ts'
 import type { KnownUser } from '../domain/index.ts'
@@ -103,15 +104,16 @@ export async function endOwnSessions(
 type OwnKey = {
   name: string
   permissions?: string[] | undefined
+  scopes?: Scope[] | undefined
   expiresSeconds: number
 }
 
 export async function issueOwnKey(deps: AuthDeps, request: Request, given: OwnKey): Promise<ShownOnce> {
   const { userId, actor } = selfOf(request)
-  const { name, permissions, expiresSeconds } = given
+  const { name, permissions, scopes, expiresSeconds } = given
   const owner = { kind: 'user' as const, id: userId }
   const keyId = deps.ids.next()
-  const data = { keyId, name, owner, expiresSeconds, ...(permissions && { permissions }) }
+  const data = { keyId, name, owner, expiresSeconds, ...(permissions && { permissions }), ...(scopes && { scopes }) }
   const rest = { meta: metaFor(deps, request, actor), isNew: true }
   return (await decideApiKey(deps, { type: 'issue-api-key', data }, rest)) as ShownOnce
 }

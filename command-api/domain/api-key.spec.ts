@@ -29,6 +29,10 @@ t.test('a key is issued by its hash, to somebody who may act', async t => {
   given().when(issue, { secretHash, owner: 'absent' }).thenRejects('service-account-not-found')
   const ofUser = { ...issue, data: { ...issue.data, owner: { kind: 'user' as const, id: serviceAccountId } } }
   given().when(ofUser, { secretHash, owner: 'absent' }).thenRejects('user-not-found')
+  const scopes = [{ kind: 'labels' as const, labels: 'env=prod' }]
+  given()
+    .when({ ...issue, data: { ...issue.data, scopes } }, { secretHash, owner: 'active' })
+    .thenRecords({ ...issued, data: { ...issued.data, scopes } })
 })
 
 t.test('its use is told at most once an hour, its end once', async t => {

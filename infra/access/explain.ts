@@ -1,8 +1,8 @@
 import type { PrincipalRef } from '../../schemas/access.ts'
 import { judge } from './judge.ts'
-import { rightsOf } from './rights.ts'
+import { emergency, rightsOf } from './rights.ts'
 import { covers, scopeText } from './scopes.ts'
-import { type AccessState, type Judgement, principalKey, type Resource } from './types.ts'
+import { type AccessState, type Allowance, type Held, type Judgement, principalKey, type Resource } from './types.ts'
 
 /** A grant that has something to do with a question, and why it does or does not answer it. */
 export type Considered = {
@@ -11,28 +11,58 @@ export type Considered = {
   via: string | null
   scope: string
   until: string | null
-  verdict: 'permits' | 'out-of-scope' | 'expired'
+  /** `outside-key`: it permits its owner, but not this key of theirs. */
+  verdict: 'permits' | 'out-of-scope' | 'expired' | 'outside-key'
+}
+export type Explanation = {
+  judgement: Judgement
+  considered: Considered[]
+  /** What a key is narrowed to, such as `run:trigger on targets env=prod`; null: all that its owner may. */
+  narrowedTo: string[] | null
 }
 
-/** The judgement, and every grant of the permission that somebody holds with what came of it. */
+/**
+ * The judgement, and every grant of the permission that somebody holds with what came of it: of a key, those of its
+ * owner too.
+ */
 export function explain(
   state: AccessState,
   who: PrincipalRef,
   permission: string,
   resource: Resource | undefined,
   now: number,
-): { judgement: Judgement; considered: Considered[] } {
-  const { held } = rightsOf(state, who)
-  const considered = (held.get(permission) ?? []).map(({ grantId, role, via, scope, until }): Considered => {
-    const fits = resource === undefined || covers(scope, resource)
-    return {
-      ...{ grantId, role, via: via ?? null, scope: scopeText(scope) },
-      until: until === Number.POSITIVE_INFINITY ? null : new Date(until).toISOString(),
-      verdict: until <= now ? 'expired' : fits ? 'permits' : 'out-of-scope',
-    }
-  })
-  return { judgement: judge(state, who, permission, resource, now), considered }
+): Explanation {
+  const { owner, within } = state.principals.get(principalKey(who)) ?? {}
+  const held = rightsOf(state, who).held.get(permission) ?? []
+  const ofOwner = (owner && rightsOf(state, owner).held.get(permission)) ?? []
+  const owned = ofOwner.filter(({ via }) => via !== emergency)
+  const own = held.filter(({ grantId }) => !owned.some(each => each.grantId === grantId))
+  const fits = ({ scope }: Held) => resource === undefined || covers(scope, resource)
+  const verdictOf = (grant: Held) => (grant.until <= now ? 'expired' : fits(grant) ? 'permits' : 'out-of-scope')
+  const isKept = ({ grantId }: Held) => held.some(each => each.grantId === grantId && fits(each))
+  const verdictOfOwned = (grant: Held) => {
+    const verdict = verdictOf(grant)
+    return verdict === 'permits' && !isKept(grant) ? 'outside-key' : verdict
+  }
+  return {
+    judgement: judge(state, who, permission, resource, now),
+    considered: [
+      ...own.map(grant => consideredAs(grant, verdictOf(grant))),
+      ...owned.map(grant => consideredAs(grant, verdictOfOwned(grant))),
+    ],
+    narrowedTo: within?.map(allowanceText) ?? null,
+  }
 }
+
+function consideredAs({ grantId, role, via, scope, until }: Held, verdict: Considered['verdict']): Considered {
+  return {
+    ...{ grantId, role, via: via ?? null, scope: scopeText(scope), verdict },
+    until: until === Number.POSITIVE_INFINITY ? null : new Date(until).toISOString(),
+  }
+}
+
+const allowanceText = ({ permissions, scope }: Allowance): string =>
+  `${permissions?.join(', ') ?? 'all that its owner may'} on ${scopeText(scope)}`
 
 type Allowed = Extract<Judgement, { why: 'granted' }>
 

@@ -5,10 +5,12 @@ import {
   applyEvent,
   copyOf,
   createAccessState,
+  explain,
   holderOf,
   judge,
   liesWithin,
   putPrincipal,
+  putVersion,
   rolesOf,
   scopesOf,
   scopeText,
@@ -131,6 +133,53 @@ t.test('a key may do at most what its owner may, and stops with them', async t =
   putPrincipal(state, ann, { active: false })
   t.same(may(key, 'run:trigger'), { allowed: false, why: 'inactive' })
   t.same(may(ann, 'self:read'), { allowed: false, why: 'inactive' })
+})
+
+t.test('the scopes of a key narrow the grants of its owner, and a refusal says that it was the key', async t => {
+  const { grant, may, state, tell } = world()
+  const issued = { keyId: key.id, name: 'nightly', owner: ann, secretHash: 'a'.repeat(64) }
+  const expiresAt = '2031-01-01T00:00:00.000Z'
+  const scopes: Scope[] = [{ kind: 'labels', labels: 'role=web' }, on('job', 30)]
+  tell(`apikey-${key.id}`, 'ApiKeyIssued', { ...issued, expiresAt, scopes })
+  t.same(may(key, 'target:read', web), { allowed: false, why: 'not-granted' })
+  grant(10, ann, 'operator', prod)
+  t.match(may(key, 'target:read', web), { allowed: true, grantId: id(10) })
+  const plain = { kind: 'target', id: id(22), tags: { env: 'prod' } }
+  t.equal(may(ann, 'target:read', plain).allowed, true)
+  t.same(may(key, 'target:read', plain), { allowed: false, why: 'outside-key' }, 'of the owner, not of the key')
+  t.same(may(key, 'target:read', { ...web, tags: { role: 'web' } }), { allowed: false, why: 'out-of-scope' })
+  t.same(may(key, 'run:trigger', { kind: 'job', id: id(30) }), { allowed: false, why: 'not-granted' })
+  grant(11, ann, 'operator', { kind: 'everything' }, '2030-01-01T13:00:00.000Z')
+  t.equal(may(key, 'run:trigger', { kind: 'job', id: id(30) }).allowed, true)
+  t.same(may(key, 'run:trigger', { kind: 'job', id: id(31) }), { allowed: false, why: 'outside-key' })
+  t.equal(may(key, 'run:read', { kind: 'run', id: id(40), jobId: id(30) }).allowed, true, 'a run of its job')
+  t.match(explain(state, key, 'target:use', plain, noon), {
+    judgement: { allowed: false, why: 'outside-key' },
+    considered: [
+      { grantId: id(10), scope: 'targets env=prod', verdict: 'outside-key' },
+      { grantId: id(11), scope: 'everything', verdict: 'outside-key' },
+    ],
+    narrowedTo: ['all that its owner may on targets role=web', `all that its owner may on job ${id(30)}`],
+  })
+  t.match(explain(state, key, 'target:use', web, noon).considered, [{ verdict: 'permits' }, { verdict: 'permits' }])
+  grant(12, key, 'viewer', on('target', 22))
+  t.match(
+    may(key, 'target:read', plain),
+    { allowed: true, grantId: id(12) },
+    'what it was granted itself is not narrowed',
+  )
+  t.match(explain(state, key, 'target:read', plain, noon).considered, [{ grantId: id(12), verdict: 'permits' }, {}, {}])
+  t.equal(explain(state, ann, 'target:use', plain, noon).narrowedTo, null)
+  const row = { ...issued, expiresAt, status: 'active', permissions: ['target:read'], lastUsedAt: null }
+  putVersion(state, 'apikey', { id: key.id, revision: 1n, state: row })
+  t.equal(may(key, 'target:read', { ...plain, id: id(23) }).allowed, true, 'a row from before there were scopes')
+  t.same(may(key, 'target:use', plain), { allowed: false, why: 'outside-key' })
+  putVersion(state, 'apikey', { id: key.id, revision: 2n, state: { ...row, scopes } })
+  t.same(scopesOf(state, key, 'target:read', noon).map(scopeText).slice(1), [
+    'targets env=prod within targets role=web',
+    'targets role=web',
+  ])
+  t.same(may(key, 'target:read', { ...plain, id: id(23) }), { allowed: false, why: 'outside-key' })
 })
 
 t.test('events count once and in order', async t => {

@@ -1,8 +1,8 @@
 import type { PrincipalRef } from '../../schemas/access.ts'
 import { ofEverybody } from '../../schemas/permissions.ts'
-import { rightsOf } from './rights.ts'
+import { emergency, rightsOf } from './rights.ts'
 import { covers, everything } from './scopes.ts'
-import type { AccessState, Held, HeldScope, Judgement, Resource } from './types.ts'
+import { type AccessState, type Held, type HeldScope, type Judgement, principalKey, type Resource } from './types.ts'
 
 /**
  * Whether somebody may do something: on this one thing, or without one, on anything at all. `now`: milliseconds since
@@ -27,7 +27,14 @@ export function judge(
     if (fits) why = 'expired'
     else if (why === 'not-granted') why = 'out-of-scope'
   }
-  return { allowed: false, why }
+  return { allowed: false, why: ownerMay(state, who, permission, resource, now) ? 'outside-key' : why }
+}
+
+/** Whether it is only by being narrowed that a key may not. */
+function ownerMay(state: AccessState, who: PrincipalRef, ...asked: [string, Resource | undefined, number]): boolean {
+  const owner = state.principals.get(principalKey(who))?.owner
+  const judged = owner && judge(state, owner, ...asked)
+  return judged?.why === 'granted' && judged.via !== emergency
 }
 
 function granted({ grantId, role, via, until }: Held): Judgement {

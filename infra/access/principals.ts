@@ -3,7 +3,7 @@ import type { ApiKeyEvent, ApiKeyRow } from '../../schemas/api-key.ts'
 import type { ServiceAccountEvent, ServiceAccountRow } from '../../schemas/service-account.ts'
 import type { UserEvent, UserRow } from '../../schemas/user.ts'
 import { everything } from './scopes.ts'
-import type { PrincipalFacts } from './types.ts'
+import type { Allowance, PrincipalFacts } from './types.ts'
 
 /** Stream categories of those to whom roles can be granted, with what they are called in a grant. */
 export const principalKinds = {
@@ -30,7 +30,7 @@ export function serviceAccountAfter(event: ServiceAccountEvent): PrincipalFacts 
 export function apiKeyAfter(before: PrincipalFacts | undefined, event: ApiKeyEvent): PrincipalFacts | undefined {
   switch (event.type) {
     case 'ApiKeyIssued':
-      return keyFacts({ ...event.data, permissions: event.data.permissions ?? null, status: 'active' })
+      return keyFacts({ ...event.data, status: 'active' })
     case 'ApiKeyRevoked':
       return { ...before, active: false }
     case 'ApiKeyStopped':
@@ -45,11 +45,20 @@ export function factsOfRow(category: PrincipalCategory, row: PrincipalRows[Princ
   return { active: row.status === 'active' || row.status === 'invited' }
 }
 
-function keyFacts(key: Pick<ApiKeyRow, 'owner' | 'permissions' | 'expiresAt' | 'status'>): PrincipalFacts {
+type Key = Pick<ApiKeyRow, 'owner' | 'expiresAt' | 'status'> & Narrowing
+/** Absent in what was issued, or projected, before there were any. */
+type Narrowing = { [K in 'permissions' | 'scopes']?: ApiKeyRow[K] | undefined }
+
+function keyFacts(key: Key): PrincipalFacts {
   return {
     active: key.status === 'active',
     expiresAt: Date.parse(key.expiresAt),
     owner: key.owner,
-    within: key.permissions ? [{ permissions: key.permissions, scope: everything }] : undefined,
+    within: allowances(key),
   }
+}
+
+function allowances({ permissions, scopes }: Narrowing): Allowance[] | undefined {
+  if (!permissions && !scopes) return undefined
+  return (scopes ?? [everything]).map(scope => ({ permissions: permissions ?? undefined, scope }))
 }

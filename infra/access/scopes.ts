@@ -61,8 +61,14 @@ export function appliesTo(permission: string, scope: HeldScope): boolean {
 /** Where both hold. */
 export function both(one: HeldScope, other: HeldScope): HeldScope {
   if (one.kind === 'everything') return other
-  if (other.kind === 'everything') return one
+  if (other.kind === 'everything' || isSame(one, other)) return one
   return { kind: 'all-of', of: [one, other] }
+}
+
+function isSame(one: HeldScope, other: HeldScope): boolean {
+  if (one.kind === 'labels') return other.kind === 'labels' && one.labels === other.labels
+  if (one.kind !== 'resource' || other.kind !== 'resource') return false
+  return one.resource.kind === other.resource.kind && one.resource.id === other.resource.id
 }
 
 /**

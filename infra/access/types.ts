@@ -79,7 +79,11 @@ export type Judgement =
       until?: string | undefined
     }
   | { allowed: true; why: 'everybody' }
-  | { allowed: false; why: 'inactive' | 'not-granted' | 'out-of-scope' | 'expired' }
+  | {
+      allowed: false
+      /** `outside-key`: its owner may, the key is narrowed to something else. */
+      why: 'inactive' | 'not-granted' | 'out-of-scope' | 'expired' | 'outside-key'
+    }
 
 /** The name somebody has in the maps of an AccessState. */
 export const principalKey = ({ kind, id }: { kind: string; id: string }): string => `${kind}:${id}`

@@ -94,8 +94,8 @@ export function evolveServiceAccount(
 
 export function evolveApiKey(before: ApiKeyState | undefined, event: ApiKeyEvent): ApiKeyState {
   if (event.type === 'ApiKeyIssued') {
-    const { permissions, ...issued } = event.data
-    return { ...issued, permissions: permissions ?? null, status: 'active', lastUsedAt: null }
+    const { permissions = null, scopes = null, ...issued } = event.data
+    return { ...issued, permissions, scopes, status: 'active', lastUsedAt: null }
   }
   const key = required(before)
   switch (event.type) {

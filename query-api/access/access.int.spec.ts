@@ -16,11 +16,12 @@ import { freshReadModel } from '../../test/support/read-model.ts'
 import { variedHistory } from '../../test/support/varied-log.ts'
 
 const model = await freshReadModel(t)
-const served = await serveQueries(t, model.url, (id, { state }) =>
-  /^[0-9a-f-]{36}$/.test(id)
-    ? holderOf({ state: () => state, who: { kind: 'user', id }, actor: { kind: 'user', id }, clock: systemClock })
-    : undefined,
-)
+/** What is presented is the id of a user, or that of an API key. */
+const served = await serveQueries(t, model.url, (id, { state }) => {
+  if (!/^[0-9a-f-]{36}$/.test(id)) return undefined
+  const kind = state.principals.get(`api-key:${id}`) ? 'api-key' : 'user'
+  return holderOf({ state: () => state, who: { kind, id }, actor: { kind, id }, clock: systemClock })
+})
 const { http, bus, access, url: base } = served
 const history = variedHistory(400)
 let told = 0
@@ -30,7 +31,7 @@ async function project(): Promise<void> {
   told = history.events.length
   await model.project(events)
   publishJson(bus, subjects.projected, { commit: String(told - 1), prepare: String(told - 1) })
-  const of = events.filter(({ stream }) => /^(grant|group|role|user)-/.test(stream))
+  const of = events.filter(({ stream }) => /^(grant|group|role|user|apikey)-/.test(stream))
   await until('the grants are known', () =>
     of.every(({ stream, revision }) => (access.state.revisions.get(stream) ?? -1n) >= revision),
   )
@@ -90,6 +91,68 @@ t.test('a list holds what showing each alone shows, no more and no less', async 
     }
   }
   t.equal((await ask('mixed', '/v1/executors?asOf=@300')).statusCode, 403)
+})
+
+let keys = 0
+/** Presented by its name. */
+async function issueKey(name: string, owner: string, narrowed: { scopes?: Scope[]; permissions?: string[] }) {
+  const keyId = user(name)
+  const data = { keyId, name, owner: { kind: 'user', id: user(owner) }, expiresAt: '2099-01-01T00:00:00.000Z' } as const
+  const secretHash = derivedId('hash', keys++).replaceAll('-', '').repeat(2)
+  history.add(streams.apiKey(keyId), { type: 'ApiKeyIssued', data: { ...data, ...narrowed, secretHash } })
+  await project()
+}
+
+t.test('a narrowed key sees what both its owner and it may, in lists, pages and alone', async t => {
+  await grant('chief', 'auditor', everything)
+  await grant('part', 'auditor', prod)
+  await grant('part', 'viewer', on('target', ids.target(0)))
+  await grant('part', 'viewer', on('job', ids.job(0)))
+  const rounds: Scope = { kind: 'labels', labels: 'round in (3,4,5)' }
+  const scopes = [rounds, on('target', ids.target(0)), on('job', ids.job(0)), on('job', ids.job(1))]
+  await issueKey('chief-key', 'chief', { scopes })
+  await issueKey('part-key', 'part', { scopes })
+  await issueKey('reading-key', 'part', { permissions: ['target:read'], scopes: [prod] })
+  const isIn = ({ tags, targetId }: Item) => /^[345]$/.test(tags?.round ?? '') || targetId === ids.target(0)
+  const targets = await all('reader', '/v1/targets')
+  const names = (items: Item[]) => items.map(({ targetId }) => targetId).sort()
+  const ofChief = names(targets.filter(isIn))
+  const ofPart = names(
+    targets.filter(item => isIn(item) && (item.tags?.env === 'prod' || item.targetId === ids.target(0))),
+  )
+  t.ok(ofPart.length > 1 && ofPart.length < ofChief.length, `${ofPart.length} of ${ofChief.length}`)
+  t.same(names(await all('chief-key', '/v1/targets')), ofChief)
+  t.same(names(await all('part-key', '/v1/targets')), ofPart)
+  t.same(names(await all('part-key', '/v1/targets?asOf=@300')), ofPart)
+  for (const { targetId = '' } of targets)
+    t.equal((await ask('part-key', `/v1/targets/${targetId}`)).statusCode === 200, ofPart.includes(targetId), targetId)
+  t.same(names(await all('reading-key', '/v1/targets')), names(targets.filter(({ tags }) => tags?.env === 'prod')))
+  t.equal((await ask('reading-key', '/v1/jobs')).statusCode, 403)
+  const jobs = async (who: string) => (await all(who, '/v1/jobs')).map(({ jobId }) => jobId).sort()
+  t.same(await jobs('chief-key'), [ids.job(0), ids.job(1)].sort())
+  t.same(await jobs('part-key'), [ids.job(0)])
+  const runs = async (who: string, of = '') => (await all(who, `/v1/runs${of}`)).map(({ runId }) => runId).sort()
+  t.same(await runs('part-key'), await runs('reader', `?jobId=${ids.job(0)}`))
+  const told = (await all('chief-key', '/v1/audit')).filter(({ resource }) => resource?.type === 'job')
+  t.ok(told.length > 0)
+  t.ok(told.every(({ resource }) => [ids.job(0), ids.job(1)].includes(resource?.id ?? '')))
+  t.equal((await ask('chief-key', '/v1/credentials')).statusCode, 403, 'none of its scopes is about credentials')
+})
+
+t.test('a refusal to a key says that it is the key', async t => {
+  const explain = (who: string, query: string) => ask(who, `/v1/access/explain?permission=${query}`)
+  t.match((await explain('part-key', `job:read&resource=job:${ids.job(0)}`)).json(), { allowed: true, why: 'granted' })
+  const refused = (await explain('chief-key', `job:read&resource=job:${ids.job(2)}`)).json()
+  t.match(refused, {
+    ...{ allowed: false, why: 'outside-key', considered: [{ role: 'auditor', verdict: 'outside-key' }] },
+    narrowedTo: [/all that its owner may on targets round in/, /on target/, /on job/, /on job/],
+  })
+  t.match((await explain('reading-key', `job:read&resource=job:${ids.job(0)}`)).json(), { why: 'outside-key' })
+  t.match((await explain('part-key', `job:read&resource=job:${ids.job(1)}`)).json(), { why: 'out-of-scope' })
+  t.match((await explain('part', `job:read&resource=job:${ids.job(0)}`)).json(), { allowed: true, narrowedTo: null })
+  const shown = (await ask('reader', `/v1/api-keys/${user('reading-key')}`)).json()
+  t.match(shown, { permissions: ['target:read'], scopes: [prod] })
+  t.equal((await ask('reader', `/v1/api-keys/${user('chief-key')}`)).json().permissions, null)
 })
 
 t.test('as of another moment the same is seen as now', async t => {

@@ -49,13 +49,16 @@ async function at(parts: AccessRouteParts, db: Query, when: string | undefined) 
   return { state: await accessStateAt(db, when), now: await timeOf(db, when) }
 }
 
-const why = z.enum(['granted', 'everybody', 'administrator-key', 'inactive', 'not-granted', 'out-of-scope', 'expired'])
+const why = z.enum([
+  ...(['granted', 'everybody', 'administrator-key'] as const),
+  ...(['inactive', 'not-granted', 'out-of-scope', 'expired', 'outside-key'] as const),
+])
 const grantPart = { grantId: z.string(), role: z.string(), via: z.string().nullable().describe('The group it came by') }
 const considered = z.object({
   ...grantPart,
   scope: z.string(),
   until: instant.nullable(),
-  verdict: z.enum(['permits', 'out-of-scope', 'expired']),
+  verdict: z.enum(['permits', 'out-of-scope', 'expired', 'outside-key']),
 })
 
 function registerExplain(parts: AccessRouteParts): void {
@@ -76,7 +79,10 @@ function registerExplain(parts: AccessRouteParts): void {
     }),
     answer: {
       description: 'The judgement, and each grant of the permission with what came of it',
-      schema: z.object({ allowed: z.boolean(), why, grantId: z.string().nullable(), considered: z.array(considered) }),
+      schema: z.object({
+        ...{ allowed: z.boolean(), why, grantId: z.string().nullable(), considered: z.array(considered) },
+        narrowedTo: z.array(z.string()).nullable().describe('What an API key is narrowed to'),
+      }),
     },
     async handle({ query, db, holder }) {
       mustBeSelfOrAllowed(holder, query.principal)
@@ -84,9 +90,9 @@ function registerExplain(parts: AccessRouteParts): void {
       const resource = await resourceOf(db, query.resource, query.asOf)
       const who = query.principal ?? principalOf(holder)
       if (!who) return { body: ofKeyFile(holder, query.permission, resource) }
-      const { judgement, considered } = explain(state, who, query.permission, resource, now)
+      const { judgement, ...rest } = explain(state, who, query.permission, resource, now)
       const grantId = judgement.why === 'granted' ? judgement.grantId : null
-      return { body: { allowed: judgement.allowed, why: judgement.why, grantId, considered } }
+      return { body: { allowed: judgement.allowed, why: judgement.why, grantId, ...rest } }
     },
   })
 }
@@ -94,7 +100,7 @@ function registerExplain(parts: AccessRouteParts): void {
 /** A key of the key file is not in the log: it may do everything. */
 function ofKeyFile(holder: Holder, permission: string, resource: Resource | undefined) {
   const allowed = resource === undefined ? holder.permits(permission) : holder.permitsOn(permission, resource)
-  return { allowed, why: allowed ? 'administrator-key' : 'inactive', grantId: null, considered: [] }
+  return { allowed, why: allowed ? 'administrator-key' : 'inactive', grantId: null, considered: [], narrowedTo: null }
 }
 
 function registerWhoCan(parts: AccessRouteParts): void {

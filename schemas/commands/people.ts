@@ -163,6 +163,7 @@ export const peopleCommands = {
       name: 'nightly',
       owner: { kind: 'service-account', id: exampleId },
       permissions: ['run:trigger', 'run:read'],
+      scopes: [{ kind: 'resource', resource: { kind: 'job', id: exampleId } }],
       expiresSeconds: 7_776_000,
     },
     true,
