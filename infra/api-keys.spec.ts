@@ -29,18 +29,22 @@ t.test('a new key is known at once, an expired one refused at once, a removed on
   let monotonic = 0
   const check = apiKeyCheck(file, { now: () => time, monotonic: () => monotonic })
   const brief = createApiKey(file, 'demo', { now, ttlSeconds: 60 })
-  t.ok(check(brief))
+  const asked = check(brief)
+  t.equal(asked?.stillValid(), true)
   time = '2030-01-01T00:01:00.000Z'
   t.notOk(check(brief), 'expired')
+  t.equal(asked?.stillValid(), false, 'also for who came in before')
   const other = createApiKey(file, 'other', { now })
-  t.ok(check(other))
+  const open = check(other)
+  t.ok(open)
   t.match(listApiKeys(file).at(-1), { id: apiKeyId(other), label: 'other' })
   t.notMatch(JSON.stringify(listApiKeys(file)), /sha256/)
   t.ok(removeApiKey(file, apiKeyId(other) ?? ''))
   monotonic = 99
   t.ok(check(other), 'not looked at again yet')
   monotonic = 100
-  t.notOk(check(other), 'removed')
+  t.equal(open?.stillValid(), false, 'removed')
+  t.notOk(check(other))
   t.notOk(removeApiKey(file, 'nobody'))
 })
 

@@ -19,7 +19,12 @@ const LOOK_AGAIN_MS = 100
 const keyFile = z.strictObject({ keys: z.array(record) })
 type KeyRecord = z.output<typeof record>
 
-export type ApiKeyHolder = { id: string; label: string }
+export type ApiKeyHolder = {
+  id: string
+  label: string
+  /** Whether the key is still there and has not ended; cheaper than checking it again. */
+  stillValid(): boolean
+}
 
 function load(file: string): KeyRecord[] {
   try {
@@ -84,12 +89,16 @@ export function apiKeyCheck(file: string, clock: Clock): (key: string) => ApiKey
     seen = mark
     lookedAt = clock.monotonic()
   }
-  return key => {
-    const id = apiKeyId(key) ?? ''
+  const find = (id: string) => {
     if (!keys.has(id) || clock.monotonic() - lookedAt >= LOOK_AGAIN_MS) refresh()
     const found = keys.get(id)
-    if (!found || (found.expiresAt !== undefined && found.expiresAt <= clock.now())) return undefined
-    const same = timingSafeEqual(Buffer.from(found.sha256, 'hex'), Buffer.from(sha256Hex(key), 'hex'))
-    return same ? { id: found.id, label: found.label } : undefined
+    return found && (found.expiresAt === undefined || found.expiresAt > clock.now()) ? found : undefined
+  }
+  return key => {
+    const found = find(apiKeyId(key) ?? '')
+    if (!found) return undefined
+    const { id, label, sha256 } = found
+    const same = timingSafeEqual(Buffer.from(sha256, 'hex'), Buffer.from(sha256Hex(key), 'hex'))
+    return same ? { id, label, stillValid: () => find(id)?.sha256 === sha256 } : undefined
   }
 }

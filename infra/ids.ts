@@ -1,4 +1,4 @@
-import { createHash, randomFillSync } from 'node:crypto'
+import { hash, randomFillSync } from 'node:crypto'
 import { parse, v5, v7 } from 'uuid'
 
 /** Namespace of everything derived from a command id. */
@@ -29,4 +29,4 @@ export const eventId = (commandId: string, index: number): string => v5(`${comma
 export const derivedId = (...parts: Array<string | number>): string => v5(parts.join('|'), NAMESPACE)
 
 /** SHA-256, lower-case hex. */
-export const sha256Hex = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex')
+export const sha256Hex = (data: string | Uint8Array): string => hash('sha256', data)

@@ -22,7 +22,7 @@ export function administratorKeys(
     const holder = check(key)
     if (!holder) return undefined
     const actor = { kind: 'api-key' as const, id: holder.id, roles: ['administrator'] }
-    return administratorHolder(actor, () => check(key) !== undefined)
+    return administratorHolder(actor, holder.stillValid)
   }
 }
 
