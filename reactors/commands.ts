@@ -11,8 +11,9 @@ import { categoryOf, type Recorded } from '../schemas/events.ts'
 import type { Actor, Meta, Origin } from '../schemas/kernel.ts'
 import { runEndedAs } from '../schemas/run.ts'
 import { ResourceCache } from './resource-cache.ts'
-import { createRights } from './rights.ts'
+import { createRights, keyOf, type Need } from './rights.ts'
 import type { RunRequest } from './runs/active-run.ts'
+import { mayRunBelow } from './runs/sub-run-rights.ts'
 
 /** Who sends a command, and what made it do so. */
 export type By = {
@@ -27,13 +28,8 @@ export type By = {
 type Writable = 'run' | 'targetRun' | 'target' | 'executor'
 type Followed = 'job' | 'target' | 'credential' | 'executor'
 type TriggerRun = Extract<CommandOf<'run'>, { type: 'trigger-run' }>['data']
-/** The step that triggers a run, and what was confirmed for the run it is part of. */
-export type Above = {
-  parent: NonNullable<RunFacts['parent']>
-  confirmed: RunFacts['confirmedAbove']
-  /** Whose rights the run above uses. */
-  runAs: NonNullable<RunFacts['authority']>['runAs']
-}
+/** The step that triggers a run, and the run it is part of, whose rights it uses and what was confirmed for it. */
+export type Above = { parent: NonNullable<RunFacts['parent']>; request: RunRequest }
 const nothing: RunFacts = { job: { status: 'absent' }, targets: [], credentials: new Map() }
 
 /** What the reactors do to the log: through the same rules as everybody else, and nothing beside them. */
@@ -45,7 +41,10 @@ export interface Commands {
   send<N extends Writable>(name: N, command: CommandOf<N>, by: By): Promise<StateOf<N>>
   /** Like send, where the log is known to hold nothing of the stream: it is not read first. */
   sendFirst<N extends Writable>(name: N, command: CommandOf<N>, by: By): Promise<StateOf<N>>
-  /** Triggers a run for a step of another one, for which `confirmed` was. Throws DomainError, EventStoreUnavailable. */
+  /**
+   * Triggers a run for a step of another one, if whoever asked for that one may. Throws DomainError, ProblemError
+   * forbidden, EventStoreUnavailable.
+   */
   triggerRun(data: TriggerRun, above: Above, by: By): Promise<void>
   /** Which targets and credentials there are now. Throws EventStoreUnavailable. */
   catalogue(): Promise<Catalogue>
@@ -54,6 +53,8 @@ export interface Commands {
   onRights(listener: () => void): void
   /** Why not, by what is in the log now; undefined where they may. Throws EventStoreUnavailable. */
   whyDenied(request: RunRequest): Promise<string | undefined>
+  /** The same of a part of the run: a target, a credential. Reads the log only before it first says no. */
+  lacks(request: RunRequest, need: Need): Promise<string | undefined>
   /** What this process knows of a stream; as current as the events it was given. Throws EventStoreUnavailable. */
   known<N extends Followed>(name: N, stream: string): Promise<StateOf<N>>
   /** A target run, at least as new as what this process wrote and was told of it; read when it never wrote to it. */
@@ -102,18 +103,22 @@ export function createCommands({ store, clock, log }: { store: EventStore; clock
     permits: rights.permits,
     onRights: rights.onChange,
     whyDenied: rights.confirm,
+    lacks: rights.lacks,
     async catalogue() {
       const known = theCatalogue()
       await known.current()
       return known
     },
-    async triggerRun(data, { parent, confirmed: confirmedAbove, runAs }, by) {
+    async triggerRun(data, { parent, request }, by) {
       const deps = { dispatcher, catalogue: theCatalogue(), verdicts }
+      const { confirmed: confirmedAbove, runAs } = request
+      const apiKeyId = keyOf(request)
+      const authorisedBy = { kind: 'run', runId: parent.runId, ...(apiKeyId !== undefined && { apiKeyId }) } as const
+      const check = mayRunBelow(deps.catalogue, need => rights.lacks(request, need))
       const command = { type: 'trigger-run', data } as const
       const meta = metaOf(by, clock)
       const facts = async () => {
-        const found = (await factsForRun(deps, command, meta.actor)) ?? nothing
-        const authorisedBy = { kind: 'run', runId: parent.runId } as const
+        const found = (await factsForRun(deps, command, meta.actor, check)) ?? nothing
         return { ...found, parent, confirmedAbove, authority: { authorisedBy, runAs } }
       }
       await dispatcher.dispatch('run', command, { meta, facts })

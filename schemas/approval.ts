@@ -56,6 +56,8 @@ export const delegate = principal.refine(
 export const authorisedBy = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('grant'), grantId: id, role: line(60), via: z.string().optional() }),
   z.object({ kind: z.literal('administrator-key'), keyId: z.string() }),
-  z.object({ kind: z.literal('run'), runId: id }).describe('A step of this run'),
+  z
+    .object({ kind: z.literal('run'), runId: id, apiKeyId: id.optional() })
+    .describe('A step of this run, which was asked for by the API key, if that is named'),
 ])
 export type AuthorisedBy = z.output<typeof authorisedBy>

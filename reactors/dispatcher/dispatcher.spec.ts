@@ -45,6 +45,7 @@ function dispatching(t: Test, { heard = true } = {}) {
     commands: {
       known: async name => (name === 'job' ? known.job : known.target) as never,
       active: async () => ({ status: 'absent' }),
+      lacks: async () => undefined,
     },
     claims: {
       takeBack: async ({ n }) => void takenBack.push(n),

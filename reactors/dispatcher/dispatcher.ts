@@ -23,7 +23,7 @@ type Parked = {
   next: Parked | undefined
 }
 type Options = {
-  commands: Pick<Commands, 'known' | 'active'>
+  commands: Pick<Commands, 'known' | 'active' | 'lacks'>
   runs: ActiveRuns
   claims: Pick<Claims, 'claim' | 'settle' | 'takeBack'>
   clock: Clock

@@ -1,9 +1,8 @@
 import { readableKinds } from '../../schemas/credential.ts'
-import { streams } from '../../schemas/events.ts'
 import type { RenderedStep } from '../../schemas/steps/index.ts'
 import type { StepSecret } from '../../schemas/target-run.ts'
-import type { Commands } from '../commands.ts'
-import { type CredentialUse, credentialOf, type Impossible, isImpossible } from './work.ts'
+import type { Credentials } from './credentials.ts'
+import { type Impossible, isImpossible } from './work.ts'
 
 export type Secrets = {
   secrets: StepSecret[]
@@ -12,16 +11,11 @@ export type Secrets = {
 }
 
 /** Which versions of which credentials these steps read from standard input, as of now. Throws EventStoreUnavailable. */
-export async function secretsOf(
-  commands: Pick<Commands, 'known'>,
-  due: readonly RenderedStep[],
-  who: Omit<CredentialUse, 'kinds'>,
-): Promise<Secrets> {
+export async function secretsOf(credentials: Credentials, due: readonly RenderedStep[]): Promise<Secrets> {
   const secrets: StepSecret[] = []
   for (const { id: stepId, stdinCredentialId: credentialId } of due) {
     if (credentialId === undefined) continue
-    const known = await commands.known('credential', streams.credential(credentialId))
-    const found = credentialOf(known, credentialId, { ...who, kinds: readableKinds })
+    const found = await credentials(credentialId, readableKinds)
     if (isImpossible(found)) return { secrets, missing: { stepId, why: found } }
     secrets.push({ stepId, credentialId, version: found.version })
   }

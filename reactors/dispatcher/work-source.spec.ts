@@ -67,6 +67,31 @@ t.test('what cannot be done at all is said before anything is connected to', asy
   await impossible(given([missing], {}, { parameters: { who: { type: 'string' } } }), { class: 'invalid-template' })
 })
 
+t.test('what whoever asked may not use any more is not begun with', async t => {
+  const two = { targets: [web, web] }
+  const one = given([command('a')], { ...two, lost: [targetId(0)] })
+  const why = { class: 'denied', detail: /needs target:use on the target/ }
+  t.match(await one.next(0), { kind: 'impossible', stepId: 'a', why })
+  t.match(await one.next(1), { kind: 'claim' }, 'the other goes on')
+  const waits = given([{ id: 'w', uses: 'wait.time', with: { seconds: 5 } }], { ...two, lost: [targetId(0)] })
+  t.match(await waits.next(0), { kind: 'impossible', stepId: 'w', why })
+  const begun = given([command('a'), command('b')], { ...two, lost: [targetId(0)] })
+  begun.succeed(0, 'a')
+  t.match(await begun.next(0), { kind: 'claim' }, 'what was begun goes on')
+  const denied = { class: 'denied', detail: /needs credential:use on the credential/ }
+  const key = given([command('a')], { lost: [login] })
+  t.match(await key.next(), { kind: 'impossible', stepId: 'a', why: denied })
+  const without = given([{ id: 'a', uses: 'noop' }], { lost: [login] })
+  t.match(await without.next(), { kind: 'claim' }, 'only what needs it')
+  const parameters = { token: { type: 'secret' } }
+  const read = { request: { parameters: { token } }, credentials: { [login]: 1, [token]: 1 }, lost: [token] }
+  const reads = given([command('a'), secret('b')], read, { parameters })
+  const work = await reads.next()
+  t.same(work.kind === 'claim' && ids(work.due), ['a'], 'what comes before is done')
+  reads.succeed(0, 'a')
+  t.match(await reads.next(), { kind: 'impossible', stepId: 'b', why: denied })
+})
+
 t.test('what a step reads is in the claim, in the version of now', async t => {
   const parameters = { token: { type: 'secret' }, more: { type: 'secret' } }
   const request = { parameters: { token, more: other } }

@@ -5,20 +5,13 @@ import { type RenderedStep, renderedStep } from '../../schemas/steps/index.ts'
 import { environmentOf } from '../../schemas/target.ts'
 import type { StepRule, StepSecret } from '../../schemas/target-run.ts'
 import type { Commands } from '../commands.ts'
-import type { ActiveRun } from '../runs/active-run.ts'
+import type { ActiveRun, RunRequest } from '../runs/active-run.ts'
 import type { Place } from '../runs/active-runs.ts'
 import type { Hold } from '../runs/target-runs.ts'
+import { type Credentials, credentialsFor } from './credentials.ts'
 import { secretsOf } from './secrets.ts'
 import { type Next, nextOf, type TargetOf } from './segment-source.ts'
-import {
-  type CredentialUse,
-  credentialOf,
-  type Impossible,
-  isImpossible,
-  needsLogin,
-  stepsOf,
-  targetOf,
-} from './work.ts'
+import { denied, type Impossible, isImpossible, needsLogin, stepsOf, targetOf } from './work.ts'
 
 type Skip = Next['segment']['skip']
 type Rules = { rules: StepRule[]; skip: Skip }
@@ -47,7 +40,7 @@ const unknownStep: StepRule = { id: 'unknown', idempotent: false, continueOnErro
 
 /** Looks up what a target run needs, as it is now. Throws EventStoreUnavailable. */
 export async function prepare(
-  commands: Pick<Commands, 'known' | 'active'>,
+  commands: Pick<Commands, 'known' | 'active' | 'lacks'>,
   { run, n }: Place,
   now: string,
 ): Promise<Prepared> {
@@ -74,18 +67,19 @@ export async function prepare(
     const { stepId, ...why } = segment.impossible
     return impossible(rules, segment.skip, stepId, why)
   }
-  if (segment.wait) return { kind: 'wait', rules, skip: segment.skip, ...segment.wait }
-  if (segment.due.length === 0)
+  if (!segment.wait && segment.due.length === 0)
     return { kind: 'hold', hold: { step: first }, leftOut: segment.skip.map(({ stepId }) => stepId) }
+  const lost = run.hasBegun(n) ? undefined : await targetDenied(commands, request, targetId, tags)
+  if (lost) return impossible(rules, segment.skip, first, lost)
+  if (segment.wait) return { kind: 'wait', rules, skip: segment.skip, ...segment.wait }
   const misfit = segment.due.map(problemOf).find(problem => problem !== undefined)
   if (misfit !== undefined) return impossible(rules, segment.skip, first, misfit)
-  const { secrets, missing } = await secretsOf(commands, segment.due, { actor: request.initiator, now })
+  const credentials = credentialsFor(commands, request, now)
+  const { secrets, missing } = await secretsOf(credentials, segment.due)
   if (missing?.stepId === first) return impossible(rules, segment.skip, first, missing.why)
   const { due, skip } = missing ? before(missing.stepId, segment, remaining) : segment
   const credentialId = request.credentialId ?? (target.status === 'absent' ? undefined : target.credentialId)
-  const login = due.some(needsLogin)
-    ? await credential(commands, credentialId, { actor: request.initiator, kinds: sshKinds, now })
-    : undefined
+  const login = due.some(needsLogin) ? await loginWith(credentials, credentialId) : undefined
   if (login && isImpossible(login)) return impossible(rules, skip, first, login)
   const bytes = ENVELOPE_BYTES + Buffer.byteLength(JSON.stringify(due))
   const environment = environmentOf(tags)
@@ -140,9 +134,20 @@ const scopeOf = ({ targetId, name, address, port }: Assignment['target'], tags: 
 })
 const nowhere = (targetId: string): TargetOf => ({ id: targetId, name: '', address: '', port: 0, tags: {} })
 
-async function credential(commands: Pick<Commands, 'known'>, credentialId: string | undefined, use: CredentialUse) {
+async function loginWith(credentials: Credentials, credentialId: string | undefined) {
   if (credentialId === undefined) {
     return { class: 'credential-unavailable', detail: 'neither the job nor the target names a credential' } as const
   }
-  return credentialOf(await commands.known('credential', streams.credential(credentialId)), credentialId, use)
+  return await credentials(credentialId, sshKinds)
+}
+
+/** Asked when the target run begins, and not again: what was begun is not left half done for that. */
+async function targetDenied(
+  commands: Pick<Commands, 'lacks'>,
+  request: RunRequest,
+  id: string,
+  tags: TargetOf['tags'],
+): Promise<Impossible | undefined> {
+  const why = await commands.lacks(request, { permission: 'target:use', resource: { kind: 'target', id, tags } })
+  return why === undefined ? undefined : denied(why)
 }

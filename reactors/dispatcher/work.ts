@@ -42,6 +42,9 @@ export function targetOf(target: Target, targetId: string): Assignment['target']
 
 type Login = NonNullable<Assignment['credential']>
 
+/** What whoever asked for the run may not do any more. */
+export const denied = (detail: string): Impossible => ({ class: 'denied', detail })
+
 /** For whom, to which end, and when a credential is to be used. */
 export type CredentialUse = { actor: Actor; kinds: ReadonlySet<CredentialKind>; now: string }
 

@@ -56,7 +56,7 @@ async function triggerSubRun(
   gate: Extract<ReturnType<typeof gateOf>, { kind: 'job-run' }>,
   commands: Pick<Commands, 'triggerRun'>,
 ): Promise<OpenGate> {
-  const { runId, correlationId, requestEventId: causationId, initiator, parent, confirmed } = run.request
+  const { runId, correlationId, requestEventId: causationId, initiator, parent, runAs } = run.request
   const subRunId = derivedId('sub-run', runId, stepId)
   const data = {
     ...{ runId: subRunId, jobId: gate.jobId, version: gate.version, parameters: gate.parameters },
@@ -64,17 +64,16 @@ async function triggerSubRun(
     reason: `step ${stepId} of run ${runId}`,
   }
   const above = { runId, stepId, depth: (parent?.depth ?? 0) + 1 }
-  const { runAs } = run.request
   const onBehalfOf = runAs ? principalText(runAs) : (initiator.onBehalfOf ?? `${initiator.kind}:${initiator.id}`)
   const actor = { kind: 'system' as const, id: 'run-coordinator', onBehalfOf }
   const by = { actor, correlationId, causationId, commandId: derivedId('trigger-sub-run', runId, stepId) }
   try {
-    await commands.triggerRun(data, { parent: above, confirmed, runAs }, by)
+    await commands.triggerRun(data, { parent: above, request: run.request }, by)
     return { kind: 'job-run', subRunId, jobId: gate.jobId }
   } catch (error) {
     // What the rules refuse will be refused again; all else may be tried again.
     if (error instanceof ProblemError && error.code !== 'conflict') {
-      return impossible('denied', `the run could not be triggered: ${error.code}: ${error.message}`)
+      return impossible('denied', `the run could not be triggered: ${error.message}`)
     }
     throw error
   }

@@ -19,6 +19,8 @@ export type Given = {
   request?: Partial<Requested>
   /** How many versions each credential has, by its id; 0 is one that is revoked. */
   credentials?: Readonly<Record<string, number>>
+  /** What whoever asked for the run may not use any more, by its id. */
+  lost?: readonly string[]
 }
 
 export const runId = derivedId('run', 'nightly')
@@ -30,7 +32,7 @@ const output = { bytes: 0, chunks: 0, sha256: 'ab'.repeat(32), truncated: false 
 
 /** A run as the log tells it, with what the dispatcher looks up of its job, targets and credentials. */
 export function dispatching(given: Given) {
-  const { version, targets, request = {}, credentials = {} } = given
+  const { version, targets, request = {}, credentials = {}, lost = [] } = given
   const history = new History()
   const runs = new ActiveRuns(undefined)
   const onTargets = new Map<string, TargetRun>()
@@ -52,7 +54,9 @@ export function dispatching(given: Given) {
   tell({ type: 'TargetsResolved', data: { runId, from: 0, targetIds: targets.map((_, n) => targetId(n)) } })
   tell({ type: 'RunStarted', data: { runId } })
   let looked = 0
-  const commands: Pick<Commands, 'known' | 'active'> = {
+  const commands: Pick<Commands, 'known' | 'active' | 'lacks'> = {
+    lacks: async (_request, { permission, resource }) =>
+      lost.includes(resource.id) ? `needs ${permission} on the ${resource.kind} ${resource.id}` : undefined,
     known: async (_name, stream) => (known.get(stream) ?? { status: 'absent' }) as never,
     active: async stream => {
       looked += 1
