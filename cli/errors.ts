@@ -27,6 +27,11 @@ export class Unreachable extends Error {
   override name = 'Unreachable'
 }
 
+/** What was waited for did not come. */
+export class TimedOut extends Error {
+  override name = 'TimedOut'
+}
+
 /** The API answered with a problem (RFC 9457). */
 export class ApiProblem extends Error {
   override name = 'ApiProblem'
@@ -61,8 +66,14 @@ export function explain(error: unknown): number {
     if (hints[status]) console.error(hints[status])
     return exitCodeOf(error.problem)
   }
-  if (error instanceof UsageError || error instanceof NotFound || error instanceof Unreachable) {
+  if (
+    error instanceof UsageError ||
+    error instanceof NotFound ||
+    error instanceof Unreachable ||
+    error instanceof TimedOut
+  ) {
     console.error(`error: ${error.message}`)
+    if (error instanceof TimedOut) return exitCode.timeout
     if (error instanceof NotFound) return exitCode.notFound
     return error instanceof UsageError ? exitCode.usage : exitCode.failed
   }

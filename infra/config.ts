@@ -122,6 +122,8 @@ const settings = z.object({
   OPSCONDUCTOR_OIDC_CLIENT_ID: z.string().min(1).max(500).optional(),
   OPSCONDUCTOR_OIDC_CLIENT_SECRET: secret.optional(),
   OPSCONDUCTOR_OIDC_REDIRECT_URL: z.url({ protocol: /^https?$/ }).optional(),
+  OPSCONDUCTOR_OIDC_CLI_CLIENT_ID: z.string().min(1).max(500).optional(),
+  OPSCONDUCTOR_OIDC_CLI_CLIENT_SECRET: secret.optional(),
   OPSCONDUCTOR_OIDC_GROUPS_CLAIM: z.string().min(1).max(200).default('groups'),
   OPSCONDUCTOR_OIDC_ROLES: groupRoles,
   OPSCONDUCTOR_OIDC_EGRESS_ALLOW: list.refine(
@@ -170,6 +172,7 @@ const secretNames = new Set([
   'OPSCONDUCTOR_AWS_SESSION_TOKEN',
   'OPSCONDUCTOR_HASHICORP_VAULT_TOKEN',
   'OPSCONDUCTOR_OIDC_CLIENT_SECRET',
+  'OPSCONDUCTOR_OIDC_CLI_CLIENT_SECRET',
   'OPSCONDUCTOR_ENROLMENT_TOKEN',
   'OPSCONDUCTOR_FIRST_EXECUTORS',
 ])
@@ -296,19 +299,27 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
 }
 export type Config = ReturnType<typeof loadConfig>
 
+export type OidcClient = { clientId: string; clientSecret: Secret | undefined }
+
 /** The OpenID provider that people may come by; undefined without one. */
 function oidcOf(s: z.output<typeof settings>) {
   const issuer = s.OPSCONDUCTOR_OIDC_ISSUER
-  const clientId = s.OPSCONDUCTOR_OIDC_CLIENT_ID
-  const redirectUrl = s.OPSCONDUCTOR_OIDC_REDIRECT_URL
+  const [clientId, redirectUrl] = [s.OPSCONDUCTOR_OIDC_CLIENT_ID, s.OPSCONDUCTOR_OIDC_REDIRECT_URL]
+  const cliId = s.OPSCONDUCTOR_OIDC_CLI_CLIENT_ID
   if (issuer === undefined) return undefined
-  if (clientId === undefined || redirectUrl === undefined)
+  if ((clientId === undefined) !== (redirectUrl === undefined) || (clientId ?? cliId) === undefined)
     throw new ConfigError(
-      'OPSCONDUCTOR_OIDC_ISSUER needs OPSCONDUCTOR_OIDC_CLIENT_ID and OPSCONDUCTOR_OIDC_REDIRECT_URL',
+      'OPSCONDUCTOR_OIDC_ISSUER needs OPSCONDUCTOR_OIDC_CLIENT_ID and OPSCONDUCTOR_OIDC_REDIRECT_URL for a page, ' +
+        'OPSCONDUCTOR_OIDC_CLI_CLIENT_ID for the command line, or all three',
     )
+  const pageClient = { clientId, clientSecret: s.OPSCONDUCTOR_OIDC_CLIENT_SECRET }
+  const cliClient = { clientId: cliId, clientSecret: s.OPSCONDUCTOR_OIDC_CLI_CLIENT_SECRET }
   return Object.freeze({
-    ...{ issuer, clientId, redirectUrl },
-    clientSecret: s.OPSCONDUCTOR_OIDC_CLIENT_SECRET,
+    issuer,
+    /** By way of a page at `redirectUrl`. */
+    page: redirectUrl !== undefined && isClient(pageClient) ? { ...pageClient, redirectUrl } : undefined,
+    /** By way of a port of the loopback interface that the command line listens on. */
+    cli: isClient(cliClient) ? cliClient : undefined,
     groupsClaim: s.OPSCONDUCTOR_OIDC_GROUPS_CLAIM,
     /** Whoever is in the group holds the role, everywhere. */
     roles: s.OPSCONDUCTOR_OIDC_ROLES,
@@ -316,6 +327,9 @@ function oidcOf(s: z.output<typeof settings>) {
     egressAllow: s.OPSCONDUCTOR_OIDC_EGRESS_ALLOW,
   })
 }
+
+const isClient = (client: { clientId: string | undefined; clientSecret: Secret | undefined }): client is OidcClient =>
+  client.clientId !== undefined
 
 function defaultExecutorId(): string {
   const host = hostname()

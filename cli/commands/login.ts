@@ -1,10 +1,14 @@
 import type { Command } from 'commander'
 import { contextOf } from '../context.ts'
-import { ApiProblem } from '../errors.ts'
+import { ApiProblem, UsageError } from '../errors.ts'
+import { byProvider } from '../oidc.ts'
 import { note, print } from '../output.ts'
 import { readSecrets } from '../secret-input.ts'
 import { authStep, currentToken, type NextStep } from '../signed-in.ts'
 import { writeTokens } from '../tokens.ts'
+import { wholeNumber } from '../values.ts'
+
+type How = { link?: true; oidc?: true; timeout: number }
 
 /** Who one is here: signing in, signing out, and asking. Secrets come from a prompt or standard input, never an argument. */
 export function loginCommands(program: Command): void {
@@ -12,10 +16,12 @@ export function loginCommands(program: Command): void {
     .command('login [login-name]')
     .description('sign in; the passphrase is asked for, or read from standard input')
     .option('--link', 'set a passphrase by a link from an administrator')
-    .action(async (loginName: string | undefined, options: { link?: true }, command: Command) => {
+    .option('--oidc', 'sign in by the OpenID provider, in a browser on this machine')
+    .option('--timeout <seconds>', 'how long to wait for the browser', wholeNumber, 300)
+    .action(async (loginName: string | undefined, how: How, command: Command) => {
       const { settings } = contextOf(command)
       const { url } = settings
-      let step = options.link ? await byLink(url) : await byPassphrase(url, loginName)
+      let step = await first(url, loginName, how)
       while (step.status !== 'signed-in') step = await next(url, step)
       writeTokens(process.env, url, step)
       print(settings.output, { userId: step.userId, url, until: step.sessionExpiresAt })
@@ -41,6 +47,13 @@ export function loginCommands(program: Command): void {
       const { client, settings } = contextOf(command)
       print(settings.output, await client.get('/v1/auth/me'))
     })
+}
+
+async function first(url: string, loginName: string | undefined, how: How): Promise<NextStep> {
+  if ([loginName !== undefined, how.link, how.oidc].filter(Boolean).length > 1)
+    throw new UsageError('a login name, --link or --oidc: one of them')
+  if (how.oidc) return await byProvider(url, how.timeout)
+  return how.link ? await byLink(url) : await byPassphrase(url, loginName)
 }
 
 async function byPassphrase(url: string, given: string | undefined): Promise<NextStep> {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { loadConfig } from '../../infra/config.ts'
 import { type Recorded, streams } from '../../schemas/events.ts'
-import { client, openidProvider, type Person, redirectUrl } from '../../test/support/openid.ts'
+import { cliClient, client, openidProvider, type Person, redirectUrl } from '../../test/support/openid.ts'
 import { done, signInBench, until } from '../../test/support/sign-in.ts'
 import { createOidcProvider } from './oidc/provider.ts'
 
@@ -14,7 +14,8 @@ const settings = {
   OPSCONDUCTOR_OIDC_ROLES: 'ops=target-admin,ops=no-such-role,staff=viewer',
   OPSCONDUCTOR_OIDC_EGRESS_ALLOW: '127.0.0.1',
 }
-const { command, send, auth, vault, another } = await signInBench(t, settings)
+const bench = await signInBench(t, settings)
+const { command, send, auth, vault, another } = bench
 const ann: Person = { sub: 'Ann-0815', name: 'Ann Example', email: 'ann@example.org', groups: ['ops', 'staff'] }
 
 const begin = async (): Promise<{ url: string; state: string; begun: string }> =>
@@ -161,10 +162,32 @@ t.test('what one process begins another finishes, once', async t => {
   t.equal((await finish(returned)).statusCode, 401)
 })
 
+t.test('sent back to a port of loopback only where a client for that is set', async t => {
+  const begins = (at: Pick<typeof bench, 'send'>, query: string) => at.send('GET', `/v1/auth/oidc/begin${query}`)
+  const answer = await begins(bench, '?loopbackPort=50000')
+  t.equal(answer.statusCode, 404)
+  t.match(answer.json().detail, /No OpenID provider is set up/)
+  const { OPSCONDUCTOR_OIDC_REDIRECT_URL: _, OPSCONDUCTOR_OIDC_CLIENT_ID: __, ...rest } = settings
+  const other = await another({ ...rest, OPSCONDUCTOR_OIDC_CLI_CLIENT_ID: cliClient.id })
+  t.equal((await begins(other, '')).statusCode, 404, 'and to a page only where one is set')
+  for (const port of ['', '80', '65536', '50000.5', '50000@evil.example', 'x'])
+    t.equal((await begins(other, `?loopbackPort=${port}`)).statusCode, 400, port)
+  t.equal((await begins(other, '?redirectUrl=https://evil.example')).statusCode, 400)
+  const { url, begun } = done(await begins(other, '?loopbackPort=50000'))
+  t.equal(new URL(url).searchParams.get('redirect_uri'), 'http://127.0.0.1:50000/signed-in')
+  const returned = { ...(await provider.browse(url, ann)), begun }
+  t.equal((await finish(returned)).statusCode, 401, 'where that client is not set')
+  const again = done(await begins(other, '?loopbackPort=50001'))
+  const finished = { ...(await provider.browse(again.url, ann)), begun: again.begun }
+  t.match(done(await other.send('POST', '/v1/auth/oidc/finish', finished)), { status: 'signed-in' })
+})
+
 t.test('loopback is closed unless the settings open it', async t => {
   const { oidc } = loadConfig({ ...settings, OPSCONDUCTOR_OIDC_EGRESS_ALLOW: '' })
   if (!oidc) throw new Error('there is a provider in the settings')
-  await t.rejects(createOidcProvider(oidc).begin())
+  await t.rejects(createOidcProvider(oidc).begin(redirectUrl), { cause: { class: 'policy-denied' } })
   t.throws(() => loadConfig({ ...settings, OPSCONDUCTOR_OIDC_ISSUER: 'http://id.example.org' }), /https/)
-  t.throws(() => loadConfig({ OPSCONDUCTOR_OIDC_ISSUER: 'https://id.example.org' }), /CLIENT_ID/)
+  const issuer = { OPSCONDUCTOR_OIDC_ISSUER: 'https://id.example.org' }
+  for (const half of [{}, { OPSCONDUCTOR_OIDC_CLIENT_ID: 'x' }, { OPSCONDUCTOR_OIDC_REDIRECT_URL: redirectUrl }])
+    t.throws(() => loadConfig({ ...issuer, ...half }), /CLIENT_ID/)
 })

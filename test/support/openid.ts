@@ -6,6 +6,8 @@ import type { Test } from 'tap'
 
 export const redirectUrl = 'https://app.example.org/signed-in'
 export const client = { id: 'opsconductor', secret: 'a-secret-of-the-client-for-this-spec' }
+/** A native application (RFC 8252): public, sent back to any port of the loopback interface. */
+export const cliClient = { id: 'opsconductor-cli' }
 export type Person = { sub: string; name?: string; email?: string; groups?: string[] }
 /** What the provider says in the place of its own ID token; the keys of another are no good. */
 export type Forged = { claims: object; otherKey?: boolean }
@@ -39,23 +41,33 @@ export async function openidProvider(t: Test) {
   }
   handle = (request, response) => {
     if (request.url?.startsWith('/interaction/'))
-      void provider.interactionFinished(request, response, { login: { accountId: now.who } })
+      void provider.interactionFinished(request, response, { login: { accountId: now.who }, consent: {} })
     else if (request.url === '/token' && now.forged) void forge(now.forged, response)
     else callback(request, response)
   }
-  /** Goes where it is sent and answers what it brings back to the redirect URL. */
-  const browse = async (url: string, person: Person) => {
+  /** Goes where it is sent, as far as to the address that it is sent back to. */
+  const goes = async (url: string, person: Person): Promise<URL> => {
     people.set(person.sub, person)
     now.who = person.sub
     return await followed(url)
   }
-  return { issuer, browse, forge: (forged: Forged | undefined) => Object.assign(now, { forged }) }
+  /** What it brings back to the redirect URL. */
+  const browse = async (url: string, person: Person) => Object.fromEntries((await goes(url, person)).searchParams)
+  return { issuer, goes, browse, forge: (forged: Forged | undefined) => Object.assign(now, { forged }) }
 }
 
 const newKey = () => generateKeyPair('RS256', { extractable: true })
 
 const configuration = (people: ReadonlyMap<string, Person>, jwk: object) => ({
-  clients: [{ client_id: client.id, client_secret: client.secret, redirect_uris: [redirectUrl] }],
+  clients: [
+    { client_id: client.id, client_secret: client.secret, redirect_uris: [redirectUrl] },
+    {
+      client_id: cliClient.id,
+      application_type: 'native',
+      token_endpoint_auth_method: 'none',
+      redirect_uris: ['http://127.0.0.1/signed-in'],
+    },
+  ],
   jwks: { keys: [{ ...jwk, kid: 'spec', use: 'sig', alg: 'RS256' }] },
   cookies: { keys: ['of this spec'] },
   ttl: { AccessToken: 60, AuthorizationCode: 60, Grant: 60, IdToken: 60, Interaction: 60, Session: 60 },
@@ -85,8 +97,9 @@ async function agreed({ oidc: { provider, client, session } }: Context) {
 
 const HOPS = 10
 
-async function followed(first: string) {
+async function followed(first: string): Promise<URL> {
   const cookies = new Map<string, string>()
+  const { origin } = new URL(first)
   let url = first
   for (let hop = 0; hop < HOPS; hop += 1) {
     const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
@@ -98,8 +111,9 @@ async function followed(first: string) {
     }
     const location = answer.headers.get('location')
     if (!location) throw new Error(`${answer.status} ${await answer.text()}`)
-    url = new URL(location, url).href
-    if (url.startsWith(redirectUrl)) return Object.fromEntries(new URL(url).searchParams)
+    const next = new URL(location, url)
+    if (next.origin !== origin) return next
+    url = next.href
   }
   throw new Error('the provider never sent the browser back')
 }

@@ -28,7 +28,7 @@ export async function signInBench(t: Test, own: NodeJS.ProcessEnv = {}) {
   const signIn = (loginName: string, passphrase = goodPassphrase, sent: Sent = {}) =>
     auth('sign-in', { loginName, passphrase }, sent)
   /** Another process of the command API, as far as it can be told: over the same log and vault. */
-  const another = () => commandSide(t, vault, own)
+  const another = (others = own) => commandSide(t, vault, others)
   return { ...api, vault, another, command, auth, user, signIn }
 }
 export type SignInBench = Awaited<ReturnType<typeof signInBench>>

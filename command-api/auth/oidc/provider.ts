@@ -1,6 +1,6 @@
 import * as openid from 'openid-client'
 import { z } from 'zod'
-import type { Config } from '../../../infra/config.ts'
+import type { Config, OidcClient } from '../../../infra/config.ts'
 import { egressPolicy, guardedFetch } from '../../../infra/egress.ts'
 import type { BegunSignIn } from '../../../schemas/sign-in-bus.ts'
 import { displayName, email } from '../../../schemas/user.ts'
@@ -18,8 +18,10 @@ export type Returned = { state: string; code: string; iss?: string | undefined }
 
 export interface OidcProvider {
   readonly settings: OidcSettings
+  /** Where it sends the browser back to: the page, or a port of the browser's own machine. Undefined where none is set. */
+  redirectUrl(loopbackPort?: number): string | undefined
   /** Where the browser goes. Rejects when the provider cannot be reached. */
-  begin(): Promise<{ url: string; state: string; kept: BegunSignIn }>
+  begin(redirectUrl: string): Promise<{ url: string; state: string; kept: BegunSignIn }>
   /** Exchanges the code. Rejects for whatever does not fit: OpenID Connect Core 3.1.3, RFC 7636, RFC 9207. */
   finish(returned: Returned, kept: BegunSignIn): Promise<Vouched>
 }
@@ -29,13 +31,25 @@ const LIMITS = { timeoutMs: 10_000, maxBytes: 1_048_576 }
 /** The provider's own description is asked for again after so long. */
 const DESCRIPTION_MS = 3_600_000
 
+/** RFC 8252 section 7.3: the address and the path are registered, the port is any. */
+const loopback = (port: number) => `http://127.0.0.1:${port}/signed-in`
+
 export function createOidcProvider(settings: OidcSettings): OidcProvider {
-  const describe = describedBy(settings)
+  const { page, cli } = settings
+  const [byPage, byCli] = [page && describedBy(settings, page), cli && describedBy(settings, cli)]
+  const describe = async (redirectUrl: string) => {
+    const described = redirectUrl === page?.redirectUrl ? byPage : byCli
+    if (!described) throw new Error('no client of the OpenID provider is set for where this sign-in goes')
+    return await described()
+  }
   return {
     settings,
-    async begin() {
-      const provider = await describe()
-      const { redirectUrl } = settings
+    redirectUrl(loopbackPort) {
+      if (loopbackPort === undefined) return page?.redirectUrl
+      return cli && loopback(loopbackPort)
+    },
+    async begin(redirectUrl) {
+      const provider = await describe(redirectUrl)
       const [state, nonce] = [openid.randomState(), openid.randomNonce()]
       const verifier = openid.randomPKCECodeVerifier()
       const url = openid.buildAuthorizationUrl(provider, {
@@ -49,7 +63,7 @@ export function createOidcProvider(settings: OidcSettings): OidcProvider {
       const back = new URL(redirectUrl)
       for (const [name, value] of Object.entries({ state, code, iss }))
         if (value !== undefined) back.searchParams.set(name, value)
-      const tokens = await openid.authorizationCodeGrant(await describe(), back, {
+      const tokens = await openid.authorizationCodeGrant(await describe(redirectUrl), back, {
         ...{ pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce },
         idTokenExpected: true,
       })
@@ -58,7 +72,7 @@ export function createOidcProvider(settings: OidcSettings): OidcProvider {
   }
 }
 
-function describedBy({ issuer, clientId, clientSecret, egressAllow }: OidcSettings) {
+function describedBy({ issuer, egressAllow }: OidcSettings, { clientId, clientSecret }: OidcClient) {
   const server = new URL(issuer)
   const fetch = guardedFetch(egressPolicy(egressAllow), LIMITS)
   // Signatures are checked although the token comes straight from the provider.

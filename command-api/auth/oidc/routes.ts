@@ -4,6 +4,16 @@ import { signInAnswer, signInExample } from '../routes.ts'
 import { beginOidc, finishOidc, type OidcDeps } from './sign-in.ts'
 
 const text = z.string().min(1).max(4_000)
+/** Ports that belong to nobody but their user. */
+const where = z.strictObject({
+  loopbackPort: z.coerce
+    .number()
+    .int()
+    .min(1024)
+    .max(65_535)
+    .optional()
+    .describe('Instead of the page: http://127.0.0.1:<port>/signed-in (RFC 8252), where that is set up'),
+})
 const returned = z.strictObject({ begun: text, state: text, code: text, iss: text.optional() })
 const begun = `opsb_${'0'.repeat(32)}_${'x'.repeat(43)}`
 const example = { begun, state: 'Wc3…', code: 'SplxlOBeZQQYbYS6WxSbIA', iss: 'https://id.example.org' }
@@ -14,6 +24,7 @@ export function registerOidc(http: HttpServer, deps: OidcDeps): void {
     operationId: 'begin-oidc-sign-in',
     tag: 'auth',
     summary: 'Where to go to sign in by the OpenID provider; good for ten minutes',
+    query: where,
     answers: {
       200: {
         description: 'Compare the state with the one that comes back to the redirect URL',
@@ -24,11 +35,11 @@ export function registerOidc(http: HttpServer, deps: OidcDeps): void {
         }),
       },
     },
-    problems: ['not-found', 'rate-limited', 'sign-in-provider-unavailable', 'vault-unavailable'],
+    problems: ['invalid-input', 'not-found', 'rate-limited', 'sign-in-provider-unavailable', 'vault-unavailable'],
   }
-  http.get('/v1/auth/oidc/begin', { config: { public: true, api: begin } }, async (_request, reply) => {
+  http.get('/v1/auth/oidc/begin', { config: { public: true, api: begin } }, async (request, reply) => {
     reply.header('cache-control', 'no-store')
-    return await beginOidc(deps)
+    return await beginOidc(deps, parseInput(where, request.query).loopbackPort)
   })
   const finish: ApiOperation = {
     operationId: 'finish-oidc-sign-in',

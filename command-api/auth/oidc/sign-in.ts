@@ -11,11 +11,13 @@ export type Begun = { url: string; state: string; begun: string }
 
 /**
  * Nothing is kept here: what belongs to this sign-in is sealed by the vault and comes back, to whatever process.
- * @throws ProblemError not-found where no provider is set; sign-in-provider-unavailable; vault-unavailable.
+ * @throws ProblemError not-found where no provider is set for this way; sign-in-provider-unavailable; vault-unavailable.
  */
-export async function beginOidc({ provider, vault, log }: OidcDeps): Promise<Begun> {
-  if (!provider) throw new ProblemError('not-found')
-  const { url, state, kept } = await provider.begin().catch(err => {
+export async function beginOidc({ provider, vault, log }: OidcDeps, loopbackPort?: number): Promise<Begun> {
+  const redirectUrl = provider?.redirectUrl(loopbackPort)
+  if (!provider || redirectUrl === undefined)
+    throw new ProblemError('not-found', 'No OpenID provider is set up for signing in this way')
+  const { url, state, kept } = await provider.begin(redirectUrl).catch(err => {
     log.error({ err }, 'the OpenID provider cannot be asked')
     throw new ProblemError('sign-in-provider-unavailable')
   })

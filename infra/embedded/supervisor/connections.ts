@@ -71,11 +71,19 @@ export class Connections {
       OPSCONDUCTOR_ENROLMENT_TOKEN: role === 'executor' ? this.#token() : undefined,
       OPSCONDUCTOR_FIRST_EXECUTORS: role === 'workers' || role === 'reactors' ? this.#firstExecutors() : undefined,
       ...(role === 'vault' && this.#vaultSecrets()),
-      OPSCONDUCTOR_OIDC_CLIENT_SECRET: signsIn(role) ? this.#config.oidc?.clientSecret?.reveal() : undefined,
+      ...(signsIn(role) && this.#oidcSecrets()),
       // Health answers of several roles on one machine cannot share a port.
       OPSCONDUCTOR_HEALTH_PORT: '0',
     }
     return childEnvironment(Object.fromEntries(Object.entries(own).filter(isSet)))
+  }
+
+  #oidcSecrets(): Record<string, string | undefined> {
+    const { oidc } = this.#config
+    return {
+      OPSCONDUCTOR_OIDC_CLIENT_SECRET: oidc?.page?.clientSecret?.reveal(),
+      OPSCONDUCTOR_OIDC_CLI_CLIENT_SECRET: oidc?.cli?.clientSecret?.reveal(),
+    }
   }
 
   #vaultSecrets(): Record<string, string | undefined> {

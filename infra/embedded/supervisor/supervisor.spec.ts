@@ -77,21 +77,23 @@ t.test('a URL that is given is passed on as it is', async t => {
   t.equal(connections.environment('vault').OPSCONDUCTOR_POSTGRES_URL, undefined)
 })
 
-t.test('the secret of the OpenID client is told only to those who sign people in', t => {
-  const secret = 'OPSCONDUCTOR_OIDC_CLIENT_SECRET'
+t.test('the secrets of the OpenID clients are told only to those who sign people in', t => {
+  const secrets = ['OPSCONDUCTOR_OIDC_CLIENT_SECRET', 'OPSCONDUCTOR_OIDC_CLI_CLIENT_SECRET']
   const connections = new Connections(
     loadConfig({
       OPSCONDUCTOR_OIDC_ISSUER: 'https://id.example.org',
       OPSCONDUCTOR_OIDC_CLIENT_ID: 'opsconductor',
       OPSCONDUCTOR_OIDC_REDIRECT_URL: 'https://app.example.org/signed-in',
-      [secret]: 'of the client',
+      OPSCONDUCTOR_OIDC_CLI_CLIENT_ID: 'opsconductor-cli',
+      ...Object.fromEntries(secrets.map(name => [name, `value of ${name}`])),
     }),
   )
   const roles: RoleName[] = ['api', 'command-api', 'query-api', 'vault', 'executor', 'workers']
-  t.same(
-    roles.filter(role => connections.environment(role)[secret] !== undefined),
-    ['api', 'command-api'],
-  )
+  for (const secret of secrets) {
+    const told = roles.filter(role => connections.environment(role)[secret] !== undefined)
+    t.same(told, ['api', 'command-api'])
+    t.equal(connections.environment('api')[secret], `value of ${secret}`)
+  }
   t.end()
 })
 
