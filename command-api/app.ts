@@ -176,7 +176,10 @@ const problemsOf: Record<Category, ProblemCode[]> = {
     ...(['user-not-found', 'user-already-exists', 'login-name-taken', 'user-deactivated', 'user-erased'] as const),
     'vault-unavailable',
   ],
-  'service-account': ['service-account-not-found', 'service-account-already-exists'],
+  'service-account': [
+    ...(['service-account-not-found', 'service-account-already-exists'] as const),
+    ...(['service-account-owner-inactive', 'user-not-found', 'group-not-found'] as const),
+  ],
   'api-key': ['api-key-not-found', 'api-key-already-exists', 'api-key-owner-inactive', 'user-not-found'],
   session: ['session-not-found'],
   sod: [

@@ -14,6 +14,7 @@ import type { AccessFeed } from './access/feed.ts'
 import { factsForGrant } from './access/grant-facts.ts'
 import { mayRun } from './access/may-run.ts'
 import { decideApiKey } from './auth/api-keys.ts'
+import { decideServiceAccount } from './auth/service-accounts.ts'
 import { decideUser, type UserAsked } from './auth/users.ts'
 import { canonicalJson } from './canonical-json.ts'
 import type { Catalogue } from './dispatch/catalogue.ts'
@@ -105,10 +106,8 @@ export function decideCommand(deps: DecideDeps, parsed: ParsedCommand, options: 
     }
     case 'user':
       return decideUser(deps, command as UserAsked, rest)
-    case 'serviceaccount': {
-      const account = command as CommandOf<'serviceAccount'>
-      return dispatcher.dispatch('serviceAccount', account, { ...rest, facts: undefined })
-    }
+    case 'serviceaccount':
+      return decideServiceAccount(deps, command as CommandOf<'serviceAccount'>, rest)
     case 'apikey':
       return decideApiKey(deps, command as CommandOf<'apiKey'>, rest)
     case 'session':

@@ -148,6 +148,12 @@ function addPeople(history: History) {
   history.add(user, { type: 'ErasureDeferred', data: { userId, reason: 'asked for it' } })
   const account = streams.serviceAccount(serviceAccountId)
   history.add(account, { type: 'ServiceAccountCreated', data: { serviceAccountId, name: 'nightly' } })
+  const orphaned = { serviceAccountId, name: 'nightly', owner: { kind: 'user', id: userId } } as const
+  history.add(account, {
+    type: 'ServiceAccountOwnerChanged',
+    data: { serviceAccountId, owner: orphaned.owner, reason: 'x' },
+  })
+  history.add(account, { type: 'ServiceAccountOrphaned', data: orphaned })
   history.add(account, { type: 'ServiceAccountDisabled', data: { serviceAccountId, reason: 'for now' } })
   history.add(account, { type: 'ServiceAccountEnabled', data: { serviceAccountId, reason: 'again' } })
   const issued = { keyId, name: 'k', owner: { kind: 'service-account', id: serviceAccountId } } as const

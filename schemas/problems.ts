@@ -43,6 +43,7 @@ export const problems = {
   'second-factor-unknown': [409, 'The user has no such second factor'],
   'session-ended': [409, 'The session has ended'],
   'service-account-already-exists': [409, 'There is already a service account with this id'],
+  'service-account-owner-inactive': [409, 'Nobody is left who could answer for the service account'],
   'service-account-disabled': [409, 'The service account is disabled'],
   'api-key-already-exists': [409, 'There is already an API key with this id'],
   'api-key-owner-inactive': [409, 'The owner of the key is not active'],

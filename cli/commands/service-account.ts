@@ -2,13 +2,14 @@ import type { Command } from 'commander'
 import { collect, contextOf, given, idOf, resourceId } from '../context.ts'
 import { UsageError } from '../errors.ts'
 import { type Column, note, print } from '../output.ts'
-import { scopesOf, scopeText } from '../scopes.ts'
+import { pairOf, pairText, scopesOf, scopeText } from '../scopes.ts'
 import { wholeNumber } from '../values.ts'
 
 const accountColumns: Column[] = [
   ['id', r => r.serviceAccountId],
   ['name', r => r.name],
   ['status', r => r.status],
+  ['owner', r => (r.owner ? `${pairText(r.owner)}${r.ownerless ? ' (has left)' : ''}` : 'nobody')],
   ['description', r => r.description],
 ]
 const keyColumns: Column[] = [
@@ -36,9 +37,11 @@ export function serviceAccountCommand(program: Command): void {
     .command('create <name>')
     .description('let a program act, by API keys')
     .option('--description <text>', 'what it is for')
-    .action(async (name: string, { description }: { description?: string }, command: Command) => {
+    .option('--owner <user:id|group:id>', 'who answers for it (default: who creates it)')
+    .action(async (name: string, options: { description?: string; owner?: string }, command: Command) => {
       const { client, settings } = contextOf(command)
-      const answer = await client.command('create-service-account', given({ name, description }))
+      const owner = options.owner === undefined ? undefined : pairOf(options.owner)
+      const answer = await client.command('create-service-account', given({ ...options, name, owner }))
       print(settings.output, { serviceAccountId: resourceId(answer), ...answer })
     })
   account
@@ -47,6 +50,15 @@ export function serviceAccountCommand(program: Command): void {
     .action(async (_options: object, command: Command) => {
       const { client, settings } = contextOf(command)
       print(settings.output, await client.list('/v1/service-accounts'), accountColumns)
+    })
+  account
+    .command('transfer <id|name> <owner> <reason>')
+    .description('say who answers for it from now on: user:<id> or group:<id>')
+    .action(async (idOrName: string, owner: string, reason: string, _options: object, command: Command) => {
+      const { client, settings } = contextOf(command)
+      const serviceAccountId = await idOf(client, 'service-accounts', idOrName)
+      const data = { serviceAccountId, owner: pairOf(owner), reason }
+      print(settings.output, await client.command('transfer-service-account', data))
     })
   for (const [verb, name] of [
     ['disable', 'disable-service-account'],

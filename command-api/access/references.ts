@@ -1,5 +1,6 @@
 import type { Holder } from '../../infra/http/index.ts'
 import { jobCommands } from '../../schemas/job.ts'
+import type { AccountOwner } from '../../schemas/service-account.ts'
 import type { ParsedCommand } from '../decide.ts'
 import type { Catalogue } from '../dispatch/catalogue.ts'
 import type { CommandOf } from '../domain/index.ts'
@@ -19,6 +20,7 @@ export async function checkReferences(
   catalogue: Catalogue,
   { decides, name, data }: ParsedCommand,
 ): Promise<void> {
+  if (decides === 'serviceaccount' && 'owner' in data) demandOwner(holder, data.owner as AccountOwner)
   if (decides === 'target' && typeof data.credentialId === 'string') demandCredential(holder, data.credentialId)
   // The schemas of these two names have made `data` what the cast says.
   if (decides === 'job' && Object.hasOwn(jobCommands, name) && 'steps' in data)
@@ -26,6 +28,12 @@ export async function checkReferences(
 }
 
 const demandCredential = (holder: Holder, id: string) => demand(holder, 'credential:use', { kind: 'credential', id })
+
+/** One’s own id everybody knows. */
+function demandOwner(holder: Holder, { kind, id }: AccountOwner): void {
+  const { actor } = holder
+  if (id !== actor.id && id !== actor.onBehalfOf) demand(holder, `${kind}:read`, { kind, id })
+}
 
 async function checkDefinition(holder: Holder, catalogue: Catalogue, definition: Definition): Promise<void> {
   const { credentialId, selection, steps, onFailure = [] } = definition

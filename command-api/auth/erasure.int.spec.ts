@@ -57,6 +57,70 @@ t.test('personal data is destroyed for good, and a certificate says so', async t
   t.equal((await command('create-user', profile)).statusCode, 201, 'the login name is free again')
 })
 
+t.test('a service account goes on without its owner, loudly; a person’s own key does not', async t => {
+  const [eve, max] = [await user('eve@example.org'), await user('max@example.org')]
+  const idIn = ({ stream }: { stream: string }) => stream.slice(stream.indexOf('-') + 1)
+  const grant = async (principal: object, role: string) =>
+    done(await command('grant-role', { principal, role, scope: { kind: 'everything' }, reason: 'spec' }))
+  await grant({ kind: 'user', id: eve.userId }, 'user-admin')
+  const as = { as: eve.accessToken }
+  const nightly = idIn(done(await command('create-service-account', { name: 'nightly' }, as)))
+  await grant({ kind: 'service-account', id: nightly }, 'target-admin')
+  const ofAccount = { name: 'n', owner: { kind: 'service-account', id: nightly } }
+  const { apiKey } = done(await command('issue-api-key', ofAccount))
+  const own = done(await auth('api-keys/issue', { name: 'laptop' }, as)).apiKey
+  const byKey = idIn(done(await command('create-service-account', { name: 'by key' }, { as: own })))
+  const groupId = idIn(done(await command('create-group', { name: 'team' })))
+  const team = { kind: 'group', id: groupId }
+  const ofTeam = { name: 'of the team', owner: team }
+  t.equal((await command('create-service-account', ofTeam)).statusCode, 409, 'nobody is in it')
+  const member = (of: { userId: string }) => ({ groupId, member: { kind: 'user', id: of.userId } })
+  done(await command('add-to-group', member(eve)))
+  done(await command('add-to-group', member(max)))
+  const shared = idIn(done(await command('create-service-account', ofTeam, as)))
+  const daily = idIn(done(await command('create-service-account', { name: 'daily' })))
+  const eventsOf = async (id: string) => (await vault.store.read(streams.serviceAccount(id))).events
+  const last = async (id: string) => (await eventsOf(id)).at(-1)?.type
+  t.match(
+    (await eventsOf(nightly)).map(({ data }) => data),
+    [{ owner: { kind: 'user', id: eve.userId } }],
+  )
+  t.match(
+    (await eventsOf(byKey)).map(({ data }) => data),
+    [{ owner: { kind: 'user', id: eve.userId } }],
+  )
+  t.notOk('owner' in ((await eventsOf(daily))[0]?.data ?? {}), 'an administrator of the key file is nobody')
+
+  done(await command('deactivate-user', { userId: eve.userId, reason: 'left' }))
+  const target = (name: string, as: string) => command('create-target', { name, address: '192.0.2.7' }, { as })
+  t.equal((await target('by-own-key', own)).statusCode, 401, 'stops at once')
+  for (const id of [nightly, byKey]) await until(async () => (await last(id)) === 'ServiceAccountOrphaned')
+  t.ok(vault.lines.some(line => line.includes('nobody answers') && line.includes(nightly)))
+  t.equal((await target('by-account', apiKey)).statusCode, 201, 'goes on')
+  t.equal(await last(shared), 'ServiceAccountCreated', 'one of the team is left')
+
+  const transfer = (serviceAccountId: string, owner: object, sent = {}) =>
+    command('transfer-service-account', { serviceAccountId, owner, reason: 'hers' }, sent)
+  t.equal((await transfer(nightly, { kind: 'user', id: eve.userId })).statusCode, 409)
+  t.equal((await transfer(nightly, { kind: 'user', id: nightly })).statusCode, 404)
+  done(await transfer(nightly, team))
+  await grant({ kind: 'user', id: max.userId }, 'viewer')
+  t.equal((await transfer(shared, { kind: 'user', id: max.userId }, { as: max.accessToken })).statusCode, 403)
+  done(await command('deactivate-user', { userId: max.userId, reason: 'left' }))
+  for (const id of [nightly, shared]) await until(async () => (await last(id)) === 'ServiceAccountOrphaned')
+  done(await command('reactivate-user', { userId: max.userId, reason: 'back' }))
+  t.equal(await last(nightly), 'ServiceAccountOrphaned', 'nobody gets it back by themselves')
+  done(await transfer(nightly, { kind: 'user', id: max.userId }))
+  done(await command('erase-personal-data', { userId: max.userId, reason: 'asked for it' }))
+  await until(async () => (await last(nightly)) === 'ServiceAccountOrphaned')
+  t.same(
+    (await eventsOf(nightly)).map(({ type }) => type),
+    ['ServiceAccountCreated', ...Array.from({ length: 2 }, () => ['Orphaned', 'OwnerChanged']).flat(), 'Orphaned'].map(
+      type => (type.startsWith('O') ? `ServiceAccount${type}` : type),
+    ),
+  )
+})
+
 t.test('a profile is changed, and the log says only that it was', async t => {
   const { userId } = await user('paul@example.org')
   await user('taken@example.org')

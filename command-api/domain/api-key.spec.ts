@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { ApiKeyEvent } from '../../schemas/api-key.ts'
+import type { ServiceAccountEvent } from '../../schemas/service-account.ts'
 import { specFor } from '../../test/support/decider-spec.ts'
 import { apiKey } from './api-key.ts'
 import { serviceAccount } from './service-account.ts'
@@ -51,7 +52,11 @@ t.test('its use is told at most once an hour, its end once', async t => {
 })
 
 t.test('a service account', async t => {
-  const { given } = specFor(t, serviceAccount)
+  const spec = specFor(t, serviceAccount)
+  type Asked = Parameters<typeof serviceAccount.decide>[0]
+  const given = (...history: ServiceAccountEvent[]) => ({
+    when: (command: Asked) => spec.given(...history).when(command, {}),
+  })
   const data = { serviceAccountId, name: 'nightly' }
   const created = { type: 'ServiceAccountCreated' as const, data }
   const because = { serviceAccountId, reason: 'replaced' }
@@ -68,6 +73,55 @@ t.test('a service account', async t => {
     .when({ type: 'enable-service-account', data: because })
     .thenRecords({ type: 'ServiceAccountEnabled', data: because })
   given(created).when({ type: 'enable-service-account', data: because }).thenNothing()
+})
+
+t.test('somebody answers for a service account', async t => {
+  const { given } = specFor(t, serviceAccount)
+  const [ann, team] = [
+    { kind: 'user' as const, id: '0192d3c4-5e6f-7a8b-9c0d-00000000000c' },
+    { kind: 'group' as const, id: '0192d3c4-5e6f-7a8b-9c0d-00000000000d' },
+  ]
+  const data = { serviceAccountId, name: 'nightly' }
+  const create = { type: 'create-service-account' as const, data }
+  const created = { type: 'ServiceAccountCreated' as const, data: { ...data, owner: ann } }
+  given().when(create, { by: ann }).thenRecords(created)
+  given()
+    .when(create, {})
+    .thenRecords({ ...created, data })
+  const ofTeam = { ...create, data: { ...data, owner: team } }
+  given()
+    .when(ofTeam, { by: ann, owner: 'active' })
+    .thenRecords({ ...created, data: { ...data, owner: team } })
+  given().when(ofTeam, { owner: 'inactive' }).thenRejects('service-account-owner-inactive')
+  given().when(ofTeam, { owner: 'absent' }).thenRejects('group-not-found')
+  given(created).when(create, { by: team }).thenNothing()
+  given(created).when(ofTeam, { owner: 'active' }).thenRejects('service-account-already-exists')
+
+  const transfer = (owner: typeof ann | typeof team) => ({
+    ...{ type: 'transfer-service-account' as const, data: { serviceAccountId, owner, reason: 'left' } },
+  })
+  const changed = { type: 'ServiceAccountOwnerChanged' as const, data: transfer(team).data }
+  given().when(transfer(team), { owner: 'active' }).thenRejects('service-account-not-found')
+  given(created).when(transfer(team), { owner: 'active' }).thenRecords(changed)
+  given(created, changed).when(transfer(team), { owner: 'active' }).thenNothing()
+  given(created).when(transfer(ann), { owner: 'absent' }).thenRejects('user-not-found')
+  given(created).when(transfer(ann), { owner: 'inactive' }).thenRejects('service-account-owner-inactive')
+
+  const tell = (owner: typeof ann | typeof team) => ({
+    ...{ type: 'tell-service-account-orphaned' as const, data: { serviceAccountId, owner } },
+  })
+  const orphaned = { type: 'ServiceAccountOrphaned' as const, data: { ...data, owner: ann } }
+  given(created).when(tell(ann), {}).thenRecords(orphaned)
+  given(created, orphaned).when(tell(ann), {}).thenNothing()
+  given(created, changed).when(tell(ann), {}).thenNothing()
+  given(created, changed)
+    .when(tell(team), {})
+    .thenRecords({ ...orphaned, data: { ...data, owner: team } })
+  const disabled = { type: 'ServiceAccountDisabled' as const, data: { serviceAccountId, reason: 'over' } }
+  given(created, disabled).when(tell(ann), {}).thenNothing()
+  const again = { ...changed, data: transfer(ann).data }
+  given(created, orphaned).when(transfer(ann), { owner: 'active' }).thenRecords(again)
+  given(created, orphaned, again).when(tell(ann), {}).thenRecords(orphaned)
 })
 
 t.test('that a key stopped with its owner is told once', async () => {

@@ -38,7 +38,7 @@ export {
 } from './run-request.ts'
 export type { SafetyFacts, SafetyFinding } from './run-safety.ts'
 export { isFinished, type KnownRun, type Run } from './run-state.ts'
-export type { ServiceAccount } from './service-account.ts'
+export type { ServiceAccount, ServiceAccountFacts } from './service-account.ts'
 export type { KnownSession, Session } from './session.ts'
 export {
   type Act,

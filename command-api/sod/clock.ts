@@ -1,8 +1,9 @@
-import { type AccessState, principalKey } from '../../infra/access.ts'
+import { type AccessState, newlyOrphaned, principalKey } from '../../infra/access.ts'
 import type { Clock } from '../../infra/clock.ts'
 import { derivedId } from '../../infra/ids.ts'
 import type { Log } from '../../infra/log.ts'
 import type { PrincipalRef } from '../../schemas/access.ts'
+import { streams } from '../../schemas/events.ts'
 import type { Meta } from '../../schemas/kernel.ts'
 import type { Dispatcher } from '../dispatch.ts'
 
@@ -10,7 +11,7 @@ type Deps = { dispatcher: Dispatcher; access: { readonly state: AccessState }; c
 
 const EVERY_MS = 1_000
 
-/** Records what has ended already: rights whose time is over, keys whose owners may not act any more. */
+/** Records what has ended already: rights whose time is over, keys and accounts whose owners may not act any more. */
 export function createAccessClock(deps: Deps): { stop(): Promise<void> } {
   const told = new Set<string>()
   let working: Promise<unknown> = Promise.resolve()
@@ -18,7 +19,7 @@ export function createAccessClock(deps: Deps): { stop(): Promise<void> } {
   const timer = setInterval(() => {
     if (busy) return
     busy = true
-    working = Promise.all([endOverdue(deps), tellStopped(deps, told)]).finally(() => {
+    working = Promise.all([endOverdue(deps), tellStopped(deps, told), tellOrphaned(deps)]).finally(() => {
       busy = false
     })
   }, EVERY_MS)
@@ -67,6 +68,24 @@ export async function tellStopped({ dispatcher, access, clock, log }: Deps, told
       told.add(key)
     } catch (err) {
       log.warn({ err, keyId }, 'that an API key has stopped is not recorded yet')
+    }
+  }
+}
+
+/** A service account goes on without its owner, and is told of by name: somebody has to answer for it. */
+export async function tellOrphaned({ dispatcher, access, clock, log }: Deps): Promise<void> {
+  const { state } = access
+  for (const data of newlyOrphaned(state)) {
+    const { serviceAccountId, owner } = data
+    const command = { type: 'tell-service-account-orphaned', data } as const
+    // It may happen to the same account again, with another owner or the same.
+    const revision = state.revisions.get(streams.serviceAccount(serviceAccountId))
+    const meta = byClock(derivedId(command.type, serviceAccountId, String(revision)), serviceAccountId, clock.now())
+    try {
+      const { events } = await dispatcher.dispatch('serviceAccount', command, { meta, facts: {} })
+      if (events.length > 0) log.warn({ serviceAccountId, owner }, 'nobody answers for a service account any more')
+    } catch (err) {
+      log.warn({ err, serviceAccountId }, 'that nobody answers for a service account is not recorded yet')
     }
   }
 }

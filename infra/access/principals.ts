@@ -23,8 +23,19 @@ export function userAfter(event: UserEvent): PrincipalFacts | undefined {
   return isActive ? active : undefined
 }
 
-export function serviceAccountAfter(event: ServiceAccountEvent): PrincipalFacts {
-  return { active: event.type !== 'ServiceAccountDisabled' }
+export function serviceAccountAfter(before: PrincipalFacts = active, event: ServiceAccountEvent): PrincipalFacts {
+  switch (event.type) {
+    case 'ServiceAccountCreated':
+      return { active: true, answering: event.data.owner }
+    case 'ServiceAccountOwnerChanged':
+      return { ...before, answering: event.data.owner }
+    case 'ServiceAccountOrphaned':
+      return { ...before, answering: undefined }
+    case 'ServiceAccountDisabled':
+      return { ...before, active: false }
+    case 'ServiceAccountEnabled':
+      return { ...before, active: true }
+  }
 }
 
 export function apiKeyAfter(before: PrincipalFacts | undefined, event: ApiKeyEvent): PrincipalFacts | undefined {
@@ -40,8 +51,8 @@ export function apiKeyAfter(before: PrincipalFacts | undefined, event: ApiKeyEve
 }
 
 /** The same of a row of the read models. */
-export function factsOfRow(category: PrincipalCategory, row: PrincipalRows[PrincipalCategory]): PrincipalFacts {
-  if (category === 'apikey' && 'owner' in row) return keyFacts(row)
+export function factsOfRow(row: PrincipalRows[PrincipalCategory]): PrincipalFacts {
+  if ('keyId' in row) return keyFacts(row)
   return { active: row.status === 'active' || row.status === 'invited' }
 }
 

@@ -79,7 +79,7 @@ function factsAfter(
     case 'user':
       return userAfter(event as UserEvent)
     case 'serviceaccount':
-      return serviceAccountAfter(event as ServiceAccountEvent)
+      return serviceAccountAfter(before, event as ServiceAccountEvent)
     case 'apikey':
       return apiKeyAfter(before, event as ApiKeyEvent)
   }
@@ -93,7 +93,7 @@ export function putVersion(state: AccessState, kind: AccessCategory, version: Ve
     return
   }
   state.revisions.set(`${kind}-${id}`, revision)
-  const facts = factsOfRow(kind, row as PrincipalRows[PrincipalCategory])
+  const facts = factsOfRow(row as PrincipalRows[PrincipalCategory])
   putPrincipal(state, { kind: principalKinds[kind], id }, facts)
 }
 type Version = { id: string; revision: bigint; state: object }

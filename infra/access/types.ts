@@ -3,6 +3,7 @@ import type { BreakGlassRow } from '../../schemas/break-glass.ts'
 import type { GrantRow } from '../../schemas/grant.ts'
 import type { GroupRow } from '../../schemas/group.ts'
 import type { RoleRow } from '../../schemas/role.ts'
+import type { AccountOwner } from '../../schemas/service-account.ts'
 import type { SodRuleRow, SodViolationRow } from '../../schemas/sod.ts'
 
 /** What a permission is asked about. `tags`: of a target; `jobId`: of a run and all that belongs to it. */
@@ -26,6 +27,8 @@ export type PrincipalFacts = {
   expiresAt?: number | undefined
   /** Of an API key: whose grants it uses. It stops when its owner does. */
   owner?: PrincipalRef | undefined
+  /** Of a service account: who answers for it, unless it is on record that nobody does. Gives neither any right. */
+  answering?: AccountOwner | undefined
   /** Of an API key: what of its owner's grants it may use; absent: all. */
   within?: readonly Allowance[] | undefined
 }

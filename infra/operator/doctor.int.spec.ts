@@ -107,6 +107,11 @@ t.test('of a running system it asks processes and database', async t => {
   })
   const program = { version: '0.1.0', protocol: 1, labels: {}, pool: 'default', tokenHash: 'a'.repeat(64) }
   const [first, second] = [derivedId('grant', 1), derivedId('grant', 2)]
+  const [lost, nobodys, theirs] = [derivedId('account', 1), derivedId('account', 2), derivedId('account', 3)]
+  const owner = { kind: 'user', id: userId } as const
+  const account = (serviceAccountId: string, name: string, of?: typeof owner): AnyEvent => ({
+    ...{ type: 'ServiceAccountCreated', data: { serviceAccountId, name, ...(of && { owner: of }) } },
+  })
   await model.project([
     recorded(`grant-${first}`, granted(first, 'administrator'), 10),
     recorded(`grant-${second}`, granted(second, 'viewer', { expiresAt: '2026-11-05T00:00:00.000Z' }), 20),
@@ -126,6 +131,17 @@ t.test('of a running system it asks processes and database', async t => {
       ),
       revision: 1n,
     },
+    recorded(`serviceaccount-${lost}`, account(lost, 'nightly', owner), 50),
+    recorded(`serviceaccount-${nobodys}`, account(nobodys, 'old'), 60),
+    recorded(`serviceaccount-${theirs}`, account(theirs, 'daily', owner), 70),
+    {
+      ...recorded(
+        `serviceaccount-${lost}`,
+        { type: 'ServiceAccountOrphaned', data: { serviceAccountId: lost, name: 'nightly', owner } },
+        80,
+      ),
+      revision: 1n,
+    },
   ])
   const facts = await gather(config, now)
   t.match(facts.roles, [{ name: 'vault', root: process.getuid?.() === 0 }])
@@ -133,6 +149,10 @@ t.test('of a running system it asks processes and database', async t => {
   t.match(facts.database, {
     administrators: 1,
     executors: [{ executorId: 'east', protocol: 1 }],
+    ownerless: [
+      { id: lost, name: 'nightly', lost: true },
+      { id: nobodys, name: 'old', lost: false },
+    ],
     expiring: [{ kind: 'grant', id: second, name: 'viewer', at: '2026-11-05T00:00:00.000Z' }],
   })
   const drift = typeof facts.database === 'object' ? facts.database.driftMs : Number.NaN

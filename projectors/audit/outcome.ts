@@ -14,6 +14,7 @@ const failures: ReadonlySet<AnyEvent['type']> = new Set<AnyEvent['type']>([
   'RunPartiallySucceeded',
   'RunStopped',
   'RunTimedOut',
+  'ServiceAccountOrphaned',
   'StepAttemptFailed',
   'StepFailed',
   'StepOutcomeUnknown',

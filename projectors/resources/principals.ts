@@ -80,11 +80,15 @@ export function evolveServiceAccount(
   event: ServiceAccountEvent,
 ): ServiceAccountRow {
   if (event.type === 'ServiceAccountCreated') {
-    const { serviceAccountId, name, description } = event.data
-    return { serviceAccountId, name, description: description ?? null, status: 'active' }
+    const { serviceAccountId, name, description = null, owner = null } = event.data
+    return { serviceAccountId, name, description, owner, ownerless: owner === null, status: 'active' }
   }
   const account = required(before)
   switch (event.type) {
+    case 'ServiceAccountOwnerChanged':
+      return { ...account, owner: event.data.owner, ownerless: false }
+    case 'ServiceAccountOrphaned':
+      return { ...account, ownerless: true }
     case 'ServiceAccountDisabled':
       return { ...account, status: 'disabled' }
     case 'ServiceAccountEnabled':

@@ -155,6 +155,28 @@ t.test('a refusal to a key says that it is the key', async t => {
   t.equal((await ask('reader', `/v1/api-keys/${user('chief-key')}`)).json().permissions, null)
 })
 
+t.test('a service account without anybody who answers for it shows as such, now and as of then', async t => {
+  const serviceAccountId = derivedId('account')
+  const account = streams.serviceAccount(serviceAccountId)
+  const data = { serviceAccountId, name: 'nightly' }
+  const owner = { kind: 'user', id: user('ann') } as const
+  const shown = async (when = '') => (await ask('reader', `/v1/service-accounts/${serviceAccountId}${when}`)).json()
+  history.add(account, { type: 'ServiceAccountCreated', data })
+  await project()
+  t.match(await shown(), { owner: null, ownerless: true })
+  history.add(account, { type: 'ServiceAccountOwnerChanged', data: { serviceAccountId, owner, reason: 'hers' } })
+  await project()
+  const before = history.events.length - 1
+  t.match(await shown(), { owner, ownerless: false })
+  history.add(account, { type: 'ServiceAccountOrphaned', data: { ...data, owner } })
+  await project()
+  t.match(await shown(), { owner, ownerless: true, status: 'active' })
+  t.match(await shown(`?asOf=@${before}`), { owner, ownerless: false })
+  t.match(await all('reader', '/v1/service-accounts'), [{ name: 'nightly', ownerless: true }])
+  const told = await all('reader', '/v1/audit?outcome=failure&type=ServiceAccountOrphaned')
+  t.match(told, [{ type: 'ServiceAccountOrphaned', outcome: 'failure' }])
+})
+
 t.test('as of another moment the same is seen as now', async t => {
   await grant('past', 'viewer', prod)
   const now = (await all('past', '/v1/targets')).map(item => item.targetId)

@@ -142,8 +142,14 @@ export const peopleCommands = {
     'create-service-account',
     'write',
     'Let a program act in its own right, by API keys',
-    { name: 'nightly', description: 'starts what runs at night' },
+    { name: 'nightly', description: 'starts what runs at night', owner: { kind: 'user', id: exampleId } },
     true,
+  ),
+  'transfer-service-account': serviceAccount(
+    'transfer-service-account',
+    'write',
+    'Say who answers for a service account from now on; they get no right to it',
+    { ...onServiceAccount, owner: { kind: 'group', id: exampleId }, reason: 'the one who made it has left' },
   ),
   'disable-service-account': serviceAccount(
     'disable-service-account',

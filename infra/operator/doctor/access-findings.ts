@@ -9,6 +9,7 @@ export function accessFindings(facts: Facts): Finding[] {
   const database = typeof facts.database === 'object' ? facts.database : undefined
   return [
     ...adminKeys(facts, database),
+    ...ownerless(database),
     ...expiring(facts, database),
     ...facts.files.flatMap(privateFile),
     ...kek(facts),
@@ -43,6 +44,16 @@ function adminKeys({ adminKeys, now }: Facts, database: Database | undefined): F
     })
   }
   return found
+}
+
+function ownerless(database: Database | undefined): Finding[] {
+  return (database?.ownerless ?? []).map(({ id, name, lost }) => ({
+    ...{ id: 'ownerless-service-account', severity: lost ? 'warning' : 'note' },
+    what: lost
+      ? `Whoever answered for the service account ${name} (${id}) has left; its keys work on.`
+      : `Nobody answers for the service account ${name} (${id}).`,
+    todo: `opsconductor service-account transfer ${id} <user:id|group:id> <reason>, or disable it${lost ? '; issue new keys if they knew the old ones' : ''}.`,
+  }))
 }
 
 function expiring({ adminKeys, now }: Facts, database: Database | undefined): Finding[] {

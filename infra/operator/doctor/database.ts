@@ -7,6 +7,7 @@ import type { Database } from './facts.ts'
 const ASKS = 3
 const MOST = 100
 const enrolled = z.object({ executorId: z.string(), protocol: z.int() })
+const ownerless = z.object({ id: z.string(), name: z.string(), lost: z.boolean() })
 const expiring = z.object({ kind: z.string(), id: z.string(), name: z.string(), at: instant })
 
 /** What the read models and the clock of the database say; `unreachable` when it does not answer. Changes nothing. */
@@ -15,7 +16,7 @@ export async function askDatabase(url: string): Promise<Database | 'unreachable'
   try {
     const driftMs = await drift(pool)
     const known = await pool.query(`select to_regclass('read_model.resource_version') is not null as known`)
-    if (!known.rows[0]?.known) return { driftMs, administrators: 0, executors: [], expiring: [] }
+    if (!known.rows[0]?.known) return { driftMs, administrators: 0, executors: [], ownerless: [], expiring: [] }
     return { driftMs, ...(await resources(pool)) }
   } catch {
     return 'unreachable'
@@ -39,11 +40,13 @@ async function drift(pool: Pool): Promise<number> {
 
 async function resources(pool: Pool): Promise<Omit<Database, 'driftMs'>> {
   const now = `from read_model.resource_version where valid_to is null`
-  const [grants, executors, dated] = await Promise.all([
+  const [grants, executors, accounts, dated] = await Promise.all([
     pool.query(`select count(*)::int as count ${now} and kind = 'grant' and status = 'active'
       and state->>'role' = 'administrator' and state->'principal'->>'kind' in ('user', 'group')`),
     pool.query(`select id as "executorId", (state->>'protocol')::int as protocol ${now} and kind = 'executor'
       and status in ('enrolled', 'draining') and state->>'protocol' is not null order by id limit ${MOST}`),
+    pool.query(`select id, name, state->>'owner' is not null as lost ${now} and kind = 'serviceaccount'
+      and status = 'active' and state->>'ownerless' = 'true' order by name, id limit ${MOST}`),
     pool.query(`select kind, id, coalesce(state->>'name', id) as name, state->>'expiresAt' as at ${now}
       and kind in ('apikey', 'grant', 'credential') and status = 'active' and state->>'expiresAt' is not null
       order by state->>'expiresAt' limit ${MOST}`),
@@ -51,6 +54,7 @@ async function resources(pool: Pool): Promise<Omit<Database, 'driftMs'>> {
   return {
     administrators: Number(grants.rows[0]?.count ?? 0),
     executors: z.array(enrolled).parse(executors.rows),
+    ownerless: z.array(ownerless).parse(accounts.rows),
     expiring: z.array(expiring).parse(dated.rows),
   }
 }

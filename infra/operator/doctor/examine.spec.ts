@@ -5,7 +5,7 @@ import { endpointsOf } from './endpoints.ts'
 import { examine, exitCode } from './examine.ts'
 import type { Database, Facts, PrivateFile } from './facts.ts'
 
-const database: Database = { driftMs: 20, administrators: 1, executors: [], expiring: [] }
+const database: Database = { driftMs: 20, administrators: 1, executors: [], ownerless: [], expiring: [] }
 /** A system nothing can be said against. */
 const sound: Facts = {
   now: '2026-11-01T12:00:00.000Z',
@@ -74,6 +74,16 @@ const cases: Array<[what: string, facts: Partial<Facts>, finding: string | undef
   ['no room', { disks: [{ path: '/', free: 1e9, total: 100e9 }] }, 'danger disk-nearly-full'],
   ['a slow clock', { database: { ...database, driftMs: -2_500 } }, 'warning clock-drift'],
   ['a wrong clock', { database: { ...database, driftMs: 90_000 } }, 'danger clock-drift'],
+  [
+    'an account whose owner left',
+    { database: { ...database, ownerless: [{ id: 'a-1', name: 'nightly', lost: true }] } },
+    'warning ownerless-service-account',
+  ],
+  [
+    'an account that was nobody’s',
+    { database: { ...database, ownerless: [{ id: 'a-1', name: 'nightly', lost: false }] } },
+    'note ownerless-service-account',
+  ],
   ['a silent database', { database: 'unreachable' }, 'warning database-unreachable'],
   [
     'an executor from before',

@@ -21,6 +21,8 @@ export type Database = {
   /** Grants of the role administrator to people. */
   administrators: number
   executors: Array<{ executorId: string; protocol: number }>
+  /** Service accounts that act and nobody answers for; `lost`: somebody did. */
+  ownerless: Array<{ id: string; name: string; lost: boolean }>
   expiring: Array<{ kind: string; id: string; name: string; at: string }>
 }
 
