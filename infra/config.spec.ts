@@ -43,3 +43,36 @@ t.test('a secret may come from a file', async t => {
 t.test('labels are pairs', async t => {
   t.same(loadConfig({ OPSCONDUCTOR_EXECUTOR_LABELS: 'zone=eu,os=linux' }).executorLabels, { zone: 'eu', os: 'linux' })
 })
+
+t.test('groups become roles: pairs, or JSON for names that pairs cannot hold', async t => {
+  const client = {
+    OPSCONDUCTOR_OIDC_ISSUER: 'https://id.example.org',
+    OPSCONDUCTOR_OIDC_CLI_CLIENT_ID: 'opsconductor-cli',
+  }
+  const rolesOf = (text: string) => loadConfig({ ...client, OPSCONDUCTOR_OIDC_ROLES: text }).oidc?.roles
+  const refused = (text: string, why: RegExp) =>
+    t.throws(() => rolesOf(text), { name: 'ConfigError', message: why }, text)
+  const [ops, staff] = [
+    { group: 'ops', role: 'operator' },
+    { group: 'All staff', role: 'viewer' },
+  ]
+  t.same(rolesOf(''), [])
+  t.same(rolesOf('ops=operator, All staff=viewer,'), [ops, staff])
+  t.same(rolesOf(' {"ops": "operator", "All staff": ["viewer"]}'), [ops, staff])
+  const group = 'cn=ops,dc=example,dc=org'
+  t.same(rolesOf(JSON.stringify({ [group]: ['operator', 'approver'], '{}': 'viewer' })), [
+    { group, role: 'operator' },
+    { group, role: 'approver' },
+    { group: '{}', role: 'viewer' },
+  ])
+  refused(`${group}=viewer`, /ROLES: dc=org=viewer is not group=role; .*takes the form \{"group": "role"\}/)
+  refused('ops=Operator', /ROLES: ops=Operator is not group=role/)
+  refused('=viewer', /=viewer is not group=role/)
+  refused('ops', /ops is not group=role/)
+  refused('{"ops": "operator"', /ROLES: is not a JSON object.*position/)
+  refused('{"ops": "operator", "ops": "viewer"}', /A key is there twice/)
+  refused('{"ops": {"role": "operator"}}', /ROLES\.ops: a role, or a list of roles/)
+  refused('{"ops": []}', /ROLES\.ops: /)
+  refused('{"ops": "Operator"}', /ROLES\.ops: .*lower-case/)
+  refused(`{"": "viewer"}`, /ROLES/)
+})

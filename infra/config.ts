@@ -5,6 +5,7 @@ import { inspect } from 'node:util'
 import { z } from 'zod'
 import { isAddressRange } from './address-ranges.ts'
 import { areEgressRules } from './egress/policy.ts'
+import { groupRoles } from './group-roles.ts'
 import { defaultEdge, isOrigin } from './http/edge-options.ts'
 
 /** A value that never shows itself: printed, logged and serialised as `[secret]`. */
@@ -72,10 +73,6 @@ const list = z
       .map(each => each.trim())
       .filter(Boolean),
   )
-
-const groupRoles = list
-  .refine(each => each.every(pair => /^[^=]{1,200}=[a-z][a-z0-9-]{0,62}$/.test(pair)), 'group=role,group=role')
-  .transform(each => each.map(pair => ({ group: pair.split('=')[0] ?? '', role: pair.split('=')[1] ?? '' })))
 
 /** What is told in clear is told on this machine only. */
 function isIssuer(text: string): boolean {

@@ -40,12 +40,21 @@ t.test('somebody comes by the provider, and is the same person the next time', a
   t.match(me, { actor: { kind: 'user', mfa: false }, user: { displayName: 'Ann Example', email: 'ann@example.org' } })
   const again = await enter({ ...ann, email: 'other@example.org' })
   t.equal(again.userId, first.userId, 'by the subject, not by the address')
+  const other = done(await send('GET', '/v1/auth/me', undefined, { as: again.accessToken }))
+  t.match(other.user, { displayName: 'Ann Example', email: 'other@example.org' }, 'as the provider says now')
+  const { name: _, email: __, ...silent } = ann
+  const third = await enter(silent)
+  const same = done(await send('GET', '/v1/auth/me', undefined, { as: third.accessToken }))
+  t.match(same.user, { displayName: 'Ann Example', email: 'other@example.org' }, 'what it does not say stays')
   t.not((await enter({ ...ann, sub: 'ann-0815' })).userId, first.userId, 'subjects are told apart by case')
   const user = await eventsOf(streams.user(first.userId))
-  t.match(user, [{ type: 'UserRegistered', data: { issuer: provider.issuer, loginIndex: /^[0-9a-f]{64}$/ } }])
+  const registered = { type: 'UserRegistered', data: { issuer: provider.issuer, loginIndex: /^[0-9a-f]{64}$/ } }
+  const changed = { type: 'UserProfileChanged', data: { fields: ['email'] }, metadata: { actor: { id: 'sign-in' } } }
+  t.match(user, [registered, changed])
+  t.equal(user.length, 2, 'only what changed is told')
   t.match(await eventsOf(streams.session(first.sessionId)), [{ data: { method: 'oidc' } }])
   const told = JSON.stringify(user.map(({ data, metadata }) => [data, metadata]))
-  for (const personal of ['Ann', 'ann@', '0815']) {
+  for (const personal of ['Ann', 'ann@', 'other@', '0815']) {
     t.notMatch(told, personal)
     t.notOk(vault.lines.some(line => line.includes(personal)))
   }

@@ -122,6 +122,9 @@ type Change = {
   wanted: Omit<SignInRequest<'change-profile'>, 'userId'>
 }
 
+/** Of somebody who was erased in the meantime nothing comes back. */
+const CHANGE = 'update vault.subject set profile = $2, login_index = $3 where user_id = $1 and wrapped_dek is not null'
+
 async function changeProfile(
   on: Pool | Connection,
   own: OwnKeys,
@@ -131,13 +134,12 @@ async function changeProfile(
   const given = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined))
   const after = { ...before, ...given }
   const fields = (['loginName', 'displayName', 'email'] as const).filter(field => before[field] !== after[field])
+  if (fields.length === 0) return { outcome: 'changed', fields }
   const index = loginIndex(own, after.loginName)
+  const sealed = sealProfile(key, after)
   try {
-    await on.query('update vault.subject set profile = $2, login_index = $3 where user_id = $1', [
-      subject.userId,
-      sealProfile(key, after),
-      index,
-    ])
+    const { rowCount } = await on.query(CHANGE, [subject.userId, sealed, index])
+    if (rowCount !== 1) return { outcome: 'unknown' }
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === unique) return { outcome: 'taken' }
     throw error

@@ -3,6 +3,7 @@ import { streams } from '../../../schemas/events.ts'
 import type { KnownUser } from '../../domain/index.ts'
 import { asSignIn, metaFor } from '../deps.ts'
 import { failure, type NextStep, nextStep } from '../sign-in.ts'
+import { decideUser } from '../users.ts'
 import { type MappingDeps, matchGrants } from './mapping.ts'
 import type { OidcProvider, Returned, Vouched } from './provider.ts'
 
@@ -65,5 +66,14 @@ async function externalUser(deps: OidcDeps, request: Request, issuer: string, vo
   const { state } = await dispatcher.load('user', streams.user(userId))
   if (state.status === 'absent' || state.issuer !== issuer) throw failure(deps, request, 'unknown')
   if (state.status !== 'active') throw failure(deps, request, 'deactivated', userId)
+  await takeProfile(deps, request, userId, vouched)
   return state
+}
+
+/** What the provider says now counts; what it says nothing of stays. Nothing is recorded where nothing changed. */
+async function takeProfile(deps: OidcDeps, request: Request, userId: string, { displayName, email }: Vouched) {
+  const said = { ...(displayName !== null && { displayName }), ...(email !== null && { email }) }
+  const command = { type: 'change-user-profile' as const, data: { userId, ...said } }
+  const { dispatcher, vault: signIn } = deps
+  await decideUser({ dispatcher, signIn }, command, { meta: metaFor(deps, request, asSignIn) })
 }
