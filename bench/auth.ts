@@ -14,6 +14,8 @@ import { commandApi } from '../test/support/command-api.ts'
 import { startEventStore } from '../test/support/event-store.ts'
 import { serveQueries } from '../test/support/query-api.ts'
 import { type Emit, measurement } from './measurement.ts'
+import { quantile } from './support/open-loop.ts'
+import { signInFlood } from './support/sign-in-flood.ts'
 import { ending } from './support/system.ts'
 
 const GRANTS = 50
@@ -24,10 +26,14 @@ const CHECKS = 20_000
 const log = pino({ level: 'silent' })
 const userId = derivedId('bench user')
 
-/** What asking for permission costs a command, and what showing only what may be seen costs a list. */
+/**
+ * What asking for permission costs a command, what showing only what may be seen costs a list, and what others feel of a
+ * flood of attempts to sign in.
+ */
 export async function run(emit: Emit, scale: number): Promise<void> {
   await commands(emit, Math.round(COMMANDS * scale))
   await lists(emit, Math.round(TARGETS * scale))
+  await signInFlood(emit, scale)
 }
 
 /** Somebody with so many grants of a role. */
@@ -82,9 +88,9 @@ async function commands(emit: Emit, count: number): Promise<void> {
         const took = await send(who)
         if (i >= 100) times[who]?.push(took)
       }
-    const p50 = (who: string) => percentile(times[who] ?? [], 0.5)
+    const p50 = (who: string) => quantile(times[who] ?? [], 0.5)
     emit(measurement('auth.command.p50', 'ms', [p50('granted')], p50('administrator')))
-    emit(measurement('auth.check.p50', 'ms', [percentile(checks(holders.granted, tags), 0.5)], 0.2))
+    emit(measurement('auth.check.p50', 'ms', [quantile(checks(holders.granted, tags), 0.5)], 0.2))
   } finally {
     await t.end()
   }
@@ -152,7 +158,7 @@ async function lists(emit: Emit, targets: number): Promise<void> {
         for (let i = 0; i < LISTS / asked.length; i += 1) times.push(await answer(who, query))
       }
       const name = who.replaceAll(' ', '-')
-      emit(measurement(`auth.list.${name}.p99`, 'ms', [percentile(times, 0.99)], 50))
+      emit(measurement(`auth.list.${name}.p99`, 'ms', [quantile(times, 0.99)], 50))
     }
   } finally {
     await t.end()
@@ -173,8 +179,3 @@ const MANY_TARGETS = `
         'rack', 'r' || (n / 100) % 40, 'owner', 'o' || n % 5000)),
     true, n, '2026-01-01T00:00:00Z', gen_random_uuid(), 'TargetRegistered', '{"kind":"user","id":"bench"}', '[]'
   from generate_series(0, $1 - 1) n`
-
-function percentile(times: readonly number[], share: number): number {
-  const sorted = times.toSorted((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
-}

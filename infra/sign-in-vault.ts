@@ -22,10 +22,14 @@ export interface SignInVault {
 }
 
 const TIMEOUT_MS = 5_000
+/** So long nobody asks again once it has as many passphrases to check as it takes: turning away a flood must cost little. */
+const BUSY_MS = 50
+const needsTurn: ReadonlySet<SignInOperation> = new Set(['verify-passphrase', 'prepare-passphrase'])
 type PublicKey = { keyId: string; publicKey: string }
 
 export function createSignInVault(bus: Bus): SignInVault {
   let known: PublicKey | undefined
+  let busyUntil = Number.NEGATIVE_INFINITY
   const once = async (operation: SignInOperation, data: unknown) => {
     known ??= await requestJson(bus, subjects.vaultPublicKey, vaultPublicKey, {}, { timeoutMs: TIMEOUT_MS })
     const { keyId, publicKey } = known
@@ -41,6 +45,7 @@ export function createSignInVault(bus: Bus): SignInVault {
   }
   return {
     async ask(operation, data) {
+      if (needsTurn.has(operation) && performance.now() < busyUntil) throw new ProblemError('rate-limited')
       try {
         let answer = await once(operation, data)
         if ('error' in answer && answer.error === 'unknown-key') {
@@ -48,7 +53,11 @@ export function createSignInVault(bus: Bus): SignInVault {
           known = undefined
           answer = await once(operation, data)
         }
-        if ('error' in answer) throw new ProblemError(answer.error === 'busy' ? 'rate-limited' : 'vault-unavailable')
+        if ('error' in answer && answer.error === 'busy') {
+          busyUntil = performance.now() + BUSY_MS
+          throw new ProblemError('rate-limited')
+        }
+        if ('error' in answer) throw new ProblemError('vault-unavailable')
         const parsed = JSON.parse(Buffer.from(answer.opened).toString('utf8'))
         // The schema of that name makes it the answer of that name.
         return signInOperations[operation].reply.parse(parsed) as SignInReply<typeof operation>

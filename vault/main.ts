@@ -65,7 +65,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
     request => answered(() => release(releasing, request)),
     options,
   )
-  await serveSignIn({ bus, pool, keks, own, clock: systemClock, ids: systemIds, log })
+  const signingIn = await serveSignIn({ bus, pool, keks, own, clock: systemClock, ids: systemIds, log })
   await bus.flush()
 
   return {
@@ -80,7 +80,7 @@ export async function start(config: Config, log: Log): Promise<RunningRole> {
       {
         name: 'close connections',
         deadlineMs: 5_000,
-        run: async () => void (await Promise.all([store.close(), pool.end()])),
+        run: async () => void (await Promise.all([store.close(), pool.end(), signingIn.stop()])),
       },
     ],
   }

@@ -242,6 +242,22 @@ t.test('abuse 18: whether there is such a user shows neither in the answer nor i
   t.ok(p > 0.01, `p = ${p.toFixed(3)} over ${times.known.length} + ${times.unknown.length} attempts`)
 })
 
+t.test('abuse 19: a flood of attempts is turned away, and who is in goes on', async t => {
+  const who = await user('nineteen')
+  const answers = Array.from({ length: 300 }, (_, n) =>
+    signIn(n % 2 ? `nobody-${n}` : 'nineteen', `wrong passphrase number ${n}`, { from: `203.0.${n}.1` }),
+  )
+  t.equal((await me(who.accessToken)).statusCode, 200)
+  const refreshed = await auth('refresh', { refreshToken: who.refreshToken })
+  t.equal(refreshed.statusCode, 200, 'what needs no passphrase does not wait for those')
+  const counts = new Map<number, number>()
+  for (const { statusCode } of await Promise.all(answers)) counts.set(statusCode, (counts.get(statusCode) ?? 0) + 1)
+  const { 401: judged = 0, 429: turnedAway = 0 } = Object.fromEntries(counts)
+  t.equal(judged + turnedAway, 300, [...counts].join(' '))
+  t.ok(judged >= 10 && judged <= 60, `${judged} were looked at`)
+  await until(async () => (await signIn('nineteen', goodPassphrase, { from: '192.0.2.19' })).statusCode !== 429)
+})
+
 t.test('abuse 20: a bad passphrase is refused, and what is wrong with it is said', async t => {
   const { link } = done(await command('create-user', { loginName: 'twenty' }))
   const answer = await auth('link', { link, passphrase: 'too short' })

@@ -1,31 +1,43 @@
-import { hash, verify } from '@node-rs/argon2'
+import type { Hasher } from './hasher.ts'
 
 /** More passphrases than can be worked on wait already: try again in a moment. */
 export class HashPoolBusy extends Error {
   override name = 'HashPoolBusy'
 }
 
-/**
- * Argon2id (RFC 9106) with the parameters OWASP names for it: 19 MiB, two passes, one lane. At most so many at once and so
- * many waiting, so that a flood of attempts costs neither all processors nor all memory. Throws HashPoolBusy.
- */
-export type HashPool = {
+/** Each waits until it is its turn. */
+export type Hashes = {
   hash(passphrase: string): Promise<string>
   verify(hashed: string, passphrase: string): Promise<boolean>
 }
 
-const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 }
+export type HashPool = {
+  /**
+   * Does what will need hashes. At most so much of it is begun at once: a flood of attempts is turned away before it has
+   * cost anything else. Throws HashPoolBusy.
+   */
+  admit<T>(work: (hashes: Hashes) => Promise<T>): Promise<T>
+}
 
-export function createHashPool({ atOnce = 2, mayWait = 32 } = {}): HashPool {
+const AT_ONCE = 1
+const MAY_WAIT = 20
+/** Whoever asks has stopped waiting soon after: what comes to its turn later is not begun any more. */
+const MOST_WAIT_MS = 3_000
+
+export function createHashPool(
+  hasher: Pick<Hasher, 'hash' | 'verify'>,
+  { atOnce = AT_ONCE, mayWait = MAY_WAIT, mostWaitMs = MOST_WAIT_MS } = {},
+): HashPool {
   const waiting: Array<() => void> = []
+  let admitted = 0
   let running = 0
   const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (running >= atOnce) {
-      if (waiting.length >= mayWait) throw new HashPoolBusy('too many passphrases to check at once')
-      // Whoever ends hands over its place, so that nobody gets in between.
-      await new Promise<void>(resolve => waiting.push(resolve))
-    } else running += 1
+    const since = running < atOnce ? Number.POSITIVE_INFINITY : performance.now()
+    // Whoever ends hands over its place, so that nobody gets in between.
+    if (running >= atOnce) await new Promise<void>(resolve => waiting.push(resolve))
+    else running += 1
     try {
+      if (performance.now() - since > mostWaitMs) throw new HashPoolBusy('it took too long until it was its turn')
       return await work()
     } finally {
       const next = waiting.shift()
@@ -33,9 +45,20 @@ export function createHashPool({ atOnce = 2, mayWait = 32 } = {}): HashPool {
       else running -= 1
     }
   }
+  const hashes: Hashes = {
+    hash: passphrase => inTurn(() => hasher.hash(normal(passphrase))),
+    verify: (hashed, passphrase) => inTurn(() => hasher.verify(hashed, normal(passphrase))),
+  }
   return {
-    hash: passphrase => inTurn(() => hash(normal(passphrase), PARAMETERS)),
-    verify: (hashed, passphrase) => inTurn(() => verify(hashed, normal(passphrase))),
+    async admit(work) {
+      if (admitted >= atOnce + mayWait) throw new HashPoolBusy('too many passphrases to check at once')
+      admitted += 1
+      try {
+        return await work(hashes)
+      } finally {
+        admitted -= 1
+      }
+    },
   }
 }
 

@@ -1,5 +1,4 @@
 import t from 'tap'
-import { createHashPool, HashPoolBusy } from './hash-pool.ts'
 import { normalLogin } from './login-index.ts'
 import { passphraseProblems } from './passphrase-policy.ts'
 
@@ -69,18 +68,4 @@ t.test('abuse 17: names that look the same to people are one', async t => {
     t.equal(normalLogin(variant), one, variant)
   t.not(normalLogin('аnn@example.org'), one, 'a Cyrillic letter is another letter')
   t.equal(normalLogin('J  Doe'), normalLogin('j doe'))
-})
-
-t.test('abuse 19: only so many are worked on, only so many wait', async t => {
-  const pool = createHashPool({ atOnce: 2, mayWait: 3 })
-  const asked = Array.from({ length: 20 }, () => pool.hash('four rusty lanterns under water'))
-  const ended = await Promise.allSettled(asked)
-  const busy = ended.filter(e => e.status === 'rejected' && e.reason instanceof HashPoolBusy)
-  t.equal(busy.length, 15)
-  const hashed = await pool.hash('caf\u00e9 and lanterns by the sea')
-  t.match(hashed, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
-  t.equal(await pool.verify(hashed, 'cafe\u0301 and lanterns by the sea'), true, 'however it is composed')
-  t.equal(await pool.verify(hashed, 'cafe and lanterns by the sea'), false)
-  const long = 'x'.repeat(72)
-  t.equal(await pool.verify(await pool.hash(`${long}a`), `${long}b`), false, 'abuse 20: nothing is cut off at 72')
 })

@@ -5,7 +5,7 @@ import type { SignInReply, SignInRequest } from '../../schemas/sign-in-bus.ts'
 import type { KekProvider } from '../kek.ts'
 import type { OwnKeys } from '../own-keys.ts'
 import type { Attempts } from './attempts.ts'
-import type { HashPool } from './hash-pool.ts'
+import type { Hashes } from './hash-pool.ts'
 import { addressIndex, loginIndex } from './login-index.ts'
 import { passphraseProblems } from './passphrase-policy.ts'
 import { newSubjectKey, type WrappedKey, withSubjectKey } from './subject-key.ts'
@@ -17,7 +17,7 @@ export type PassphraseDeps = {
   own: OwnKeys
   subjects: Subjects
   attempts: Attempts
-  hashes: HashPool
+  hashes: Hashes
   ids: Ids
 }
 type Sealed = { verifierId: string; sealed: Buffer }
@@ -33,7 +33,7 @@ export async function makeDecoy({ keks, hashes }: Pick<PassphraseDeps, 'keks' | 
   return { key, verifier: { verifierId, sealed } }
 }
 
-/** Judges a new passphrase and keeps its hash. Nothing counts before it is activated. Throws HashPoolBusy. */
+/** Judges a new passphrase and keeps its hash. Nothing counts before it is activated. */
 export async function preparePassphrase(
   { pool, keks, subjects, hashes, ids }: PassphraseDeps,
   { userId, passphrase }: SignInRequest<'prepare-passphrase'>,
@@ -61,7 +61,7 @@ export async function preparePassphrase(
 
 /** The log names this passphrase: the ones before are gone. */
 export async function activatePassphrase(
-  { pool, attempts }: PassphraseDeps,
+  { pool, attempts }: Pick<PassphraseDeps, 'pool' | 'attempts'>,
   { userId, verifierId }: SignInRequest<'activate-passphrase'>,
 ): Promise<Record<string, never>> {
   await inTransaction(pool, async connection => {
@@ -77,7 +77,7 @@ export async function activatePassphrase(
 
 /**
  * Judges an attempt. Whether there is such a user, whether it is locked and whether the passphrase is wrong takes the
- * same work, so that the time tells nothing. Throws HashPoolBusy.
+ * same work, so that the time tells nothing.
  */
 export async function verifyPassphrase(
   deps: PassphraseDeps,

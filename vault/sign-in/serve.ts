@@ -22,6 +22,7 @@ import { createAttempts } from './attempts.ts'
 import { keepBegun, takeBegun } from './begun.ts'
 import { eraseSubject } from './erase.ts'
 import { createHashPool, HashPoolBusy } from './hash-pool.ts'
+import { createHasher, type Hasher } from './hasher.ts'
 import { activatePassphrase, makeDecoy, preparePassphrase, verifyPassphrase } from './passphrases.ts'
 import { beginTotp, checkTotp, issueRecoveryCodes, keepFactors, useRecoveryCode } from './second-factors.ts'
 import { createSigningKeys } from './signing-keys.ts'
@@ -35,8 +36,9 @@ type Error = 'unknown-key' | 'cannot-open' | 'busy' | 'unavailable'
 const LIMITS = { queue: 'vault-sign-in', concurrency: 128, maxWaiting: 1_000 }
 
 /** Answers what signing people in asks of the vault. */
-export async function serveSignIn(deps: SignInDeps): Promise<void> {
-  const answering = await operations(deps)
+export async function serveSignIn(deps: SignInDeps): Promise<{ stop(): Promise<void> }> {
+  const hasher = createHasher()
+  const answering = await operations(deps, hasher)
   const options = LIMITS
   subscribeJson(
     deps.bus,
@@ -57,6 +59,7 @@ export async function serveSignIn(deps: SignInDeps): Promise<void> {
     },
     options,
   )
+  return { stop: hasher.stop }
 }
 
 const refusal = (error: Error) => ({ error, detail: 'the vault did not answer the question' })
@@ -86,12 +89,12 @@ async function answer(answering: Answering, operation: string, data: unknown): P
 
 const isOperation = (name: string): name is SignInOperation => Object.hasOwn(signInOperations, name)
 
-async function operations({ pool, keks, own, clock, ids }: SignInDeps): Promise<Answering> {
+async function operations({ pool, keks, own, clock, ids }: SignInDeps, hasher: Hasher): Promise<Answering> {
   const subjects = createSubjects(pool, keks, own)
   const attempts = createAttempts(pool)
-  const hashes = createHashPool()
-  const deps = { pool, keks, own, subjects, attempts, hashes, ids }
-  const decoy = await makeDecoy(deps)
+  const passphrases = createHashPool(hasher)
+  const deps = { pool, keks, own, subjects, attempts, ids }
+  const decoy = await passphrases.admit(hashes => makeDecoy({ keks, hashes }))
   const keys = createSigningKeys(pool, keks)
   return {
     'create-subject': data => subjects.create(data, clock.now()),
@@ -101,9 +104,11 @@ async function operations({ pool, keks, own, clock, ids }: SignInDeps): Promise<
     'change-profile': data => subjects.change(data),
     profiles: async ({ userIds }) => ({ profiles: await subjects.profiles(userIds) }),
     'find-login': async ({ loginName }) => ({ userId: (await subjects.byLogin(loginName))?.userId ?? null }),
-    'prepare-passphrase': data => preparePassphrase(deps, data, clock.now()),
+    'prepare-passphrase': data =>
+      passphrases.admit(hashes => preparePassphrase({ ...deps, hashes }, data, clock.now())),
     'activate-passphrase': data => activatePassphrase(deps, data),
-    'verify-passphrase': data => verifyPassphrase(deps, decoy, data, clock.now()),
+    'verify-passphrase': data =>
+      passphrases.admit(hashes => verifyPassphrase({ ...deps, hashes }, decoy, data, clock.now())),
     'forget-attempts': async ({ userId }) => {
       await Promise.all([attempts.forgetAll('account', userId), attempts.forgetAll('code', userId)])
       return {}
