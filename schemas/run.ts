@@ -94,6 +94,8 @@ export const runInternalCommands = {
     ]),
   }),
   'expire-approval': z.strictObject({ runId: id, stepId }),
+  /** What was agreed to has changed before anything of it began. */
+  'void-approval': z.strictObject({ runId: id, stepId, digest: sha256, changes: z.array(detail).min(1) }),
   'close-sub-run': z.strictObject({ runId: id, stepId, subRunId: id, status: z.string().max(40) }),
 }
 

@@ -222,6 +222,24 @@ t.test('a yes is said to exactly what was shown', async t => {
   spec(started, askedFor, said(ann, 1), voided, askedFor).when(yes(digest), facts()).thenRecords(said(ann, 1))
 })
 
+t.test('a yes that is out of date when the run is to begin is void', async t => {
+  const passed: RunEvent[] = [said(ann, 2), { type: 'ApprovalQuorumReached', data: where }]
+  const changes = ['out of use: web-1']
+  const voiding = { type: 'void-approval', data: { ...where, digest, changes } } as const
+  const voided: RunEvent = { type: 'ApprovalVoided', data: { ...where, digest, changes } }
+  spec(started, askedFor, ...passed)
+    .when(voiding)
+    .thenRecords(voided)
+  spec(started, askedFor, ...passed, voided)
+    .when(voiding)
+    .thenRecords()
+  spec(started, askedFor).when(voiding).thenRecords()
+  spec(started, askedFor, ...passed)
+    .when({ ...voiding, data: { ...voiding.data, digest: 'cd'.repeat(32) } })
+    .thenRecords()
+  t.equal(statusAfter(started, askedFor, ...passed, voided, askedFor), 'awaiting-approval')
+})
+
 t.test('whoever has a part in it does not approve it, and is told of once', async () => {
   const refused = { rule: 'requester-approver', detail: 'asked for the run' }
   const told: RunEvent = { type: 'SelfApprovalRefused', data: { ...where, by: ann, ...refused } }

@@ -120,6 +120,13 @@ export function expireApproval(data: DataOf<'expire-approval'>, state: KnownRun,
   return [{ type: 'ApprovalExpired', data }]
 }
 
+/** Agreed to, and something else by the time it is to begin: nothing for one that was voided or asked anew meanwhile. */
+export function voidApproval(data: DataOf<'void-approval'>, state: KnownRun): RunEvent[] {
+  const gate = state.gates[data.stepId]
+  const isThis = gate?.kind === 'approval' && gate.status === 'passed' && gate.bound?.digest === data.digest
+  return isThis ? [{ type: 'ApprovalVoided', data }] : []
+}
+
 export function closeSubRun(data: DataOf<'close-sub-run'>, state: KnownRun): RunEvent[] {
   const gate = state.gates[data.stepId]
   return gate?.kind === 'job-run' && gate.status === 'open' ? [{ type: 'SubRunEnded', data }] : []

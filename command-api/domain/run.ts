@@ -1,7 +1,7 @@
 import { streams } from '../../schemas/events.ts'
 import type { RunCommand, RunEvent } from '../../schemas/run.ts'
 import { type Decider, DomainError, type Identified } from './decider.ts'
-import { closeSubRun, delegateApproval, deny, expireApproval, grant, openGate } from './run-gates.ts'
+import { closeSubRun, delegateApproval, deny, expireApproval, grant, openGate, voidApproval } from './run-gates.ts'
 import { type RunFacts, repeated, request, requestAgain } from './run-request.ts'
 import { type Counts, evolveRun, isFinished, type KnownRun, type Run } from './run-state.ts'
 
@@ -59,6 +59,8 @@ export const run: Decider<Run, IdentifiedRunCommand, RunEvent, RunFacts | undefi
         return delegateApproval(command.data, state, meta, facts.approval)
       case 'expire-approval':
         return isFinished(state) ? [] : expireApproval(command.data, state, meta)
+      case 'void-approval':
+        return isFinished(state) ? [] : voidApproval(command.data, state)
       case 'close-sub-run':
         return isFinished(state) ? [] : closeSubRun(command.data, state)
     }

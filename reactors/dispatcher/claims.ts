@@ -7,6 +7,7 @@ import type { Assignment, PullRequest } from '../../schemas/bus.ts'
 import type { Commands } from '../commands.ts'
 import type { RunRequest } from '../runs/active-run.ts'
 import type { ActiveRuns, Place, Reservation } from '../runs/active-runs.ts'
+import { voiding } from '../runs/to-command.ts'
 import type { Job, Prepared } from './work-source.ts'
 
 type Options = { commands: Commands; runs: ActiveRuns; ids: Ids; log: Log; leaseSeconds: number }
@@ -29,6 +30,7 @@ export class Claims {
     const { run, n } = reservation
     const state = await this.#append(reservation, request, work)
     if (!state) return undefined
+    run.agreementsUsed(work.due.map(({ id }) => id))
     run.claimedHere(n, { executorId: request.executorId, epoch: state.epoch, started: false, left: work.due.length })
     this.#options.runs.refresh(run)
     if (run.status === 'cancelling' || run.unwanted.has(n)) {
@@ -48,8 +50,13 @@ export class Claims {
     }
   }
 
-  /** What needs no executor: everything is left out, a wait begins, or it cannot be done. */
+  /** What needs no executor: everything is left out, a wait begins, it cannot be done, or was not agreed to like this. */
   async settle({ run, n }: Place, work: Untaken): Promise<void> {
+    if (work.kind === 'void') {
+      const { commandId, command } = voiding(run, work)
+      await this.#options.commands.send('run', command, this.#by(run, commandId))
+      return
+    }
     const where = { runId: run.runId, n, targetId: run.targetIds[n] ?? '', steps: work.rules }
     const by = this.#by(
       run,

@@ -46,6 +46,7 @@ function dispatching(t: Test, { heard = true } = {}) {
       known: async name => (name === 'job' ? known.job : known.target) as never,
       active: async () => ({ status: 'absent' }),
       lacks: async () => undefined,
+      catalogue: () => Promise.reject(new Error('nothing was agreed to')),
     },
     claims: {
       takeBack: async ({ n }) => void takenBack.push(n),

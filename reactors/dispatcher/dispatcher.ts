@@ -23,7 +23,7 @@ type Parked = {
   next: Parked | undefined
 }
 type Options = {
-  commands: Pick<Commands, 'known' | 'active' | 'lacks'>
+  commands: Pick<Commands, 'known' | 'active' | 'lacks' | 'catalogue'>
   runs: ActiveRuns
   claims: Pick<Claims, 'claim' | 'settle' | 'takeBack'>
   clock: Clock
@@ -182,7 +182,7 @@ export class Dispatcher {
       return
     }
     try {
-      this.#options.runs.settles(reservation)
+      if (work.kind !== 'void') this.#options.runs.settles(reservation)
       await this.#options.claims.settle(reservation, work)
       this.#releaseLater(reservation)
     } catch (err) {

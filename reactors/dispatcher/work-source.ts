@@ -7,6 +7,7 @@ import type { StepRule, StepSecret } from '../../schemas/target-run.ts'
 import type { Commands } from '../commands.ts'
 import type { ActiveRun, RunRequest } from '../runs/active-run.ts'
 import type { Place } from '../runs/active-runs.ts'
+import { type Outdated, outdated } from '../runs/agreements.ts'
 import type { Hold } from '../runs/target-runs.ts'
 import { type Credentials, credentialsFor } from './credentials.ts'
 import { secretsOf } from './secrets.ts'
@@ -30,6 +31,7 @@ export type Job = Rules & {
 export type Prepared =
   | Job
   | { kind: 'hold'; hold: Hold; leftOut: readonly string[] }
+  | ({ kind: 'void' } & Outdated)
   | (Rules & { kind: 'settle' })
   | (Rules & { kind: 'wait'; stepId: string; until: string })
   | (Rules & { kind: 'impossible'; stepId: string; why: Impossible })
@@ -40,7 +42,7 @@ const unknownStep: StepRule = { id: 'unknown', idempotent: false, continueOnErro
 
 /** Looks up what a target run needs, as it is now. Throws EventStoreUnavailable. */
 export async function prepare(
-  commands: Pick<Commands, 'known' | 'active' | 'lacks'>,
+  commands: Pick<Commands, 'known' | 'active' | 'lacks' | 'catalogue'>,
   { run, n }: Place,
   now: string,
 ): Promise<Prepared> {
@@ -69,6 +71,8 @@ export async function prepare(
   }
   if (!segment.wait && segment.due.length === 0)
     return { kind: 'hold', hold: { step: first }, leftOut: segment.skip.map(({ stepId }) => stepId) }
+  const other = await outdated(run, first, commands)
+  if (other) return { kind: 'void', ...other }
   const lost = run.hasBegun(n) ? undefined : await targetDenied(commands, request, targetId, tags)
   if (lost) return impossible(rules, segment.skip, first, lost)
   if (segment.wait) return { kind: 'wait', rules, skip: segment.skip, ...segment.wait }

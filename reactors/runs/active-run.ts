@@ -1,4 +1,4 @@
-import { JOB_GATE } from '../../schemas/approval.ts'
+import { type Bound, JOB_GATE } from '../../schemas/approval.ts'
 import type { LogPosition } from '../../schemas/events.ts'
 import { matchesLabels, parseLabelExpression } from '../../schemas/label-expression.ts'
 import type { RunEvent } from '../../schemas/run.ts'
@@ -16,6 +16,8 @@ export type Labels = Readonly<Record<string, string>>
 export type Gate = {
   status: 'open' | 'passed' | 'closed'
   expiresAt?: string
+  /** What is agreed to, until something begins that hangs on it. */
+  bound?: Bound | undefined
   subRunId?: string
   /** How the run that it triggered ended. */
   subRunEnded?: string
@@ -216,6 +218,20 @@ export class ActiveRun extends TargetRuns {
   /** Nothing of it begins before that is agreed to. */
   get waitsForJobGate(): boolean {
     return this.request.approval !== undefined && this.gates.get(JOB_GATE)?.status !== 'passed'
+  }
+
+  /** What was agreed to for this step and has let nothing begin yet, by its gate. */
+  unusedAgreements(stepId: string): Array<{ stepId: string; bound: Bound }> {
+    return [JOB_GATE, ...this.passage.gatesBefore(stepId)].flatMap(id => {
+      const { status, bound } = this.gates.get(id) ?? {}
+      return status === 'passed' && bound ? [{ stepId: id, bound }] : []
+    })
+  }
+
+  /** These have begun, as was agreed. */
+  agreementsUsed(stepIds: readonly string[]): void {
+    for (const stepId of ['', ...stepIds])
+      for (const agreed of this.unusedAgreements(stepId)) this.gates.set(agreed.stepId, { status: 'passed' })
   }
 
   /** It is asked for anew. */

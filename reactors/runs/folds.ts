@@ -40,17 +40,22 @@ const folds: Folds = {
   RunCancelled: runEnded,
   RunTimedOut: runEnded,
   RunRejected: runEnded,
-  ApprovalRequested: (run, { stepId, expiresAt }) => run.gates.set(stepId, { status: 'open', expiresAt }),
-  ApprovalQuorumReached: (run, { stepId }) => run.gates.set(stepId, { status: 'passed' }),
+  ApprovalRequested: (run, { stepId, expiresAt, bound }) => run.gates.set(stepId, { status: 'open', expiresAt, bound }),
+  ApprovalQuorumReached: (run, { stepId }) =>
+    run.gates.set(stepId, { status: 'passed', bound: run.gates.get(stepId)?.bound }),
   ApprovalVoided: (run, { stepId }) => run.gateVoided(stepId),
   ApprovalDenied: closed,
   ApprovalExpired: closed,
   RunStepSkipped: (run, { stepId }) => run.gates.set(stepId, { status: 'passed' }),
   RunStepFailed: closed,
-  SubRunTriggered: (run, { stepId, subRunId }) => run.subRunTriggered(stepId, subRunId),
+  SubRunTriggered: (run, { stepId, subRunId }) => {
+    run.agreementsUsed([stepId])
+    run.subRunTriggered(stepId, subRunId)
+  },
   SubRunEnded: (run, { stepId, status }) =>
     run.gates.set(stepId, { status: status === 'succeeded' ? 'passed' : 'closed' }),
   TargetRunClaimed: (run, { n, executorId, epoch, due }, at) => {
+    run.agreementsUsed(due ?? [])
     run.claimed(n, { executorId, epoch, started: false, left: due?.length })
     run.noteBegin(n, at)
   },
@@ -66,6 +71,7 @@ const folds: Folds = {
     if (run.claims.get(n)?.epoch === epoch) run.delay(n, { until: notBefore })
   },
   StepWaitStarted: (run, { n, stepId, until }, at) => {
+    run.agreementsUsed([stepId])
     run.delay(n, { until, wait: stepId })
     run.noteBegin(n, at)
   },

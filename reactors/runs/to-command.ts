@@ -2,6 +2,7 @@ import type { CommandOf } from '../../command-api/domain/index.ts'
 import { derivedId } from '../../infra/ids.ts'
 import type { Commands } from '../commands.ts'
 import { type ActiveRun, attentionOf } from './active-run.ts'
+import { type Outdated, outdated } from './agreements.ts'
 import { type GateCommands, openGate } from './gates.ts'
 import type { Action } from './next-actions.ts'
 
@@ -26,9 +27,12 @@ export async function toCommand(
     ...{ name: 'targetRun', command, commandId: derivedId(action.type, runId, n, run.lastEpoch(n), ...more) },
   })
   switch (action.type) {
-    case 'start-run':
+    case 'start-run': {
+      const other = run.everClaimed ? undefined : await outdated(run, '', commands)
+      return other ? voiding(run, other) : ofRun({ type: 'start-run', data: { runId } })
+    }
     case 'time-out-run':
-      return ofRun({ type: action.type, data: { runId } })
+      return ofRun({ type: 'time-out-run', data: { runId } })
     case 'finish-run':
       return ofRun({ type: 'finish-run', data: { runId, counts: action.counts } })
     case 'report-attention': {
@@ -54,6 +58,8 @@ export async function toCommand(
     case 'expire-approval':
       return ofRun({ type: 'expire-approval', data: { runId, stepId: action.stepId } }, action.stepId)
     case 'open-gate': {
+      const other = await outdated(run, action.stepId, commands)
+      if (other) return voiding(run, other)
       const gate = await openGate(run, action.stepId, commands)
       return ofRun(
         { type: 'open-gate', data: { runId, stepId: action.stepId, gate } },
@@ -87,4 +93,12 @@ export async function toCommand(
       return ofTarget({ type: 'end-unclaimed-target-run', data }, n, why)
     }
   }
+}
+
+/** An approval is void once, however many notice. */
+export function voiding(run: ActiveRun, { stepId, digest, changes }: Outdated) {
+  const { runId } = run.request
+  const commandId = derivedId('void-approval', runId, stepId, ...run.timesVoided(stepId))
+  const command = { type: 'void-approval' as const, data: { runId, stepId, digest, changes } }
+  return { name: 'run' as const, commandId, command }
 }

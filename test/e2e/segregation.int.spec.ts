@@ -13,6 +13,7 @@ import { streams } from '../../schemas/events.ts'
 import { startBroker } from '../support/broker.ts'
 import { commandApi } from '../support/command-api.ts'
 import { startEventStore } from '../support/event-store.ts'
+import { ExecutorSide } from '../support/executor-side.ts'
 import { until } from '../support/process.ts'
 import { resourcesIn } from '../support/resources.ts'
 
@@ -36,11 +37,13 @@ const engine = new Engine({
 void engine.run()
 t.teardown(async () => {
   await engine.stop()
-  await bus.close()
+  await Promise.all([bus.close(), executorBus.close()])
   await store.close()
 })
 await until('both have read the log', () => api.access.live && engine.live)
 const made = resourcesIn(store)
+const executorBus = await connectBus({ url: broker.url, name: 'executor', log })
+const executor = new ExecutorSide(executorBus, made.enrol)
 
 const send = (who: string, name: string, data: object, headers: Record<string, string> = {}) =>
   api.send(name, data, { authorization: `Bearer ${who}`, ...headers })
@@ -132,6 +135,54 @@ t.test('9: nobody approves what they wrote, asked for, or what has changed since
   await askedFor(other)
   await ok(send(first, 'deny-approval', { ...where(other), reason: 'not today' }))
   t.match(await eventOf(streams.run(other), 'RunRejected'), { why: 'approval-denied' })
+})
+
+t.test('9: what changed between the yes and the beginning is asked for anew', async t => {
+  for (const earlier of await executor.pull(16, 500)) await executor.work(earlier)
+  const [operator, approver] = [await person('operator'), await person('approver')]
+  const targetId = await create('create-target', { name: 'web-9', address: '192.0.2.9' })
+  const other = await create('create-target', { name: 'web-8', address: '192.0.2.8' })
+  const gate = { id: 'sign-off', uses: 'approval', with: { prompt: 'Go on?' } }
+  const definition = { name: 'late', steps: [steps[0], gate, { ...steps[0], id: 'again' }], approval }
+  const jobId = await create('define-job', definition)
+  const runId = await create('trigger-run', { jobId, selection: { targetIds: [targetId, other] } }, operator)
+  const yes = async (stepId: string, before?: string) => {
+    const asked = (events: Array<{ type: string; data: unknown }>) =>
+      events.findLast(({ type }) => type === 'ApprovalRequested')?.data as { stepId: string; bound: { digest: string } }
+    await until(`${stepId} is asked for`, async () => {
+      const found = asked(await made.events(streams.run(runId)))
+      return found?.stepId === stepId && found.bound.digest !== before
+    })
+    const { digest } = asked(await made.events(streams.run(runId))).bound
+    await ok(send(approver, 'grant-approval', { runId, stepId, digest }))
+    return digest
+  }
+  const voids = async () => (await made.types(streams.run(runId))).filter(type => type === 'ApprovalVoided').length
+  const first = await yes('job-approval')
+  await ok(send('ann', 'change-target-address', { targetId, address: '192.0.2.10' }))
+  const asking = executor.pull(16, 1_000)
+  t.match(await eventOf(streams.run(runId), 'ApprovalVoided'), { digest: first, changes: [/another address/] })
+  t.same(await asking, [], 'nothing of it has begun')
+  t.notOk((await made.types(streams.run(runId))).includes('RunStarted'))
+  await yes('job-approval', first)
+  const begun = await executor.pull()
+  t.equal(begun.length, 2, 'as it was agreed to anew')
+  await ok(send('ann', 'change-target-address', { targetId: other, address: '192.0.2.11' }))
+  for (const each of begun) await executor.work(each)
+  const second = await yes('sign-off')
+  t.equal(await voids(), 1, 'what has begun is not asked about again')
+  await ok(send('ann', 'change-target-address', { targetId: other, address: '192.0.2.12' }))
+  const waiting = executor.pull(16, 1_000)
+  await until('the second yes is void', async () => (await voids()) === 2)
+  t.same(await waiting, [])
+  await yes('sign-off', second)
+  const rest = await executor.pull()
+  t.same(
+    rest.map(({ steps: due }) => due.map(({ id }) => id)),
+    [['again'], ['again']],
+  )
+  for (const each of rest) await executor.work(each)
+  await eventOf(streams.run(runId), 'RunSucceeded')
 })
 
 t.test('7: a run whose right was taken back while it waited never begins', async t => {

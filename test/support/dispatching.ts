@@ -54,7 +54,8 @@ export function dispatching(given: Given) {
   tell({ type: 'TargetsResolved', data: { runId, from: 0, targetIds: targets.map((_, n) => targetId(n)) } })
   tell({ type: 'RunStarted', data: { runId } })
   let looked = 0
-  const commands: Pick<Commands, 'known' | 'active' | 'lacks'> = {
+  const commands: Pick<Commands, 'known' | 'active' | 'lacks' | 'catalogue'> = {
+    catalogue: () => Promise.reject(new Error('nothing was agreed to')),
     lacks: async (_request, { permission, resource }) =>
       lost.includes(resource.id) ? `needs ${permission} on the ${resource.kind} ${resource.id}` : undefined,
     known: async (_name, stream) => (known.get(stream) ?? { status: 'absent' }) as never,
