@@ -59,9 +59,12 @@ function removeOrphans(output, sources) {
   }
 }
 
+// Without checking types, which takes three times as long as the rest: `npm run check` and `npm test` do that.
 function compile(root) {
   const compiler = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const child = spawn(process.execPath, [compiler, '-p', root], { stdio: ['ignore', 'inherit', 'inherit'] })
+  const child = spawn(process.execPath, [compiler, '-p', root, '--noCheck'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
   return new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('close', code => {

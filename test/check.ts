@@ -1,14 +1,13 @@
-import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { z } from 'zod'
 import { isUnit, specFiles } from './spec-files.ts'
 import { runTap } from './tap-run.ts'
+import { checkTypes, type Outcome, run, tool } from './tool.ts'
 
-type Outcome = { ok: boolean; detail: string }
 type Step = [name: string, act: () => Outcome | Promise<Outcome>]
 
 const steps: Step[] = [
-  ['types', () => run('tsc', '-p', '.')],
+  ['types', checkTypes],
   ['lint and format', () => run('biome', 'ci', '--error-on-warnings', '.')],
   ['folder rules', folderRules],
   ['dead code', () => run('knip', '--no-progress')],
@@ -24,17 +23,6 @@ export async function main(): Promise<void> {
     console.log(`${ok ? 'ok    ' : 'FAILED'} ${name} (${seconds} s)${detail && `\n${detail}`}`)
     if (!ok) process.exitCode = 1
   }
-}
-
-function run(name: string, ...args: string[]): Outcome {
-  const { status, output } = tool(name, ...args)
-  return { ok: status === 0, detail: status === 0 ? '' : output }
-}
-
-function tool(name: string, ...args: string[]): { status: number | null; output: string } {
-  const command = [`node_modules/.bin/${name}`, ...args]
-  const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: 'utf8', maxBuffer: 256 << 20 })
-  return { status, output: stdout || stderr }
 }
 
 const cruised = z.object({
