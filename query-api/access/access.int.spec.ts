@@ -1,10 +1,11 @@
 import { get as httpGet } from 'node:http'
 import t from 'tap'
 import { holderOf } from '../../infra/access.ts'
+import { createArtifactStore } from '../../infra/artifacts.ts'
 import { publishJson } from '../../infra/bus.ts'
 import { systemClock } from '../../infra/clock.ts'
 import { describedRoutes } from '../../infra/http/index.ts'
-import { derivedId } from '../../infra/ids.ts'
+import { derivedId, sha256Hex } from '../../infra/ids.ts'
 import type { PrincipalRef, Scope } from '../../schemas/access.ts'
 import { subjects } from '../../schemas/bus.ts'
 import { streams } from '../../schemas/events.ts'
@@ -22,7 +23,7 @@ const served = await serveQueries(t, model.url, (id, { state }) => {
   const kind = state.principals.get(`api-key:${id}`) ? 'api-key' : 'user'
   return holderOf({ state: () => state, who: { kind, id }, actor: { kind, id }, clock: systemClock })
 })
-const { http, bus, access, url: base } = served
+const { http, bus, pool, access, url: base } = served
 const history = variedHistory(400)
 let told = 0
 /** Projects what is new, and waits until the query side has taken it in. */
@@ -238,6 +239,47 @@ t.test('records are seen of what is seen, and of nothing else', async t => {
   const ofTargets = await all('tags', '/v1/audit')
   t.ok(ofTargets.length > 0)
   for (const { resource } of ofTargets) t.equal(resource?.type, 'target')
+})
+
+t.test('a file is for who may see a run that fetched it, and for who uploaded it', async t => {
+  const store = createArtifactStore(pool, systemClock, 1e9)
+  const put = async (text: string) => {
+    const upload = { uploadId: derivedId('upload', text), owner: 'spec' }
+    const whole = Buffer.from(text)
+    await store.addChunk(upload, 0, whole)
+    await store.finish(upload, { sha256: sha256Hex(whole), bytes: whole.length }, async () => undefined)
+    return sha256Hex(whole)
+  }
+  const [fetched, uploaded, none] = [await put('fetched'), await put('uploaded'), await put('of nobody')]
+  const runId = history.request(7_000, 0, [0])
+  history.claim(7_000, 0, 0)
+  const step = { runId, n: 0, stepId: 'first', attempt: 1, epoch: 1, at: '2026-01-01T01:00:00.000Z' }
+  const stream = streams.targetRun(runId, 0)
+  history.add(stream, { type: 'StepStarted', data: step })
+  const output = { bytes: 0, chunks: 0, sha256: none, truncated: false }
+  const outputs = { sha256: fetched }
+  history.add(stream, { type: 'StepSucceeded', data: { ...step, seq: 1, output, exitCode: 0, outputs } })
+  const by = (name: string) => ({ actor: { kind: 'user' as const, id: user(name) } })
+  const stored = { type: 'ArtifactStored', data: { sha256: uploaded, bytes: 8 } } as const
+  history.add(streams.artifact(uploaded), stored, by('uploader'))
+  await grant('of-run', 'viewer', on('run', runId))
+  await grant('of-job', 'viewer', on('job', ids.job(0)))
+  await grant('uploader', 'viewer', on('job', ids.job(1)))
+  await grant('of-all', 'viewer', everything)
+  const seen = async (who: string) => {
+    const answers = await Promise.all([fetched, uploaded, none].map(sha256 => ask(who, `/v1/artifacts/${sha256}`)))
+    return answers.map(({ statusCode, body }) => (statusCode === 200 ? body : statusCode))
+  }
+  t.same(await seen('of-run'), ['fetched', 404, 404])
+  t.same(await seen('of-job'), ['fetched', 404, 404])
+  t.same(await seen('uploader'), [404, 'uploaded', 404])
+  t.same(await seen('of-all'), ['fetched', 'uploaded', 'of nobody'])
+  t.same(await seen('nobody-at-all'), [403, 403, 403])
+  const problem = async (sha256: string) => {
+    const { correlationId: _, ...body } = (await ask('uploader', `/v1/artifacts/${sha256}`)).json()
+    return body
+  }
+  t.same(await problem(fetched), await problem('0'.repeat(64)), 'as if it were not there')
 })
 
 t.test('who may do what is told with its reasons, and only to those who may ask', async t => {
