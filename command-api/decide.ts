@@ -21,7 +21,14 @@ import type { Catalogue } from './dispatch/catalogue.ts'
 import { factsForRun, factsForTargetRun } from './dispatch/run-facts.ts'
 import { deniedCommands } from './dispatch/safety.ts'
 import type { Answer, Dispatcher } from './dispatch.ts'
-import type { CommandOf, Credential, CredentialFacts, JobFacts, Run } from './domain/index.ts'
+import {
+  type CommandOf,
+  type Credential,
+  type CredentialFacts,
+  isOthers,
+  type JobFacts,
+  type Run,
+} from './domain/index.ts'
 import { issueEnrolmentToken } from './enrolment-token.ts'
 import { factsForApproval } from './sod/approval.ts'
 import { decideBreakGlass } from './sod/break-glass.ts'
@@ -157,7 +164,7 @@ function decideCredential(
   rest: { meta: Meta; expected?: bigint | undefined; isNew?: boolean },
 ): Promise<Answer> {
   const facts = async (state: Credential): Promise<CredentialFacts> => {
-    const version = versionToSeal(type, data, state)
+    const version = versionToSeal(type, data, state, rest.meta)
     if (!secret || version === undefined) return {}
     return { secret: { kind: kindOf(secret), version, sealed: await vault.seal(data.credentialId, version, secret) } }
   }
@@ -165,8 +172,8 @@ function decideCredential(
 }
 
 /** Nothing is sealed for a command that will be refused anyway. */
-function versionToSeal(type: string, data: object, state: Credential): number | undefined {
+function versionToSeal(type: string, data: object, state: Credential, { actor }: Meta): number | undefined {
   if (type === 'create-credential')
     return state.status === 'absent' || ('name' in data && data.name === state.name) ? 1 : undefined
-  return state.status === 'active' ? state.latestVersion + 1 : undefined
+  return state.status === 'active' && !isOthers(state.owner, actor) ? state.latestVersion + 1 : undefined
 }

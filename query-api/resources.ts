@@ -16,6 +16,7 @@ import { sessionRow } from '../schemas/session.ts'
 import { targetRow } from '../schemas/target.ts'
 import { loginName, personName, userRow } from '../schemas/user.ts'
 import { ofVersions, onlyPermitted } from './access/permitted.ts'
+import { onlyOwnCredentials } from './access/personal.ts'
 import { asOf, validAt } from './as-of.ts'
 import { presenceOf } from './executor-presence.ts'
 import { matchLabels } from './labels.ts'
@@ -319,7 +320,7 @@ function registerItem({ http, reader, names }: Deps, type: ResourceType): void {
   })
 }
 
-type Seeing = Pick<Holder, 'scopes'>
+type Seeing = Pick<Holder, 'actor' | 'scopes'>
 
 /** What somebody may see as it is now they may see as it ever was; what they may not, not. */
 type Kind = { kind: string; stored?: string }
@@ -328,6 +329,7 @@ function onlyVisible(conditions: Conditions, holder: Seeing, type: Kind, when: s
   const { kind } = type
   const now = when === undefined ? conditions : conditions.within()
   onlyPermitted(now, holder, `${kind}:read`, ofVersions(kind))
+  if (kind === 'credential') onlyOwnCredentials(now, holder)
   if (when === undefined || now.isEmpty) return
   const kindNow = conditions.parameter(storedKind(type))
   conditions.add(

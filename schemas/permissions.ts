@@ -7,6 +7,7 @@ export const permissions = {
   'target:use': 'Let a run work on a target',
   'credential:read': 'See credentials, never their secrets',
   'credential:write': 'Store, replace and revoke credentials',
+  'credential:oversee': 'See the personal credentials of others, and with credential:write revoke them',
   'credential:use': 'Let a run, a job or a target use a credential',
   'job:read': 'See jobs',
   'job:write': 'Define and change jobs',
@@ -107,7 +108,7 @@ export const builtInRoles = {
   approver: { description: 'Decides on approvals', permissions: [...reads, 'run:approve', 'command:send'] },
   auditor: {
     description: 'Sees everything that happened and who may do what; changes nothing',
-    permissions: [...reads, ...peopleReads, 'credential:read', 'audit:read'],
+    permissions: [...reads, ...peopleReads, 'credential:read', 'credential:oversee', 'audit:read'],
   },
   'target-admin': {
     description: 'Registers and changes targets and looks after executors',
@@ -123,7 +124,7 @@ export const builtInRoles = {
   },
   'credential-admin': {
     description: 'Stores, replaces and revokes credentials, does not use them',
-    permissions: [...reads, 'credential:read', 'credential:write', 'command:send'],
+    permissions: [...reads, 'credential:read', 'credential:oversee', 'credential:write', 'command:send'],
   },
   'user-admin': {
     description: 'Looks after users, groups and grants, of what it holds itself',

@@ -88,7 +88,7 @@ export function credentialCommand(program: Command): void {
     .description('store a secret in the vault')
     .requiredOption('--username <login>', 'who it logs in as')
     .option('--description <text>', 'what it is for')
-    .option('--personal', 'nobody else may use or change it')
+    .option('--personal', 'nobody else may see, use or change it')
     .action(
       async (
         name: string,

@@ -204,6 +204,47 @@ t.test('what a command names must be theirs too', async t => {
   await ok(publish({ credentialId, selection: { targetIds: [web] } }))
 })
 
+t.test('somebody else’s personal credential is not there but for whoever oversees it', async t => {
+  const [owner, writer, chief] = [systemIds.next(), systemIds.next(), systemIds.next()]
+  await ok(send('ann', 'define-role', { role: 'writer', permissions: ['credential:write', 'credential:read'] }))
+  for (const id of [owner, writer]) await grant(id, 'writer', everything)
+  for (const id of [owner, writer]) await grant(id, 'target-admin', everything)
+  await grant(chief, 'credential-admin', everything)
+  const credentialId = systemIds.next()
+  const sealed = { sealId: credentialId, kekId: 'kek-1', fingerprint: 'f'.repeat(64), ciphertextDigest: 'c'.repeat(64) }
+  const data = { credentialId, name: 'at home', username: 'deploy', personal: true }
+  const meta = { ...made.meta(), actor: { kind: 'user' as const, id: owner } }
+  const facts = { secret: { kind: 'password', version: 1, sealed } } as const
+  await made.dispatcher.dispatch('credential', { type: 'create-credential', data }, { meta, facts })
+  await until('it is known', () => api.catalogue.credential(credentialId) !== undefined)
+  const absent = systemIds.next()
+  const web = await target('web-11', 'prod')
+  const asked = (id: string): Array<[string, object]> => [
+    ['revoke-credential', { credentialId: id, reason: 'x' }],
+    ['add-credential-version', { credentialId: id, secret: { kind: 'password', password: 'x' } }],
+    ['assign-credential', { targetId: web, credentialId: id }],
+    ['define-job', { name: 'j', steps: noop, credentialId: id }],
+  ]
+  await grant(writer, 'job-author', everything)
+  for (const [i, [name, body]] of asked(credentialId).entries()) {
+    const told = await refused(t, send(writer, name, body), 404, 'credential-not-found')
+    const [, other = {}] = asked(absent)[i] ?? []
+    // Whether there is such a credential at all is looked at later where it is only named.
+    if (i < 2) {
+      const ofAbsent = await refused(t, send(writer, name, other), 404, 'credential-not-found')
+      t.equal(without(credentialId, told), without(absent, ofAbsent), name)
+    }
+  }
+  await refused(
+    t,
+    send(chief, 'add-credential-version', asked(credentialId)[1]?.[1] ?? {}),
+    403,
+    'credential-not-yours',
+  )
+  await ok(send(owner, 'assign-credential', { targetId: web, credentialId }))
+  await ok(send(chief, 'revoke-credential', { credentialId, reason: 'left' }))
+})
+
 t.test('a run takes three permissions, each refused apart', async t => {
   const user = systemIds.next()
   const credentialId = await made.credential()

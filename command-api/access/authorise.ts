@@ -1,12 +1,12 @@
-import type { Resource } from '../../infra/access.ts'
+import { maySeeCredential, type Resource } from '../../infra/access.ts'
 import type { Holder } from '../../infra/http/index.ts'
 import type { CommandSpec } from '../../schemas/commands.ts'
 import { streams } from '../../schemas/events.ts'
 import type { ParsedCommand } from '../decide.ts'
 import type { Catalogue } from '../dispatch/catalogue.ts'
 import type { Dispatcher } from '../dispatch.ts'
-import type { CommandOf, Job, Run, Target } from '../domain/index.ts'
-import { Denied, demand, holdsEverywhere } from './denied.ts'
+import type { CommandOf, Credential, Job, Run, Target } from '../domain/index.ts'
+import { absent, Denied, demand, holdsEverywhere } from './denied.ts'
 import { checkPrivilege, type PrivilegeDeps } from './privilege.ts'
 import { checkReferences } from './references.ts'
 
@@ -19,9 +19,18 @@ type Asked = { holder: Holder; spec: CommandSpec; command: ParsedCommand }
  */
 export async function authorise(deps: AuthoriseDeps, asked: Asked, state: unknown): Promise<void> {
   const { holder, spec, command } = asked
+  if (command.decides === 'credential') checkPersonal(holder, command, state as Credential)
   if (!holdsEverywhere(holder, spec.permission)) await checkOwn(deps, asked, state)
   await checkReferences(holder, deps.catalogue, command)
   await checkPrivilege(deps, holder, command)
+}
+
+/** Somebody else's personal credential is not there, unless its id is asked for anew. */
+function checkPersonal(holder: Holder, { name, data }: ParsedCommand, state: Credential): void {
+  if (state.status === 'absent' || name === 'create-credential') return
+  const id = String(data.credentialId)
+  if (maySeeCredential(holder, id, state.owner)) return
+  throw new Denied(`needs credential:oversee on the credential ${id}`, absent({ kind: 'credential', id }))
 }
 
 /** The command's own permission on what it is about. */

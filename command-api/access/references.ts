@@ -1,10 +1,12 @@
+import { maySeeCredential } from '../../infra/access.ts'
 import type { Holder } from '../../infra/http/index.ts'
+import { isOneOf } from '../../schemas/actor.ts'
 import { jobCommands } from '../../schemas/job.ts'
 import type { AccountOwner } from '../../schemas/service-account.ts'
 import type { ParsedCommand } from '../decide.ts'
 import type { Catalogue } from '../dispatch/catalogue.ts'
 import type { CommandOf } from '../domain/index.ts'
-import { demand, holdsEverywhere } from './denied.ts'
+import { absent, Denied, demand, holdsEverywhere } from './denied.ts'
 
 type Definition = Pick<
   Extract<CommandOf<'job'>, { type: 'publish-job-version' }>['data'],
@@ -21,23 +23,28 @@ export async function checkReferences(
   { decides, name, data }: ParsedCommand,
 ): Promise<void> {
   if (decides === 'serviceaccount' && 'owner' in data) demandOwner(holder, data.owner as AccountOwner)
-  if (decides === 'target' && typeof data.credentialId === 'string') demandCredential(holder, data.credentialId)
+  if (decides === 'target' && typeof data.credentialId === 'string')
+    demandCredential(holder, catalogue, data.credentialId)
   // The schemas of these two names have made `data` what the cast says.
   if (decides === 'job' && Object.hasOwn(jobCommands, name) && 'steps' in data)
     await checkDefinition(holder, catalogue, data as Definition)
 }
 
-const demandCredential = (holder: Holder, id: string) => demand(holder, 'credential:use', { kind: 'credential', id })
+function demandCredential(holder: Holder, catalogue: Catalogue, id: string): void {
+  const resource = { kind: 'credential', id }
+  if (!maySeeCredential(holder, id, catalogue.credential(id)?.owner))
+    throw new Denied(`needs credential:oversee on the credential ${id}`, absent(resource))
+  demand(holder, 'credential:use', resource)
+}
 
 /** One’s own id everybody knows. */
 function demandOwner(holder: Holder, { kind, id }: AccountOwner): void {
-  const { actor } = holder
-  if (id !== actor.id && id !== actor.onBehalfOf) demand(holder, `${kind}:read`, { kind, id })
+  if (kind === 'group' || !isOneOf(holder.actor, { kind, id })) demand(holder, `${kind}:read`, { kind, id })
 }
 
 async function checkDefinition(holder: Holder, catalogue: Catalogue, definition: Definition): Promise<void> {
   const { credentialId, selection, steps, onFailure = [] } = definition
-  if (credentialId !== undefined) demandCredential(holder, credentialId)
+  if (credentialId !== undefined) demandCredential(holder, catalogue, credentialId)
   const named = holdsEverywhere(holder, 'target:read') ? [] : (selection?.targetIds ?? [])
   if (named.length > 0) await catalogue.current()
   for (const id of named) demand(holder, 'target:read', { kind: 'target', id, tags: catalogue.target(id)?.tags })

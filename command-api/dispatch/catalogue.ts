@@ -1,10 +1,11 @@
 import type { EventStore } from '../../infra/event-store/port.ts'
 import type { Log } from '../../infra/log.ts'
+import type { Owner } from '../../schemas/actor.ts'
 import type { Recorded } from '../../schemas/events.ts'
 import type { Selection } from '../../schemas/job.ts'
 import type { Actor } from '../../schemas/kernel.ts'
 import { matchesLabels, parseLabelExpression } from '../../schemas/label-expression.ts'
-import type { Owner, SelectedTarget } from '../domain/index.ts'
+import type { SelectedTarget } from '../domain/index.ts'
 import type { TargetScope } from '../domain/workflow/index.ts'
 import { createFollower, type Follower } from './follower.ts'
 

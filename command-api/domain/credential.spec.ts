@@ -152,5 +152,8 @@ t.test('on behalf of somebody means for them', async t => {
   t.notOk(isOthers(ann, { kind: 'system', id: 'run-coordinator', onBehalfOf: 'user:ann' }))
   t.notOk(isOthers(ann, { kind: 'api-key', id: 'abc', onBehalfOf: 'user:ann' }))
   t.ok(isOthers(ann, { kind: 'user', id: 'bert', onBehalfOf: 'user:ann' }))
+  const account = { kind: 'service', id: 'nightly' } as const
+  t.notOk(isOthers(account, { kind: 'api-key', id: 'abc', onBehalfOf: 'service-account:nightly' }))
+  t.notOk(isOthers({ kind: 'api-key', id: 'abc' }, { kind: 'api-key', id: 'abc', onBehalfOf: 'user:ann' }))
   t.ok(isOthers(ann, { kind: 'system', id: 'run-coordinator' }))
 })

@@ -1,3 +1,4 @@
+import { behind, type Owner } from '../../schemas/actor.ts'
 import type {
   CredentialCommand,
   CredentialEvent,
@@ -8,7 +9,7 @@ import type {
 import { streams } from '../../schemas/events.ts'
 import type { Meta } from '../../schemas/kernel.ts'
 import { expiryOf, type Warned } from './credential-expiry.ts'
-import { isOthers, type Owner } from './credential-owner.ts'
+import { isOthers } from './credential-owner.ts'
 import { type Decider, DomainError, type Identified } from './decider.ts'
 
 export type CredentialVersion = { version: number; kind: CredentialKind } & Sealed
@@ -70,7 +71,7 @@ function create(
   { actor, at }: Meta,
 ): CredentialEvent[] {
   const { credentialId, name, username, description, personal } = data
-  const owner = personal ? { kind: actor.kind, id: actor.id } : undefined
+  const owner = personal ? behind(actor) : undefined
   return [
     { type: 'CredentialCreated', data: { credentialId, name, username, kind, description, owner } },
     {

@@ -6,7 +6,7 @@ import { type Holder, holderOf } from './holder.ts'
 import { rolesOf } from './judge.ts'
 import { type SignInFacts, sessionCounts } from './sign-in-facts.ts'
 import type { TokenCheck } from './tokens.ts'
-import type { AccessState } from './types.ts'
+import { type AccessState, principalKey } from './types.ts'
 
 /** `opsk_<keyId without dashes>_<43 base64url>` */
 const API_KEY = /^opsk_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})_[A-Za-z0-9_-]{43}$/
@@ -69,7 +69,11 @@ async function byApiKey(deps: AuthenticationDeps, keyId: string, presented: stri
   const who = { kind: 'api-key' as const, id: keyId }
   const holder = holderOf({
     ...{ state: access, who, clock },
-    actor: { ...who, onBehalfOf: known.owner.id, roles: [...rolesOf(access(), known.owner, Date.parse(clock.now()))] },
+    actor: {
+      ...who,
+      onBehalfOf: principalKey(known.owner),
+      roles: [...rolesOf(access(), known.owner, Date.parse(clock.now()))],
+    },
   })
   // Whoever may not even look at itself is expired, or its owner is no longer active.
   if (!holder.permits('self:read')) return undefined

@@ -20,8 +20,10 @@ const model = await freshReadModel(t)
 /** What is presented is the id of a user, or that of an API key. */
 const served = await serveQueries(t, model.url, (id, { state }) => {
   if (!/^[0-9a-f-]{36}$/.test(id)) return undefined
-  const kind = state.principals.get(`api-key:${id}`) ? 'api-key' : 'user'
-  return holderOf({ state: () => state, who: { kind, id }, actor: { kind, id }, clock: systemClock })
+  const owner = state.principals.get(`api-key:${id}`)?.owner
+  const kind = owner ? 'api-key' : 'user'
+  const actor = { kind, id, ...(owner && { onBehalfOf: `${owner.kind}:${owner.id}` }) } as const
+  return holderOf({ state: () => state, who: { kind, id }, actor, clock: systemClock })
 })
 const { http, bus, pool, access, url: base } = served
 const history = variedHistory(400)
@@ -154,6 +156,67 @@ t.test('a refusal to a key says that it is the key', async t => {
   const shown = (await ask('reader', `/v1/api-keys/${user('reading-key')}`)).json()
   t.match(shown, { permissions: ['target:read'], scopes: [prod] })
   t.equal((await ask('reader', `/v1/api-keys/${user('chief-key')}`)).json().permissions, null)
+})
+
+t.test('a personal credential is there for its owner and for whoever oversees it', async t => {
+  const credentialId = derivedId('personal')
+  const stream = streams.credential(credentialId)
+  const owner = { kind: 'user', id: user('erna') } as const
+  const sealed = { sealId: credentialId, kekId: 'kek-1', fingerprint: 'f'.repeat(64), ciphertextDigest: 'c'.repeat(64) }
+  const kind = 'password' as const
+  const described = { credentialId, name: 'erna at home', username: 'erna', kind, owner }
+  history.add(stream, { type: 'CredentialCreated', data: described }, { actor: owner })
+  history.add(stream, { type: 'CredentialVersionAdded', data: { credentialId, version: 1, kind, ...sealed } })
+  const role = 'ledger-clerk'
+  history.add(streams.role(role), {
+    type: 'RoleDefined',
+    data: { role, permissions: ['credential:read', 'audit:read'] },
+  })
+  await project()
+  const before = history.events.length - 1
+  for (const who of ['erna', 'otto']) await grant(who, role, everything)
+  await grant('warden', 'credential-admin', everything)
+  await grant('partly', role, everything)
+  await grant('partly', 'credential-admin', on('credential', credentialId))
+  await grant('elsewhere', role, everything)
+  await grant('elsewhere', 'credential-admin', on('credential', ids.credential(0)))
+  await issueKey('erna-key', 'erna', {})
+  const shared = [0, 1, 2].map(ids.credential).sort()
+  const every = [...shared, credentialId].sort()
+  const seen = async (who: string, of = '') =>
+    (await all(who, `/v1/credentials${of}`)).map(item => item.credentialId).sort()
+  const paths = ['', `?asOf=@${before}`, '/history', '/blame', `/blame?asOf=@${before}`, '/uses']
+  for (const [who, expected] of [
+    ['erna', every],
+    ['erna-key', every],
+    ['warden', every],
+    ['partly', every],
+    ['otto', shared],
+    ['elsewhere', shared],
+  ] as const) {
+    t.same(await seen(who), expected, who)
+    t.same(await seen(who, `?asOf=@${before}`), expected, `${who}, then`)
+    t.same(await seen(who, '?name=at%20HOME'), expected === every ? [credentialId] : [], `${who}, by name`)
+    for (const path of paths) {
+      const hidden = await ask(who, `/v1/credentials/${credentialId}${path}`)
+      const absent = await ask(who, `/v1/credentials/${derivedId('nothing')}${path}`)
+      const { correlationId: _, ...said } = hidden.json()
+      const { correlationId: __, ...wanted } = absent.json()
+      t.equal(hidden.statusCode, expected === every ? 200 : 404, `${who} ${path}`)
+      if (expected === shared) t.same(said, wanted)
+    }
+  }
+  const about = (records: Item[]) => records.filter(({ resource }) => resource?.id === credentialId)
+  const others = (records: Item[]) => records.filter(({ resource }) => resource?.id !== credentialId)
+  const [hers, theirs] = [await all('erna', '/v1/audit'), await all('otto', '/v1/audit')]
+  t.equal(about(hers).length, 2)
+  t.equal(about(await all('erna-key', '/v1/audit')).length, 2)
+  t.equal(about(await all('partly', '/v1/audit')).length, 2)
+  t.same(theirs, others(hers), 'all but these two')
+  t.notMatch(JSON.stringify(theirs), 'erna at home')
+  const position = about(hers)[0]?.position
+  t.equal((await ask('erna', `/v1/audit/${position}`)).statusCode, 200)
+  t.equal((await ask('otto', `/v1/audit/${position}`)).statusCode, 404)
 })
 
 t.test('a service account without anybody who answers for it shows as such, now and as of then', async t => {

@@ -3,6 +3,7 @@ import type { Holder } from '../../infra/http/index.ts'
 import { labelConditions } from '../labels.ts'
 import type { Conditions } from '../paging.ts'
 import { ofRuns, permittedRows } from './permitted.ts'
+import { onlyRecordsOfOwnCredentials } from './personal.ts'
 
 /** What things are called in audit records, where it is not what grants call them. */
 const types: Readonly<Record<string, string>> = { 'service-account': 'serviceaccount', 'api-key': 'apikey' }
@@ -12,6 +13,7 @@ const types: Readonly<Record<string, string>> = { 'service-account': 'serviceacc
  * to its job, and what is on record of a target goes by the tags it has now.
  */
 export function onlyPermittedRecords(conditions: Conditions, holder: Holder): void {
+  onlyRecordsOfOwnCredentials(conditions, holder)
   const scopes = holder.scopes('audit:read')
   if (scopes.some(({ kind }) => kind === 'everything')) return
   const parts = scopes.map(scope => `(${recordsOf(conditions, scope)})`)

@@ -82,4 +82,7 @@ export async function resourceOf(db: Query, ref: ResourceRef | undefined, when: 
 }
 
 /** What the judgement itself looks at is not shown. */
-const anybody: Pick<Holder, 'scopes'> = { scopes: () => [{ kind: 'everything' }] }
+const anybody: Pick<Holder, 'actor' | 'scopes'> = {
+  actor: { kind: 'system', id: 'judgement' },
+  scopes: () => [{ kind: 'everything' }],
+}

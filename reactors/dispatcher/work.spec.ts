@@ -75,7 +75,9 @@ t.test('the newest version of a credential is used, unless it is revoked', async
   t.match(newest({ expiresAt: use.now }), { class: 'credential-unavailable', detail: /has expired/ })
   t.match(newest({ expiresAt: '2030-01-01T00:00:00.001Z' }), { version: 3 })
   t.match(newest({ kind: 'api-token' }), { class: 'credential-unavailable', detail: /of no use here/ })
-  t.match(newest({}, { kind: 'user', id: 'bert' }), { class: 'credential-unavailable', detail: /is personal/ })
+  const personal = newest({}, { kind: 'user', id: 'bert' })
+  t.match(personal, { class: 'credential-unavailable', detail: /is personal/ })
+  t.notMatch(personal, { detail: /deploy/ }, 'its name is told to nobody else')
   t.match(newest({}, { kind: 'user', id: 'anna' }), { version: 3 })
 })
 

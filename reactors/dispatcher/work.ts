@@ -51,14 +51,15 @@ export type CredentialUse = { actor: Actor; kinds: ReadonlySet<CredentialKind>; 
 export function credentialOf(credential: Credential, credentialId: string, use: CredentialUse): Login | Impossible {
   const unavailable = (detail: string): Impossible => ({ class: 'credential-unavailable', detail })
   if (credential.status === 'absent') return unavailable(`there is no credential ${credentialId}`)
+  // Whoever sees the run may not know what it is called.
+  if (isOthers(credential.owner, use.actor))
+    return unavailable(`the credential ${credentialId} is personal, and not of whoever triggered the run`)
   if (credential.status === 'revoked') {
     return unavailable(`the credential ${credential.name} was revoked after the run was triggered`)
   }
   const newest = credential.versions.at(-1)
   if (!newest) return unavailable(`the credential ${credential.name} has no version`)
   const { kind, expiresAt } = newest
-  if (isOthers(credential.owner, use.actor))
-    return unavailable(`the credential ${credential.name} is personal, and not of whoever triggered the run`)
   if (expiresAt !== undefined && Date.parse(expiresAt) <= Date.parse(use.now))
     return unavailable(`the credential ${credential.name} has expired`)
   if (!use.kinds.has(kind))
