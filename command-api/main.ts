@@ -19,6 +19,7 @@ import { createRequestRefusals } from '../infra/request-refusals.ts'
 import { createVerdicts } from '../infra/safety/verdicts.ts'
 import { keyUsed, subjects } from '../schemas/bus.ts'
 import { createAccessFeed } from './access/feed.ts'
+import { createRevocations } from './access/revocations.ts'
 import { createActiveRuns } from './active-runs.ts'
 import { registerCommandApi } from './app.ts'
 import { registerArtifactUpload } from './artifacts.ts'
@@ -60,10 +61,15 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
   const pool = createPool(postgresUrl, log, { max: UPLOAD_CONNECTIONS, name: 'opsconductor command-api' })
   const catalogue = createCatalogue({ store, log })
   const activeRuns = createActiveRuns({ store, log })
-  const access = createAccessFeed({ store, log })
+  const isLive = (): boolean => access.live && auth.feed.live
+  const revocations = createRevocations({ bus, log, isLive })
+  const access = createAccessFeed({ store, log, seen: revocations.note })
   const cache = createStateCache()
   const [clock, ids] = [systemClock, systemIds]
-  const auth = openSignIn({ store, bus, access, clock, log, apiKeysFile: config.apiKeysFile })
+  const auth = openSignIn({
+    ...{ store, bus, access, clock, log, seen: revocations.note },
+    apiKeysFile: config.apiKeysFile,
+  })
   const dispatcher = createDispatcher({ store, clock, cache, appended: both(access.note, auth.feed.note) })
   const vault = createVaultClient(bus)
   const verdicts = createVerdicts()
@@ -101,6 +107,7 @@ export async function openCommandSide(config: Config, log: Log): Promise<Command
       name: 'close the command side',
       deadlineMs: 5_000,
       run: async () => {
+        revocations.stop()
         await Promise.all([refusals.flush(), turnedAway.flush(), auth.failed.flush(), uses.flush(), accessClock.stop()])
         await Promise.all([
           catalogue.stop(),

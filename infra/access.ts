@@ -6,6 +6,7 @@ export { isOwned, newlyOrphaned } from './access/owners.ts'
 export { personOf, personText } from './access/person.ts'
 export { maySeeCredential } from './access/personal.ts'
 export { type Authentication, createAuthentication } from './access/presented.ts'
+export { isTakenIn, revocationsOf, takeAway } from './access/revocations.ts'
 export { grantsOf, permissionsOf } from './access/rights.ts'
 export { evolveGrant, evolveGroup, evolveRole } from './access/rows.ts'
 export { appliesTo, everything, liesWithin, scopeText } from './access/scopes.ts'
@@ -13,6 +14,7 @@ export {
   applySignInEvent,
   createSignInFacts,
   endSession,
+  endSessionsBefore,
   type SignInFacts,
   signInKinds,
 } from './access/sign-in-facts.ts'

@@ -26,6 +26,7 @@ const foreign = {
     ...[subjects.artifactPut('west-1'), subjects.artifactGet('west-1')],
     ...[subjects.control('west-1'), subjects.control('east-1'), subjects.live(run), subjects.projected],
     ...[subjects.vaultSeal, subjects.vaultPublicKey, '_INBOX.west-1.answer', '_INBOX.workers.answer'],
+    ...[subjects.revoked, subjects.revocations],
     ...['_INBOX.east-1.answer', '$SYS.REQ.SERVER.PING', '$JS.API.INFO', 'anything'],
   ],
   subscribe: [
@@ -33,6 +34,7 @@ const foreign = {
     ...[subjects.outputAll, subjects.heartbeatAll, subjects.pullAll, subjects.pull('east'), subjects.enrol],
     ...[subjects.vaultRelease, subjects.vaultSeal, subjects.live(run), subjects.live('*'), subjects.projected],
     ...[subjects.artifactPutAll, subjects.artifactGetAll, subjects.artifactGet('west-1')],
+    ...[subjects.revoked, subjects.revocations],
     ...['_INBOX.>', '_INBOX.*', '_INBOX.west-1.>', '_INBOX.workers.>', '_INBOX.*.>'],
     ...['>', '*', 'opsc.>', 'opsc.*.v1.>', '$SYS.>', '$JS.>'],
   ],

@@ -23,9 +23,14 @@ export const controlPlaneRights: Readonly<Record<ControlPlaneUser, Rights>> = {
       subjects.vaultSignIn,
       subjects.keyUsed,
       subjects.refused,
+      subjects.revoked,
+      subjects.revocations,
       '_INBOX.api.>',
     ],
-    subscribe: [subjects.live('*'), subjects.projected, subjects.refused, subjects.keyUsed],
+    subscribe: [
+      ...[subjects.live('*'), subjects.projected, subjects.refused, subjects.keyUsed],
+      ...[subjects.revoked, subjects.revocations],
+    ],
   },
   workers: {
     publish: [subjects.control('*'), subjects.live('*'), subjects.projected, answers],

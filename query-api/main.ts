@@ -17,6 +17,7 @@ import type { Log } from '../infra/log.ts'
 import { createPool, waitForPostgres } from '../infra/postgres.ts'
 import { createSignInVault } from '../infra/sign-in-vault.ts'
 import { subjects } from '../schemas/bus.ts'
+import { createRevoked } from './access/revoked.ts'
 import { createSignInView } from './access/sign-in-view.ts'
 import { type AccessView, createAccessView } from './access/view.ts'
 import { registerQueryApi } from './app.ts'
@@ -44,10 +45,11 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
   await waitForPostgres(pool, log)
   const bus = await connectBus({ url: given(config.natsUrl, 'OPSCONDUCTOR_NATS_URL'), name: 'query-api', log })
   const reader = new Reader(pool, bus)
-  const access = createAccessView({ reader, log })
   const vault = createSignInVault(bus)
   const names = createNames(vault, systemClock)
   const signIn = createSignInView({ reader, log, changed: names.forget })
+  const revoked = createRevoked({ bus, log, ended: signIn.end })
+  const access = createAccessView({ reader, log, less: revoked.less })
   const tokens = createTokenCheck({
     publicKeys: async () => (await vault.ask('public-keys', {})).keys,
     clock: systemClock,
@@ -77,6 +79,7 @@ export async function openQuerySide(config: Config, log: Log): Promise<QuerySide
       deadlineMs: 5_000,
       run: async () => {
         await refusals.flush()
+        revoked.stop()
         await Promise.all([access.stop(), signIn.stop()])
         await Promise.all([bus.close(), pool.end()])
       },

@@ -39,6 +39,10 @@ export const subjects = {
   vaultSignIn: 'opsc.vault.v1.sign-in',
   /** The query API lets the command API tell the log that an API key was used. */
   keyUsed: 'opsc.access.v1.key-used',
+  /** Rights, sessions and keys that have just ended: the command API tells, as the log does. */
+  revoked: 'opsc.access.v1.revoked',
+  /** Asked by whoever may have missed some of them; answered with the newest. */
+  revocations: 'opsc.access.v1.revocations',
   /** What has been stored durably and may be shown live. */
   live: (runId: string) => `opsc.live.v1.${runId}`,
   /** A role without the event store asks to record that it turned a request away. */

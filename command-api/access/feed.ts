@@ -13,11 +13,18 @@ export interface AccessFeed {
   stop(): Promise<void>
 }
 
+export type FeedParts = {
+  store: Pick<EventStore, 'follow'>
+  log: Log
+  /** Told everything that is taken in; `isHistory` until the log was read to its end. */
+  seen?: ((events: readonly Recorded[], isHistory: boolean) => void) | undefined
+}
+
 /**
  * Follows the log all the time, unlike what reads it in strides: what was taken back has to count at once, however much
  * there is to do. There are few such events, so being told of each costs little.
  */
-export function createAccessFeed({ store, log }: { store: Pick<EventStore, 'follow'>; log: Log }): AccessFeed {
+export function createAccessFeed({ store, log, seen }: FeedParts): AccessFeed {
   const stopped = new AbortController()
   const nobody = createAccessState()
   const state = createAccessState()
@@ -26,6 +33,7 @@ export function createAccessFeed({ store, log }: { store: Pick<EventStore, 'foll
     const batches = store.follow({ categories: accessKinds, after: undefined, signal: stopped.signal })
     for await (const batch of batches) {
       for (const event of batch.events) applyEvent(state, event)
+      seen?.(batch.events, !live)
       live ||= batch.caughtUp
     }
   }
@@ -42,7 +50,9 @@ export function createAccessFeed({ store, log }: { store: Pick<EventStore, 'foll
       return live
     },
     note: events => {
-      if (live) for (const event of events) applyEvent(state, event)
+      if (!live) return
+      for (const event of events) applyEvent(state, event)
+      seen?.(events, false)
     },
     async stop() {
       stopped.abort()

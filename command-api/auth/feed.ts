@@ -1,7 +1,6 @@
 import { applySignInEvent, createSignInFacts, type SignInFacts, signInKinds } from '../../infra/access.ts'
-import type { EventStore } from '../../infra/event-store/port.ts'
-import type { Log } from '../../infra/log.ts'
 import { categoryOf, type Recorded } from '../../schemas/events.ts'
+import type { FeedParts } from '../access/feed.ts'
 
 /** What ends tokens and keys, and which sessions are open, in step with the log. */
 export interface SignInFeed {
@@ -14,7 +13,7 @@ export interface SignInFeed {
 }
 
 /** Before the log was read to its end nothing is known to have ended: nobody comes in until then (`live`). */
-export function createSignInFeed({ store, log }: { store: Pick<EventStore, 'follow'>; log: Log }): SignInFeed {
+export function createSignInFeed({ store, log, seen }: FeedParts): SignInFeed {
   const stopped = new AbortController()
   const facts = createSignInFacts()
   const sessions = new Map<string, Set<string>>()
@@ -32,6 +31,7 @@ export function createSignInFeed({ store, log }: { store: Pick<EventStore, 'foll
   const reading = async () => {
     for await (const batch of store.follow({ categories: signInKinds, after: undefined, signal: stopped.signal })) {
       for (const event of batch.events) apply(event)
+      seen?.(batch.events, !live)
       live ||= batch.caughtUp
     }
   }
@@ -46,6 +46,7 @@ export function createSignInFeed({ store, log }: { store: Pick<EventStore, 'foll
     },
     note: events => {
       for (const event of events) apply(event)
+      seen?.(events, false)
     },
     openSessions: userId => [...(sessions.get(userId) ?? [])],
     async stop() {

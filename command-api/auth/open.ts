@@ -7,6 +7,7 @@ import { administratorKeys } from '../../infra/http/index.ts'
 import { systemIds } from '../../infra/ids.ts'
 import type { Log } from '../../infra/log.ts'
 import { createSignInVault } from '../../infra/sign-in-vault.ts'
+import type { FeedParts } from '../access/feed.ts'
 import { createFailedAttempts } from './failed-attempts.ts'
 import { createSignInFeed } from './feed.ts'
 
@@ -17,12 +18,13 @@ type Parts = {
   clock: Clock
   log: Log
   apiKeysFile: string
+  seen?: FeedParts['seen']
 }
 
 /** What signing in works with, and what checks who comes. */
-export function openSignIn({ store, bus, access, clock, log, apiKeysFile }: Parts) {
+export function openSignIn({ store, bus, access, clock, log, apiKeysFile, seen }: Parts) {
   const vault = createSignInVault(bus)
-  const feed = createSignInFeed({ store, log })
+  const feed = createSignInFeed({ store, log, seen })
   const tokens = createTokenCheck({ publicKeys: async () => (await vault.ask('public-keys', {})).keys, clock })
   const failed = createFailedAttempts({ store, clock, ids: systemIds, log })
   const administrators = administratorKeys(apiKeyCheck(apiKeysFile, clock))

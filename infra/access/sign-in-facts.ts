@@ -54,7 +54,11 @@ export function applySignInEvent(facts: SignInFacts, event: Recorded): void {
 function endAllOf(facts: SignInFacts, event: Recorded): void {
   const userId = 'userId' in event.data ? event.data.userId : undefined
   if (userId === undefined) return
-  const at = Date.parse(event.metadata.at)
+  endSessionsBefore(facts, userId, Date.parse(event.metadata.at))
+}
+
+/** Never back: what has ended stays so. */
+export function endSessionsBefore(facts: SignInFacts, userId: string, at: number): void {
   facts.sessionsFrom.set(userId, Math.max(at, facts.sessionsFrom.get(userId) ?? 0))
 }
 

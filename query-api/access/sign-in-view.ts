@@ -1,5 +1,6 @@
-import { createSignInFacts, endSession, type SignInFacts, signInKinds } from '../../infra/access.ts'
+import { createSignInFacts, endSession, endSessionsBefore, type SignInFacts, signInKinds } from '../../infra/access.ts'
 import type { Log } from '../../infra/log.ts'
+import type { Revocation } from '../../schemas/revocation.ts'
 import type { Reader } from '../reader.ts'
 
 /** What ends tokens and keys before their time, in step with the read models. */
@@ -9,6 +10,8 @@ export interface SignInView {
   readonly live: boolean
   /** Looks now, at most every tenth of a second. */
   refresh(): Promise<void>
+  /** These sessions are over, whatever the read models say yet. */
+  end(revocation: Revocation): void
   stop(): Promise<void>
 }
 
@@ -63,6 +66,10 @@ export function createSignInView(options: {
     get live() {
       return known !== undefined
     },
+    end({ over, at }) {
+      if (over.kind === 'session') endSession(facts, over.sessionId, Date.parse(at))
+      if (over.kind === 'sessions') endSessionsBefore(facts, over.userId, Date.parse(at))
+    },
     async refresh() {
       if (performance.now() - looked > SOON_MS) await look().catch(() => undefined)
     },
@@ -80,7 +87,7 @@ function put(facts: SignInFacts, { kind, id, state }: VersionRow): void {
       if (status === 'ended') endSession(facts, id, Date.now())
       break
     case 'user':
-      if (typeof sessionsFrom === 'string') facts.sessionsFrom.set(id, Date.parse(sessionsFrom))
+      if (typeof sessionsFrom === 'string') endSessionsBefore(facts, id, Date.parse(sessionsFrom))
       break
     case 'apikey':
       if (status === 'active' && secretHash !== undefined && owner) facts.keys.set(id, { secretHash, owner })

@@ -24,8 +24,15 @@ type VersionRow = {
   state: object
 }
 
+type Options = {
+  reader: Reader
+  log: Log
+  /** Takes away what has ended since. */
+  less?: (state: AccessState) => AccessState
+}
+
 /** Looks again whenever the projections have moved on, and several times a second: a hint may be lost. */
-export function createAccessView({ reader, log }: { reader: Reader; log: Log }): AccessView {
+export function createAccessView({ reader, log, less = state => state }: Options): AccessView {
   const stopped = new AbortController()
   let state = createAccessState()
   let known: bigint | undefined
@@ -51,7 +58,7 @@ export function createAccessView({ reader, log }: { reader: Reader; log: Log }):
   })()
   return {
     get state() {
-      return state
+      return less(state)
     },
     get live() {
       return known !== undefined

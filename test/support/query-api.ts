@@ -4,6 +4,7 @@ import { type Bus, connectBus } from '../../infra/bus.ts'
 import { systemClock } from '../../infra/clock.ts'
 import { createHttpServer, type Holder, type HttpServer } from '../../infra/http/index.ts'
 import { createPool, migrate, type Pool } from '../../infra/postgres.ts'
+import { createRevoked } from '../../query-api/access/revoked.ts'
 import { type AccessView, createAccessView } from '../../query-api/access/view.ts'
 import { registerQueryApi } from '../../query-api/app.ts'
 import type { Names } from '../../query-api/names.ts'
@@ -34,12 +35,15 @@ export async function serveQueries(
   postgresUrl: string,
   /** Who else there is, by their grants. */
   other: (key: string, access: AccessView) => Holder | undefined = () => undefined,
+  /** That of others, instead of one of its own. */
+  shared?: TestBroker,
 ): Promise<ServedQueries> {
   const pool = createPool(postgresUrl, log, { max: 10 })
   await migrate(pool, log)
-  const broker = await startBroker(t)
+  const broker = shared ?? (await startBroker(t))
   const bus = await connectBus({ url: broker.url, name: 'query-api', log })
-  const access = createAccessView({ reader: new Reader(pool, bus), log })
+  const revoked = createRevoked({ bus, log, ended: () => undefined })
+  const access = createAccessView({ reader: new Reader(pool, bus), log, less: revoked.less })
   const reader = madeHolder('reader', permission => permission.endsWith(':read'))
   const nobody = madeHolder('nobody', () => false)
   const http = await createHttpServer({
@@ -60,6 +64,7 @@ export async function serveQueries(
   const url = await http.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(async () => {
     await http.close()
+    revoked.stop()
     await access.stop()
     await bus.close()
     await pool.end()
