@@ -32,6 +32,11 @@ export class TimedOut extends Error {
   override name = 'TimedOut'
 }
 
+/** Whoever was asked for something left instead. */
+export class Interrupted extends Error {
+  override name = 'Interrupted'
+}
+
 /** The API answered with a problem (RFC 9457). */
 export class ApiProblem extends Error {
   override name = 'ApiProblem'
@@ -66,6 +71,7 @@ export function explain(error: unknown): number {
     if (hints[status]) console.error(hints[status])
     return exitCodeOf(error.problem)
   }
+  if (error instanceof Interrupted) return exitCode.interrupted
   if (
     error instanceof UsageError ||
     error instanceof NotFound ||

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
@@ -47,7 +47,6 @@ const STALE_MS = 10_000
 export async function alone<T>(env: NodeJS.ProcessEnv, work: () => Promise<T>): Promise<T> {
   const lock = `${fileOf(env)}.lock`
   mkdirSync(dirname(lock), { recursive: true, mode: 0o700 })
-  const deadline = performance.now() + STALE_MS
   for (;;) {
     try {
       closeSync(openSync(lock, 'wx', 0o600))
@@ -55,8 +54,8 @@ export async function alone<T>(env: NodeJS.ProcessEnv, work: () => Promise<T>): 
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
       // Whoever left it behind was stopped in the middle.
-      if (performance.now() > deadline) rmSync(lock, { force: true })
-      await new Promise(resolve => setTimeout(resolve, WAIT_MS))
+      if (isStale(lock)) rmSync(lock, { force: true })
+      else await new Promise(resolve => setTimeout(resolve, WAIT_MS))
     }
   }
   try {
@@ -64,4 +63,9 @@ export async function alone<T>(env: NodeJS.ProcessEnv, work: () => Promise<T>): 
   } finally {
     rmSync(lock, { force: true })
   }
+}
+
+function isStale(lock: string): boolean {
+  const found = statSync(lock, { throwIfNoEntry: false })
+  return found !== undefined && Date.now() - found.mtimeMs > STALE_MS
 }
