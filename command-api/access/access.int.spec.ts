@@ -180,6 +180,24 @@ t.test('nobody moves a target into or out of what is not theirs', async t => {
   await ok(send(user, 'tag-target', { targetId: web, key: 'role', value: 'web' }))
 })
 
+t.test('abuse 27: who moves a target says where its secret goes, and so needs the secret too', async t => {
+  const mover = systemIds.next()
+  const credentialId = await made.credential()
+  const role = 'mover'
+  await ok(send('ann', 'define-role', { role, permissions: ['target:write', 'target:read'] }))
+  await grant(mover, role, everything)
+  const [bare, login] = [await target('bare', 'prod'), await target('login', 'prod', { credentialId })]
+  const move = (targetId: string, more: object) => send(mover, 'change-target-address', { targetId, ...more })
+  await ok(move(bare, { address: '192.0.2.66' }))
+  await ok(send(mover, 'rename-target', { targetId: login, name: 'login-1' }))
+  for (const there of [{ address: '192.0.2.66' }, { address: '192.0.2.1', port: 2222 }])
+    await refused(t, move(login, there), 404, 'credential-not-found', `no credential ${credentialId}`)
+  const { events } = await store.read(streams.target(login))
+  t.notOk(events.some(({ type }) => type === 'TargetAddressChanged'))
+  await grant(mover, 'target-admin', on('credential', credentialId))
+  await ok(move(login, { address: '192.0.2.66' }))
+})
+
 t.test('what a command names must be theirs too', async t => {
   const user = systemIds.next()
   const credentialId = await made.credential()
@@ -358,6 +376,10 @@ t.test('nobody gives what they do not hold', async t => {
   await refused(t, give('operator', everything, { expiresAt }), 403, 'forbidden')
   await refused(t, send(chief, 'define-role', { role: 'mine', permissions: ['run:read'] }), 403, 'forbidden')
   await refused(t, send('ann', 'define-role', { role: 'mine', permissions: ['grant:any'] }), 400, 'invalid-input')
+  const early = systemIds.next()
+  await grant(early, 'administrator', everything)
+  const invited = { loginName: 'early', userId: early }
+  await refused(t, send(chief, 'create-user', invited), 403, 'forbidden', /nobody gives what they do not hold/)
   const groupId = await create('create-group', { name: 'team' })
   const add = (who: string, id: string) => send(who, 'add-to-group', { groupId, member: { kind: 'user', id } })
   await ok(add(chief, friend))

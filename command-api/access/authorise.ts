@@ -21,7 +21,7 @@ export async function authorise(deps: AuthoriseDeps, asked: Asked, state: unknow
   const { holder, spec, command } = asked
   if (command.decides === 'credential') checkPersonal(holder, command, state as Credential)
   if (!holdsEverywhere(holder, spec.permission)) await checkOwn(deps, asked, state)
-  await checkReferences(holder, deps.catalogue, command)
+  await checkReferences(holder, deps.catalogue, command, state)
   await checkPrivilege(deps, holder, command)
 }
 

@@ -52,8 +52,8 @@ async function permissionsNow(dispatcher: Dispatcher, role: string): Promise<rea
   return state.status === 'absent' ? [] : state.permissions
 }
 
-/** By these commands one could come in as the other, or with a key of theirs. */
-const takesOver = new Set(['create-reset-link', 'remove-second-factors', 'change-user-profile'])
+/** By these commands one could come in as the other. An id may have been granted something before there was its user. */
+const takesOver = new Set(['create-reset-link', 'remove-second-factors', 'change-user-profile', 'create-user'])
 
 function somebodyElse(holder: Holder, { type, data }: { type: string; data: Record<string, unknown> }) {
   const other = takesOver.has(type)

@@ -5,7 +5,7 @@ import { jobCommands } from '../../schemas/job.ts'
 import type { AccountOwner } from '../../schemas/service-account.ts'
 import type { ParsedCommand } from '../decide.ts'
 import type { Catalogue } from '../dispatch/catalogue.ts'
-import type { CommandOf } from '../domain/index.ts'
+import type { CommandOf, Target } from '../domain/index.ts'
 import { absent, Denied, demand, holdsEverywhere } from './denied.ts'
 
 type Definition = Pick<
@@ -21,10 +21,13 @@ export async function checkReferences(
   holder: Holder,
   catalogue: Catalogue,
   { decides, name, data }: ParsedCommand,
+  state: unknown,
 ): Promise<void> {
   if (decides === 'serviceaccount' && 'owner' in data) demandOwner(holder, data.owner as AccountOwner)
   if (decides === 'target' && typeof data.credentialId === 'string')
     demandCredential(holder, catalogue, data.credentialId)
+  // Whoever moves a target says where its secret is sent from then on, as much as whoever assigned it.
+  if (name === 'change-target-address') demandCredentialOf(holder, catalogue, state as Target)
   // The schemas of these two names have made `data` what the cast says.
   if (decides === 'job' && Object.hasOwn(jobCommands, name) && 'steps' in data)
     await checkDefinition(holder, catalogue, data as Definition)
@@ -35,6 +38,11 @@ function demandCredential(holder: Holder, catalogue: Catalogue, id: string): voi
   if (!maySeeCredential(holder, id, catalogue.credential(id)?.owner))
     throw new Denied(`needs credential:oversee on the credential ${id}`, absent(resource))
   demand(holder, 'credential:use', resource)
+}
+
+function demandCredentialOf(holder: Holder, catalogue: Catalogue, target: Target): void {
+  if (target.status === 'absent' || target.credentialId === undefined) return
+  demandCredential(holder, catalogue, target.credentialId)
 }
 
 /** One’s own id everybody knows. */

@@ -176,7 +176,7 @@ t.test('abuse 17: ten attempts in a quarter of an hour, whoever asks and however
   done(await command('unlock-user', { userId, reason: 'called us' }))
   t.equal((await signIn('seven@teen.org', goodPassphrase, { from: '198.51.100.98' })).statusCode, 200)
 
-  const home = { from: '192.0.2.77' }
+  const home = { from: '2001:db8:0:a::77' }
   t.equal((await signIn('seven@teen.org', goodPassphrase, home)).statusCode, 200)
   for (let n = 0; n < 12; n += 1)
     await signIn('seven@teen.org', 'strangers all over again', { from: `198.51.100.${n + 1}` })
@@ -186,6 +186,10 @@ t.test('abuse 17: ten attempts in a quarter of an hour, whoever asks and however
     'strangers are locked out',
   )
   t.equal((await signIn('seven@teen.org', goodPassphrase, home)).statusCode, 200, 'and not who signs in from home')
+  const sameNetwork = { from: '2001:db8:0:a:ffff::9' }
+  t.equal((await signIn('seven@teen.org', goodPassphrase, sameNetwork)).statusCode, 200, 'a /64 is one home')
+  for (let n = 0; n < 10; n += 1) await signIn('seven@teen.org', 'wrong', { from: `2001:db8:0:a::${n + 1}` })
+  t.equal((await signIn('seven@teen.org', goodPassphrase, sameNetwork)).statusCode, 401, 'and no more than one')
 })
 
 t.test('abuse 17: codes are counted apart from passphrases', async t => {
@@ -217,9 +221,12 @@ function cumulative(z: number): number {
   return 1 - (Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI)) * sum
 }
 
-t.test('abuse 18: whether there is such a user shows neither in the answer nor in its time', async t => {
+t.test('abuse 18: whether there is such a user, and locked, shows neither in the answer nor in its time', async t => {
   const names = Array.from({ length: 8 }, (_, n) => `eighteen-${n}`)
   for (const name of names) await user(name)
+  // Half of those there are, all of the time.
+  for (const name of names.slice(0, 4))
+    for (let n = 0; n < 10; n += 1) await signIn(name, 'one too many', { from: `198.51.${n}.8` })
   const times: Record<'known' | 'unknown', number[]> = { known: [], unknown: [] }
   const answers = new Set<string>()
   const measure = async (kind: 'known' | 'unknown', name: string, n: number) => {

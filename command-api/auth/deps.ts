@@ -1,4 +1,5 @@
 import type { TokenCheck } from '../../infra/access.ts'
+import { addressKey } from '../../infra/address-ranges.ts'
 import type { Clock } from '../../infra/clock.ts'
 import { originOf, type Request } from '../../infra/http/index.ts'
 import type { Ids } from '../../infra/ids.ts'
@@ -36,5 +37,5 @@ export function metaFor({ clock, ids }: Pick<AuthDeps, 'clock' | 'ids'>, request
 export const asUser = (userId: string): Actor => ({ kind: 'user', id: userId })
 export const asSignIn: Actor = { kind: 'system', id: 'sign-in' }
 
-/** Where an attempt comes from, as it is counted. */
-export const addressOf = (request: Request): string => originOf(request).ip ?? ''
+/** Where an attempt comes from, as it is counted: whoever has an IPv6 address has as many as they like beside it. */
+export const addressOf = (request: Request): string => addressKey(originOf(request).ip ?? '')

@@ -47,6 +47,18 @@ t.test('each refresh token is good once; one that comes again ends the session',
   given().when(rotate(first)).thenRejects('session-not-found')
 })
 
+t.test('a session that is refreshed again and again without need ends', async t => {
+  const { given } = specFor(t, session)
+  const hash = (n: number) => String(n).padStart(64, '0')
+  const often = Array.from({ length: 1_000 }, (_, n) => rotated(hash(n)))
+  given(open, ...often.slice(1))
+    .when(rotate(hash(999)))
+    .thenRecords(rotated(third))
+  given(open, ...often)
+    .when(rotate(hash(999)))
+    .thenRecords(over('expired'))
+})
+
 t.test('a session that was not used for long, or lasted long enough, is over', async t => {
   const { given } = specFor(t, session)
   given(started('2029-12-31T23:30:00.000Z', '2030-01-01T12:00:00.000Z'))

@@ -9,7 +9,7 @@ export type KnownSession = {
   userId: string
   mfa: boolean
   refreshHash: string
-  /** Every refresh token there was: one of these that comes again was copied. */
+  /** Every refresh token there was: one of these that comes again was copied. At most MOST_ROTATIONS. */
   usedHashes: readonly string[]
   startedAt: string
   lastUsedAt: string
@@ -17,6 +17,7 @@ export type KnownSession = {
   expiresAt: string
 }
 export type Session = { status: 'absent' } | KnownSession
+const MOST_ROTATIONS = 1_000
 type DataOf<T extends SessionCommand['type']> = Extract<SessionCommand, { type: T }>['data']
 
 export const session: Decider<Session, SessionCommand, SessionEvent, undefined> = {
@@ -67,7 +68,8 @@ function rotate(data: DataOf<'rotate-refresh-token'>, state: KnownSession, { at 
   }
   if (state.status === 'ended' || presentedHash !== state.refreshHash)
     throw new DomainError('session-ended', 'sign in again')
-  const over = overBy(state, at)
+  // A token every five minutes is far less: who goes on and on would only make the session's history long.
+  const over = state.usedHashes.length >= MOST_ROTATIONS ? 'expired' : overBy(state, at)
   if (over) return [revoked(state, over)]
   return [{ type: 'RefreshTokenRotated', data: { sessionId, userId, refreshHash: nextHash, at } }]
 }
