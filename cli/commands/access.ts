@@ -25,6 +25,7 @@ const people: Column[] = [
   ['by group', r => r.via],
   ['grant', r => r.grantId],
   ['until', r => r.until],
+  ['break-glass', r => r.breakGlass],
 ]
 
 export function accessCommands(program: Command): void {

@@ -198,6 +198,42 @@ t.test('abuse 27: who moves a target says where its secret goes, and so needs th
   await ok(move(login, { address: '192.0.2.66' }))
 })
 
+t.test('an id that is taken is told in the same words whoever has it', async t => {
+  const user = systemIds.next()
+  await grant(user, 'target-admin', prod)
+  const [own, hidden] = [await target('web-7', 'prod'), await target('lab-7', 'lab')]
+  const ask = (targetId: string, env = 'prod') =>
+    send(user, 'create-target', { targetId, name: 'other', address: '192.0.2.7', tags: { env } })
+  const [seen, unseen] = [
+    await refused(t, ask(own), 409, 'target-already-exists', `there is already a target ${own}`),
+    await refused(t, ask(hidden), 409, 'target-already-exists', `there is already a target ${hidden}`),
+  ]
+  t.equal(without(own, seen), without(hidden, unseen))
+  for (const id of [own, hidden, systemIds.next()]) await refused(t, ask(id, 'lab'), 403, 'forbidden')
+  const body = { name: 'lab-7', address: '192.0.2.7', tags: { env: 'prod' } }
+  const key = { 'idempotency-key': systemIds.next() }
+  for (let i = 0; i < 2; i++)
+    await refused(t, send(user, 'create-target', { ...body, targetId: hidden }, key), 409, 'target-already-exists')
+  t.match((await rejections()).at(-1)?.data, { code: 'forbidden' }, 'the log is told why')
+  await refused(t, send(user, 'rename-target', { targetId: hidden, name: 'x' }), 404, 'target-not-found')
+  const author = systemIds.next()
+  const permissions = ['job:write', 'command:send']
+  const role = `writer-${author.slice(0, 8)}`
+  await ok(send('ann', 'define-role', { role, permissions }))
+  const [mine, theirs] = [await create('define-job', { name: 'mine', steps: noop }), systemIds.next()]
+  const other = await create('define-job', { name: 'other', steps: noop })
+  await grant(author, role, on('job', mine))
+  const define = (jobId: string) => send(author, 'define-job', { jobId, name: 'new', steps: noop })
+  const publish = (jobId: string) => send(author, 'publish-job-version', { jobId, steps: noop })
+  for (const sent of [define, publish]) {
+    const [there, absent] = [
+      await refused(t, sent(other), 403, 'forbidden'),
+      await refused(t, sent(theirs), 403, 'forbidden'),
+    ]
+    t.equal(without(other, there), without(theirs, absent))
+  }
+})
+
 t.test('what a command names must be theirs too', async t => {
   const user = systemIds.next()
   const credentialId = await made.credential()

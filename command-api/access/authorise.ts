@@ -1,11 +1,11 @@
 import { maySeeCredential, type Resource } from '../../infra/access.ts'
-import type { Holder } from '../../infra/http/index.ts'
+import { type Holder, ProblemError } from '../../infra/http/index.ts'
 import type { CommandSpec } from '../../schemas/commands.ts'
 import { streams } from '../../schemas/events.ts'
 import type { ParsedCommand } from '../decide.ts'
 import type { Catalogue } from '../dispatch/catalogue.ts'
 import type { Dispatcher } from '../dispatch.ts'
-import type { CommandOf, Credential, Job, Run, Target } from '../domain/index.ts'
+import type { CommandOf, Credential, Run, Target } from '../domain/index.ts'
 import { absent, Denied, demand, holdsEverywhere } from './denied.ts'
 import { checkPrivilege, type PrivilegeDeps } from './privilege.ts'
 import { checkReferences } from './references.ts'
@@ -41,7 +41,7 @@ async function checkOwn(deps: AuthoriseDeps, { holder, spec, command }: Asked, s
     case 'target':
       return checkTarget(holder, permission, { type: name, data } as CommandOf<'target'>, state as Target)
     case 'job':
-      return checkJob(holder, permission, String(data.jobId), state as Job)
+      return checkJob(holder, permission, String(data.jobId))
     case 'run':
       return checkRun(holder, permission, { type: name, data } as CommandOf<'run'>, state as Run)
     case 'targetrun': {
@@ -66,9 +66,13 @@ const runResource = (id: string, run: Run): Resource => ({
 /** On the target as it is and as it will be: nobody may move one into, or out of, what is not theirs. */
 function checkTarget(holder: Holder, permission: string, command: CommandOf<'target'>, state: Target): void {
   const { targetId: id } = command.data
-  if (state.status === 'absent' && command.type === 'create-target') {
-    if (holder.permitsOn(permission, { kind: 'target', id, tags: command.data.tags })) return
-    throw new Denied(`needs ${permission} on a target with these tags`)
+  if (command.type === 'create-target') {
+    if (!holder.permitsOn(permission, { kind: 'target', id, tags: command.data.tags }))
+      throw new Denied(`needs ${permission} on a target with these tags`)
+    const isTheirs = state.status === 'absent' || holder.permitsOn(permission, { kind: 'target', id, tags: state.tags })
+    if (isTheirs) return
+    // That there is one shows, as nobody can have it; whose and what it is does not.
+    throw new Denied(`needs ${permission} on the target ${id}, which is there`, targetTaken(id))
   }
   const tags = state.status === 'absent' ? undefined : state.tags
   demand(holder, permission, { kind: 'target', id, tags })
@@ -77,6 +81,9 @@ function checkTarget(holder: Holder, permission: string, command: CommandOf<'tar
     throw new Denied(`needs ${permission} on the target with the tags it would have then`)
 }
 
+/** In the words of the rules for one that may be seen. */
+const targetTaken = (id: string) => new ProblemError('target-already-exists', `there is already a target ${id}`)
+
 function tagsAfter(command: CommandOf<'target'>, tags: Record<string, string>): Record<string, string> | undefined {
   if (command.type === 'tag-target') return { ...tags, [command.data.key]: command.data.value }
   if (command.type !== 'untag-target') return undefined
@@ -84,9 +91,10 @@ function tagsAfter(command: CommandOf<'target'>, tags: Record<string, string>): 
   return left
 }
 
-function checkJob(holder: Holder, permission: string, id: string, state: Job): void {
+/** Whether there is such a job makes no difference. */
+function checkJob(holder: Holder, permission: string, id: string): void {
   const resource = { kind: 'job', id }
-  if (state.status === 'absent' && !holder.permitsOn(permission, resource) && !holder.permits('job:read'))
+  if (!holder.permitsOn(permission, resource) && !holder.permits('job:read'))
     throw new Denied(`needs ${permission} on jobs`)
   demand(holder, permission, resource)
 }

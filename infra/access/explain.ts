@@ -1,4 +1,5 @@
 import type { PrincipalRef } from '../../schemas/access.ts'
+import { builtInRoles } from '../../schemas/permissions.ts'
 import { judge } from './judge.ts'
 import { emergency, rightsOf } from './rights.ts'
 import { covers, scopeText } from './scopes.ts'
@@ -65,25 +66,37 @@ const allowanceText = ({ permissions, scope }: Allowance): string =>
   `${permissions?.join(', ') ?? 'all that its owner may'} on ${scopeText(scope)}`
 
 type Allowed = Extract<Judgement, { why: 'granted' }>
+/** `active`: only because they have broken the glass; `possible`: not now, but by breaking it whenever they want. */
+export type ByBreakingGlass = 'active' | 'possible'
+export type WhoCan = { principal: PrincipalRef; by: Allowed; breakGlass: ByBreakingGlass | null }
 
-/** Everybody who may do it, users and accounts first granted to by themselves or by groups, and keys by their owners. */
-export function whoCan(
-  state: AccessState,
-  permission: string,
-  resource: Resource | undefined,
-  now: number,
-): Array<{ principal: PrincipalRef; by: Allowed }> {
-  return [...everybody(state).values()].flatMap(principal => {
+/**
+ * Everybody who may do it, users and accounts first granted to by themselves or by groups, and keys by their owners; then
+ * those who could take the right in an emergency, by what allows them that.
+ */
+export function whoCan(state: AccessState, permission: string, resource: Resource | undefined, now: number): WhoCan[] {
+  const may: WhoCan[] = []
+  const could: WhoCan[] = []
+  for (const principal of everybody(state).values()) {
     const by = judge(state, principal, permission, resource, now)
-    return by.why === 'granted' ? [{ principal, by }] : []
-  })
+    if (by.why === 'granted') may.push({ principal, by, breakGlass: by.via === emergency ? 'active' : null })
+    // Nobody but people who sign in can break it.
+    else if (!by.allowed && principal.kind === 'user' && inEmergency.has(permission)) {
+      const activate = judge(state, principal, 'break-glass:activate', undefined, now)
+      if (activate.why === 'granted') could.push({ principal, by: activate, breakGlass: 'possible' })
+    }
+  }
+  return [...may, ...could]
 }
 
-/** All to whom anything was ever granted, who are in groups, or are keys of somebody. */
+const inEmergency: ReadonlySet<string> = new Set(builtInRoles.administrator.permissions)
+
+/** All to whom anything was ever granted, who are in groups, have broken the glass, or are keys of somebody. */
 function everybody(state: AccessState): Map<string, PrincipalRef> {
   const found = new Map<string, PrincipalRef>()
   const add = (who: PrincipalRef) => found.set(principalKey(who), who)
   for (const { principal } of state.rows.grant.values()) if (principal.kind !== 'group') add(principal)
+  for (const { principal } of state.rows.breakglass.values()) add(principal)
   for (const { members } of state.rows.group.values()) for (const member of members) add(member)
   for (const [key, { owner }] of state.principals)
     if (owner) add({ kind: 'api-key', id: key.slice(key.indexOf(':') + 1) })

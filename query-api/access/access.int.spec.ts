@@ -389,6 +389,25 @@ t.test('who may do what is told with its reasons, and only to those who may ask'
   t.same((await ask('warden', `/v1/access/who-can?permission=run:cancel&asOf=@${before}`)).json().items.length, 0)
 })
 
+t.test('who could take a right in an emergency is among those who can, and marked', async t => {
+  const [ready, taken] = ['ready', 'taken'].map(name => ({ kind: 'user', id: user(name) }) as const)
+  const ofReady = await grant('ready', 'break-glass', everything)
+  const breakGlassId = derivedId('break-glass', 1)
+  const broken = { breakGlassId, principal: taken, reason: 'down', ticket: 'INC-1', minutes: 120 }
+  const until = new Date(Date.now() + 3_600_000).toISOString()
+  history.add(streams.breakGlass(breakGlassId), { type: 'BreakGlassActivated', data: { ...broken, until } } as never)
+  await grant('boss', 'auditor', everything)
+  const ask1 = async (permission: string) =>
+    (await ask('boss', `/v1/access/who-can?permission=${permission}`)).json().items as Item[]
+  const items = await ask1('credential:use')
+  const of = (who: typeof ready) => items.filter(({ principal }) => JSON.stringify(principal).includes(who?.id ?? ''))
+  t.match(of(ready), [{ breakGlass: 'possible', grantId: ofReady, role: 'break-glass' }])
+  t.match(of(taken), [{ breakGlass: 'active', grantId: breakGlassId, via: 'break-glass', until }])
+  t.equal(items.at(-1)?.breakGlass, 'possible', 'those who may now come first')
+  t.ok(items.some(({ breakGlass }) => breakGlass === null))
+  t.match(await ask1('break-glass:activate'), [{ grantId: ofReady, breakGlass: null }])
+})
+
 t.test('a grant can be tried out', async t => {
   await grant('asker', 'user-admin', everything)
   await grant('asker', 'operator', prod)

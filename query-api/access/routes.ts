@@ -104,7 +104,11 @@ function ofKeyFile(holder: Holder, permission: string, resource: Resource | unde
 }
 
 function registerWhoCan(parts: AccessRouteParts): void {
-  const item = z.object({ principal, ...grantPart, until: instant.nullable() })
+  const breakGlass = z
+    .enum(['active', 'possible'])
+    .nullable()
+    .describe('active: only by having broken the glass; possible: not now, but by breaking it, which the grant allows')
+  const item = z.object({ principal, ...grantPart, until: instant.nullable(), breakGlass })
   registerRead(parts.http, parts.reader, {
     url: '/v1/access/who-can',
     operationId: 'who-can',
@@ -119,9 +123,9 @@ function registerWhoCan(parts: AccessRouteParts): void {
     async handle({ query, db }) {
       const { state, now } = await at(parts, db, query.asOf)
       const found = whoCan(state, query.permission, await resourceOf(db, query.resource, query.asOf), now)
-      const items = found.slice(0, MOST).map(({ principal, by }) => {
+      const items = found.slice(0, MOST).map(({ principal, by, breakGlass }) => {
         const { grantId, role, via = null, until = null } = by
-        return { principal, grantId, role, via, until }
+        return { principal, grantId, role, via, until, breakGlass }
       })
       return { body: { items, more: found.length - items.length } }
     },
