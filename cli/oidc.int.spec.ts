@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { generateSync } from 'otplib'
 import t, { type Test } from 'tap'
 import { startCli } from '../test/support/cli.ts'
+import { done } from '../test/support/commanding.ts'
 import { cliClient, openidProvider, type Person } from '../test/support/openid.ts'
-import { done, goodPassphrase, signInBench, until } from '../test/support/sign-in.ts'
+import { goodPassphrase, signInBench, until } from '../test/support/sign-in.ts'
 
 const PATIENCE_MS = 30_000
 const provider = await openidProvider(t)

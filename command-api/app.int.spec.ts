@@ -1,10 +1,10 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { AppendOutcomeUnknown, type EventStore } from '../infra/event-store/port.ts'
-import type { HttpAnswer } from '../infra/http/index.ts'
 import { systemIds } from '../infra/ids.ts'
 import { commands } from '../schemas/commands.ts'
 import { type AnyEvent, eventSchemas, type Recorded } from '../schemas/events.ts'
 import { commandApi } from '../test/support/command-api.ts'
+import { commanding, ok, refused } from '../test/support/commanding.ts'
 import { until } from '../test/support/process.ts'
 import { vaultBench } from '../test/support/vault.ts'
 import { createVaultClient } from './vault-client.ts'
@@ -19,21 +19,8 @@ const { send, http } = api
 const target = { name: 'web-1', address: '192.0.2.1', tags: { env: 'prod' } }
 const secret = { kind: 'password', password: 'correct horse battery staple' }
 const steps = [{ id: 'uptime', uses: 'ssh.command', with: { command: 'uptime' } }]
-const idIn = (stream: string) => stream.slice(stream.indexOf('-') + 1)
 const typesOf = async (stream: string) => (await store.read(stream)).events.map(e => e.type)
-const ok = async (sent: Promise<HttpAnswer>) => {
-  const answer = await sent
-  if (answer.statusCode >= 300) throw new Error(answer.body)
-  return answer.json()
-}
-const create = async (name: string, data: object): Promise<string> => idIn((await ok(send(name, data))).stream)
-const refused = async (t: Test, sent: Promise<HttpAnswer>, status: number, code: string, what = code) => {
-  const answer = await sent
-  t.equal(answer.statusCode, status, what)
-  t.equal(answer.json().type, `urn:opsconductor:problem:${code}`, what)
-  t.match(answer.headers['content-type'], /^application\/problem\+json/)
-  return answer
-}
+const { create } = commanding(api)
 
 t.test('an accepted command says where its events are and who did it', async t => {
   const answer = await send('create-target', target, {
@@ -176,7 +163,9 @@ t.test('the same Idempotency-Key gives the same answer', async t => {
   t.equal(again.body, first.body, 'whatever the order of the keys')
   t.equal(again.headers.etag, first.headers.etag)
   await refused(t, send('create-target', { ...target, name: 'web-2' }, key), 422, 'idempotency-key-reused')
-  await refused(t, send('define-job', { name: 'a', steps }, key), 422, 'idempotency-key-reused', 'another command')
+  await refused(t, send('define-job', { name: 'a', steps }, key), 422, 'idempotency-key-reused', {
+    what: 'another command',
+  })
   const bob = await send('create-target', target, { ...key, authorization: 'Bearer bob' })
   t.not(bob.json().stream, first.json().stream, "bob's key is not ann's")
   await refused(t, send('create-target', target, { 'idempotency-key': 'a b' }), 400, 'invalid-input')
@@ -206,7 +195,7 @@ t.test('and so is a refusal', async t => {
   const early = await refused(t, send('rename-target', { targetId, name: 'a' }, key), 404, 'target-not-found')
   await ok(send('create-target', { ...target, targetId }))
   const late = await refused(t, send('rename-target', { targetId, name: 'a' }, key), 404, 'target-not-found')
-  t.equal(late.json().detail, early.json().detail)
+  t.equal(late.detail, early.detail)
   await ok(send('rename-target', { targetId, name: 'a' }))
 })
 
@@ -330,24 +319,20 @@ t.test('what a run needs is checked before it is accepted', async t => {
   const named = (...targetIds: string[]) => trigger({ selection: { targetIds } })
   await refused(t, send('trigger-run', { jobId: systemIds.next() }), 404, 'job-not-found')
   await refused(t, trigger({ version: 2 }), 404, 'job-version-not-found')
-  await refused(t, named(systemIds.next()), 404, 'target-not-found', 'missing target')
-  await refused(t, named(gone), 409, 'target-decommissioned', 'decommissioned target')
+  await refused(t, named(systemIds.next()), 404, 'target-not-found', { what: 'missing target' })
+  await refused(t, named(gone), 409, 'target-decommissioned', { what: 'decommissioned target' })
   await refused(t, named(bare), 409, 'credential-missing')
-  await refused(
-    t,
-    trigger({ selection: { labels: `mark=${systemIds.next()}` } }),
-    409,
-    'empty-selection',
-    'empty selection',
-  )
-  await refused(t, trigger({ selection: { labels: 'a b c' } }), 400, 'invalid-input', 'no label expression')
+  await refused(t, trigger({ selection: { labels: `mark=${systemIds.next()}` } }), 409, 'empty-selection', {
+    what: 'empty selection',
+  })
+  await refused(t, trigger({ selection: { labels: 'a b c' } }), 400, 'invalid-input', { what: 'no label expression' })
   const open = await create('define-job', { name: 'open', steps })
   await refused(t, send('trigger-run', { jobId: open }), 409, 'selection-missing')
   await ok(send('revoke-credential', { credentialId, reason: 'leaked' }))
-  await refused(t, trigger({}), 409, 'credential-revoked', 'credential revoked')
+  await refused(t, trigger({}), 409, 'credential-revoked', { what: 'credential revoked' })
   await refused(t, send('add-credential-version', { credentialId, secret }), 409, 'credential-revoked')
   await ok(send('disable-job', { jobId, reason: 'x' }))
-  await refused(t, trigger({}), 409, 'job-disabled', 'job disabled')
+  await refused(t, trigger({}), 409, 'job-disabled', { what: 'job disabled' })
 })
 
 t.test('a target made elsewhere a moment ago is found', async t => {
@@ -369,40 +354,38 @@ t.test('bad input gets its own answer', async t => {
   const deep = `{"name":${'['.repeat(40)}${']'.repeat(40)}}`
   const targetId = await create('create-target', target)
   const before = await store.head()
-  await refused(t, send('create-target', { ...target, colour: 'red' }), 400, 'invalid-input', 'unknown key')
-  const typed = await refused(t, send('create-target', { ...target, port: '22' }), 400, 'invalid-input', 'wrong type')
-  t.match(typed.json().errors, [{ path: 'port', message: /number/ }])
-  await refused(
-    t,
-    send('create-target', { ...target, name: 'x'.repeat(1_100_000) }),
-    413,
-    'body-too-large',
-    'oversized body',
-  )
-  await refused(t, send('create-target', deep), 400, 'invalid-json', 'deep JSON')
-  await refused(t, send('create-target', `{"name":"a","__proto__":{"address":"x"}}`), 400, 'invalid-json', '__proto__')
-  await refused(t, send('create-target', Buffer.from([0x7b, 0xff, 0x7d])), 400, 'invalid-json', 'invalid UTF-8')
-  await refused(t, send('create-target', { ...target, name: 'a\u001b[2J' }), 400, 'invalid-input', 'control characters')
-  await refused(t, send('create-target', { ...target, address: 'http://x' }), 400, 'invalid-input', 'no address')
-  const unknown = await refused(t, send('creat-target', target), 404, 'unknown-command', 'unknown command')
-  t.equal(unknown.json().detail, 'Did you mean create-target?')
-  t.equal((await refused(t, send('fly-to-the-moon', {}), 404, 'unknown-command')).json().detail, undefined)
+  await refused(t, send('create-target', { ...target, colour: 'red' }), 400, 'invalid-input', { what: 'unknown key' })
+  const typed = await refused(t, send('create-target', { ...target, port: '22' }), 400, 'invalid-input', {
+    what: 'wrong type',
+  })
+  t.match(typed.errors, [{ path: 'port', message: /number/ }])
+  await refused(t, send('create-target', { ...target, name: 'x'.repeat(1_100_000) }), 413, 'body-too-large', {
+    what: 'oversized body',
+  })
+  await refused(t, send('create-target', deep), 400, 'invalid-json', { what: 'deep JSON' })
+  await refused(t, send('create-target', `{"name":"a","__proto__":{"address":"x"}}`), 400, 'invalid-json', {
+    what: '__proto__',
+  })
+  await refused(t, send('create-target', Buffer.from([0x7b, 0xff, 0x7d])), 400, 'invalid-json', {
+    what: 'invalid UTF-8',
+  })
+  await refused(t, send('create-target', { ...target, name: 'a\u001b[2J' }), 400, 'invalid-input', {
+    what: 'control characters',
+  })
+  await refused(t, send('create-target', { ...target, address: 'http://x' }), 400, 'invalid-input', {
+    what: 'no address',
+  })
+  const unknown = await refused(t, send('creat-target', target), 404, 'unknown-command', { what: 'unknown command' })
+  t.equal(unknown.detail, 'Did you mean create-target?')
+  t.equal((await refused(t, send('fly-to-the-moon', {}), 404, 'unknown-command')).detail, undefined)
   await refused(t, send('constructor', {}), 404, 'unknown-command')
   t.same(await store.head(), before, 'what is no command leaves nothing in the log')
-  await refused(
-    t,
-    send('create-target', { ...target, targetId, name: 'other' }),
-    409,
-    'target-already-exists',
-    'duplicate id',
-  )
-  await refused(
-    t,
-    send('rename-target', { targetId: systemIds.next(), name: 'a' }),
-    404,
-    'target-not-found',
-    'missing target',
-  )
+  await refused(t, send('create-target', { ...target, targetId, name: 'other' }), 409, 'target-already-exists', {
+    what: 'duplicate id',
+  })
+  await refused(t, send('rename-target', { targetId: systemIds.next(), name: 'a' }), 404, 'target-not-found', {
+    what: 'missing target',
+  })
   await ok(send('decommission-target', { targetId, reason: 'old' }))
   await refused(t, send('rename-target', { targetId, name: 'a' }), 409, 'target-decommissioned')
   await refused(t, send('rename-target', { targetId, name: 'a' }, { authorization: 'Bearer eve' }), 403, 'forbidden')

@@ -5,6 +5,7 @@ import { connectEventStore } from '../infra/event-store/client.ts'
 import { sha256Hex } from '../infra/ids.ts'
 import { streams } from '../schemas/events.ts'
 import { commandApi } from '../test/support/command-api.ts'
+import { refused } from '../test/support/commanding.ts'
 import { startEventStore } from '../test/support/event-store.ts'
 
 const lines: string[] = []
@@ -52,16 +53,11 @@ t.test('each request for a token makes a new one, and the newest counts', async 
 })
 
 t.test('what cannot be asked of an executor is refused', async t => {
-  const refused = async (name: string, data: object, status: number, code: string) => {
-    const answer = await send(name, data)
-    t.equal(answer.statusCode, status)
-    t.equal(answer.json().type, `urn:opsconductor:problem:${code}`)
-  }
-  await refused('create-enrolment-token', { executorId: 'East 1' }, 400, 'invalid-input')
-  await refused('create-enrolment-token', { executorId: 'e', expiresSeconds: 5 }, 400, 'invalid-input')
-  await refused('enrol-executor', { executorId: 'east-1' }, 404, 'unknown-command')
-  await refused('drain-executor', { executorId: 'nobody' }, 404, 'executor-not-found')
-  await refused('drain-executor', { executorId: 'east-1' }, 409, 'executor-not-enrolled')
+  await refused(t, send('create-enrolment-token', { executorId: 'East 1' }), 400, 'invalid-input')
+  await refused(t, send('create-enrolment-token', { executorId: 'e', expiresSeconds: 5 }), 400, 'invalid-input')
+  await refused(t, send('enrol-executor', { executorId: 'east-1' }), 404, 'unknown-command')
+  await refused(t, send('drain-executor', { executorId: 'nobody' }), 404, 'executor-not-found')
+  await refused(t, send('drain-executor', { executorId: 'east-1' }), 409, 'executor-not-enrolled')
   t.equal((await send('revoke-executor', { executorId: 'east-1', reason: 'never came' })).statusCode, 200)
-  await refused('resume-executor', { executorId: 'east-1' }, 409, 'executor-revoked')
+  await refused(t, send('resume-executor', { executorId: 'east-1' }), 409, 'executor-revoked')
 })

@@ -1,9 +1,9 @@
-import t, { type Test } from 'tap'
-import type { HttpAnswer } from '../infra/http/index.ts'
+import t from 'tap'
 import { systemIds } from '../infra/ids.ts'
 import { streams } from '../schemas/events.ts'
 import type { Meta } from '../schemas/kernel.ts'
 import { commandApi } from '../test/support/command-api.ts'
+import { commanding, ok, refused } from '../test/support/commanding.ts'
 import { vaultBench } from '../test/support/vault.ts'
 import { createDispatcher } from './dispatch.ts'
 import type { CommandOf } from './domain/index.ts'
@@ -12,24 +12,12 @@ import { createVaultClient } from './vault-client.ts'
 const bench = await vaultBench(t)
 const { store, bus, log } = bench
 await bench.startVault()
-const { send, http } = await commandApi(t, { store, vault: createVaultClient(bus), log })
+const api = await commandApi(t, { store, vault: createVaultClient(bus), log })
+const { send, http } = api
 const dispatcher = createDispatcher({ store })
 
-const ok = async (sent: Promise<HttpAnswer>) => {
-  const answer = await sent
-  if (answer.statusCode >= 300) throw new Error(answer.body)
-  return answer.json()
-}
-const create = async (name: string, data: object): Promise<string> => {
-  const { stream } = await ok(send(name, data))
-  return stream.slice(stream.indexOf('-') + 1)
-}
+const { create } = commanding(api)
 const typesOf = async (stream: string) => (await store.read(stream)).events.map(e => e.type)
-const refused = async (t: Test, sent: Promise<HttpAnswer>, status: number, code: string) => {
-  const answer = await sent
-  t.match([answer.statusCode, answer.json().type], [status, `urn:opsconductor:problem:${code}`], code)
-  return answer
-}
 const meta = (): Meta => {
   const commandId = systemIds.next()
   const ids = { commandId, $correlationId: commandId, $causationId: commandId }

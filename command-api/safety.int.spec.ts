@@ -1,28 +1,18 @@
-import t, { type Test } from 'tap'
-import type { HttpAnswer } from '../infra/http/index.ts'
+import t from 'tap'
 import { defaultRules } from '../infra/safety/default-rules.ts'
 import { rulesDigest } from '../infra/safety/rules.ts'
 import { commandApi } from '../test/support/command-api.ts'
+import { commanding, refused } from '../test/support/commanding.ts'
 import { vaultBench } from '../test/support/vault.ts'
 import { createVaultClient } from './vault-client.ts'
 
 const bench = await vaultBench(t)
 const { store } = bench
 await bench.startVault()
-const { send } = await commandApi(t, { store, vault: createVaultClient(bench.bus), log: bench.log })
+const api = await commandApi(t, { store, vault: createVaultClient(bench.bus), log: bench.log })
 
-const idIn = (stream: string) => stream.slice(stream.indexOf('-') + 1)
-const create = async (name: string, data: object, headers = {}): Promise<string> => {
-  const answer = await send(name, data, headers)
-  if (answer.statusCode >= 300) throw new Error(answer.body)
-  return idIn(answer.json().stream)
-}
-const refused = async (t: Test, sent: Promise<HttpAnswer>, status: number, code: string) => {
-  const answer = await sent
-  t.equal(answer.statusCode, status, answer.body)
-  t.equal(answer.json().type, `urn:opsconductor:problem:${code}`)
-  return answer.json()
-}
+const { send } = api
+const { create } = commanding(api)
 const command = (id: string, text: string, more: object = {}) => ({
   ...{ id, uses: 'ssh.command', with: { command: text } },
   ...more,

@@ -1,14 +1,8 @@
 import { generateSync } from 'otplib'
 import t from 'tap'
 import { streams } from '../../schemas/events.ts'
-import {
-  done,
-  goodPassphrase,
-  otherPassphrase,
-  type SignedInUser,
-  signInBench,
-  until,
-} from '../../test/support/sign-in.ts'
+import { done } from '../../test/support/commanding.ts'
+import { goodPassphrase, otherPassphrase, type SignedInUser, signInBench, until } from '../../test/support/sign-in.ts'
 
 const bench = await signInBench(t)
 const { command, auth, user, signIn, send, vault } = bench

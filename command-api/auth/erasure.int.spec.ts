@@ -3,7 +3,8 @@ import pg from 'pg'
 import t from 'tap'
 import { streams } from '../../schemas/events.ts'
 import { type ErasureCertificate, erasureText } from '../../schemas/user.ts'
-import { done, signInBench, until } from '../../test/support/sign-in.ts'
+import { done } from '../../test/support/commanding.ts'
+import { signInBench, until } from '../../test/support/sign-in.ts'
 
 const { command, auth, user, signIn, send, vault } = await signInBench(t)
 const typesOf = async (userId: string) => (await vault.store.read(streams.user(userId))).events.map(({ type }) => type)

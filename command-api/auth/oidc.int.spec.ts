@@ -1,8 +1,9 @@
 import t from 'tap'
 import { loadConfig } from '../../infra/config.ts'
 import { type Recorded, streams } from '../../schemas/events.ts'
+import { done } from '../../test/support/commanding.ts'
 import { cliClient, client, openidProvider, type Person, redirectUrl } from '../../test/support/openid.ts'
-import { done, signInBench, until } from '../../test/support/sign-in.ts'
+import { signInBench, until } from '../../test/support/sign-in.ts'
 import { createOidcProvider } from './oidc/provider.ts'
 
 const provider = await openidProvider(t)

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { done, goodPassphrase, otherPassphrase, signInBench } from '../../test/support/sign-in.ts'
+import { done } from '../../test/support/commanding.ts'
+import { goodPassphrase, otherPassphrase, signInBench } from '../../test/support/sign-in.ts'
 
 const bench = await signInBench(t)
 const { command, auth, user, signIn, send, administrator, vault } = bench

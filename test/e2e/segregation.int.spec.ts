@@ -1,17 +1,17 @@
 import pino from 'pino'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { createDispatcher } from '../../command-api/dispatch.ts'
 import { tellStopped } from '../../command-api/sod/clock.ts'
 import { holderOf } from '../../infra/access.ts'
 import { connectBus } from '../../infra/bus.ts'
 import { systemClock } from '../../infra/clock.ts'
 import { connectEventStore } from '../../infra/event-store/client.ts'
-import type { HttpAnswer } from '../../infra/http/index.ts'
 import { systemIds } from '../../infra/ids.ts'
 import { Engine } from '../../reactors/engine.ts'
 import { streams } from '../../schemas/events.ts'
 import { startBroker } from '../support/broker.ts'
 import { commandApi } from '../support/command-api.ts'
+import { commanding, ok, refused } from '../support/commanding.ts'
 import { startEventStore } from '../support/event-store.ts'
 import { ExecutorSide } from '../support/executor-side.ts'
 import { until } from '../support/process.ts'
@@ -45,21 +45,7 @@ const made = resourcesIn(store)
 const executorBus = await connectBus({ url: broker.url, name: 'executor', log })
 const executor = new ExecutorSide(executorBus, made.enrol)
 
-const send = (who: string, name: string, data: object, headers: Record<string, string> = {}) =>
-  api.send(name, data, { authorization: `Bearer ${who}`, ...headers })
-const ok = async (sent: Promise<HttpAnswer>) => {
-  const answer = await sent
-  if (answer.statusCode >= 300) throw new Error(answer.body)
-  return answer.json()
-}
-const create = async (name: string, data: object, who = 'ann'): Promise<string> => {
-  const { stream } = await ok(send(who, name, data))
-  return stream.slice(stream.indexOf('-') + 1)
-}
-const refused = async (t: Test, sent: Promise<HttpAnswer>, status: number, code: string) => {
-  const answer = await sent
-  t.same([answer.statusCode, answer.json().type], [status, `urn:opsconductor:problem:${code}`], answer.body)
-}
+const { sendAs, create } = commanding(api)
 const scope = { kind: 'everything' }
 const grant = (id: string, role: string) =>
   create('grant-role', { principal: { kind: 'user', id }, role, scope, reason: 'spec' })
@@ -97,34 +83,34 @@ t.test('9: nobody approves what they wrote, asked for, or what has changed since
   t.match(shown, { jobName: 'restart', targets: 1, targetNames: ['web-1'], steps: [{ stepId: 'restart' }] })
   t.notOk((await made.types(streams.run(runId))).includes('RunStarted'))
   for (const who of [operator, author]) {
-    await refused(t, send(who, 'grant-approval', { ...where(runId), digest }), 403, 'self-approval-refused')
-    await refused(t, send(who, 'grant-approval', { ...where(runId), digest }), 403, 'self-approval-refused')
+    await refused(t, sendAs(who, 'grant-approval', { ...where(runId), digest }), 403, 'self-approval-refused')
+    await refused(t, sendAs(who, 'grant-approval', { ...where(runId), digest }), 403, 'self-approval-refused')
   }
   const types = await made.types(streams.run(runId))
   t.equal(types.filter(type => type === 'SelfApprovalRefused').length, 2, 'each is told of once')
-  await refused(t, send(first, 'grant-approval', where(runId)), 409, 'approval-out-of-date')
+  await refused(t, sendAs(first, 'grant-approval', where(runId)), 409, 'approval-out-of-date')
   await refused(
     t,
-    send(first, 'grant-approval', { ...where(runId), digest: 'ab'.repeat(32) }),
+    sendAs(first, 'grant-approval', { ...where(runId), digest: 'ab'.repeat(32) }),
     409,
     'approval-out-of-date',
   )
-  await ok(send('ann', 'change-target-address', { targetId, address: '192.0.2.2' }))
-  await refused(t, send(first, 'grant-approval', { ...where(runId), digest }), 409, 'approval-out-of-date')
+  await ok(sendAs('ann', 'change-target-address', { targetId, address: '192.0.2.2' }))
+  await refused(t, sendAs(first, 'grant-approval', { ...where(runId), digest }), 409, 'approval-out-of-date')
   t.match(await eventOf(streams.run(runId), 'ApprovalVoided'), { digest, changes: [/another address/] })
   await until('it is asked for anew', async () => (await askedFor(runId)).digest !== digest)
   const anew = (await askedFor(runId)).digest
-  await refused(t, send(first, 'grant-approval', { ...where(runId), digest }), 409, 'approval-out-of-date')
+  await refused(t, sendAs(first, 'grant-approval', { ...where(runId), digest }), 409, 'approval-out-of-date')
   const to = { kind: 'user', id: second }
   await refused(
     t,
-    send(first, 'delegate-approval', { ...where(runId), to: { kind: 'user', id: systemIds.next() } }),
+    sendAs(first, 'delegate-approval', { ...where(runId), to: { kind: 'user', id: systemIds.next() } }),
     403,
     'approval-not-yours',
   )
-  await ok(send(first, 'delegate-approval', { ...where(runId), to }))
-  await refused(t, send(first, 'grant-approval', { ...where(runId), digest: anew }), 403, 'approval-not-yours')
-  t.match(await ok(send(second, 'grant-approval', { ...where(runId), digest: anew })), {
+  await ok(sendAs(first, 'delegate-approval', { ...where(runId), to }))
+  await refused(t, sendAs(first, 'grant-approval', { ...where(runId), digest: anew }), 403, 'approval-not-yours')
+  t.match(await ok(sendAs(second, 'grant-approval', { ...where(runId), digest: anew })), {
     events: [{ type: 'ApprovalGranted' }, { type: 'ApprovalQuorumReached' }],
   })
   t.match(await eventOf(streams.run(runId), 'RunRequested'), {
@@ -133,7 +119,7 @@ t.test('9: nobody approves what they wrote, asked for, or what has changed since
   })
   const other = await run()
   await askedFor(other)
-  await ok(send(first, 'deny-approval', { ...where(other), reason: 'not today' }))
+  await ok(sendAs(first, 'deny-approval', { ...where(other), reason: 'not today' }))
   t.match(await eventOf(streams.run(other), 'RunRejected'), { why: 'approval-denied' })
 })
 
@@ -154,12 +140,12 @@ t.test('9: what changed between the yes and the beginning is asked for anew', as
       return found?.stepId === stepId && found.bound.digest !== before
     })
     const { digest } = asked(await made.events(streams.run(runId))).bound
-    await ok(send(approver, 'grant-approval', { runId, stepId, digest }))
+    await ok(sendAs(approver, 'grant-approval', { runId, stepId, digest }))
     return digest
   }
   const voids = async () => (await made.types(streams.run(runId))).filter(type => type === 'ApprovalVoided').length
   const first = await yes('job-approval')
-  await ok(send('ann', 'change-target-address', { targetId, address: '192.0.2.10' }))
+  await ok(sendAs('ann', 'change-target-address', { targetId, address: '192.0.2.10' }))
   const asking = executor.pull(16, 1_000)
   t.match(await eventOf(streams.run(runId), 'ApprovalVoided'), { digest: first, changes: [/another address/] })
   t.same(await asking, [], 'nothing of it has begun')
@@ -167,11 +153,11 @@ t.test('9: what changed between the yes and the beginning is asked for anew', as
   await yes('job-approval', first)
   const begun = await executor.pull()
   t.equal(begun.length, 2, 'as it was agreed to anew')
-  await ok(send('ann', 'change-target-address', { targetId: other, address: '192.0.2.11' }))
+  await ok(sendAs('ann', 'change-target-address', { targetId: other, address: '192.0.2.11' }))
   for (const each of begun) await executor.work(each)
   const second = await yes('sign-off')
   t.equal(await voids(), 1, 'what has begun is not asked about again')
-  await ok(send('ann', 'change-target-address', { targetId: other, address: '192.0.2.12' }))
+  await ok(sendAs('ann', 'change-target-address', { targetId: other, address: '192.0.2.12' }))
   const waiting = executor.pull(16, 1_000)
   await until('the second yes is void', async () => (await voids()) === 2)
   t.same(await waiting, [])
@@ -192,7 +178,7 @@ t.test('7: a run whose right was taken back while it waited never begins', async
   const jobId = await create('define-job', { name: 'look', steps })
   const runId = await create('trigger-run', { jobId, selection: { targetIds: [targetId] } }, operator)
   const beforehand = Date.now()
-  await ok(send('ann', 'revoke-role', { grantId, reason: 'left' }))
+  await ok(sendAs('ann', 'revoke-role', { grantId, reason: 'left' }))
   t.match(await eventOf(streams.run(runId), 'RunRejected'), { why: 'not-permitted', detail: /may not run this job/ })
   t.ok(Date.now() - beforehand < 5_000, 'soon')
   t.notOk((await made.types(streams.run(runId))).includes('RunStarted'))
@@ -201,22 +187,22 @@ t.test('7: a run whose right was taken back while it waited never begins', async
 t.test('duties that do not go together are not granted to one person, unless that is waived', async t => {
   const auditor = await person('auditor')
   const operator = { principal: { kind: 'user', id: auditor }, role: 'operator', scope, reason: 'spec' }
-  await refused(t, send('ann', 'grant-role', operator), 403, 'sod-conflict')
+  await refused(t, sendAs('ann', 'grant-role', operator), 403, 'sod-conflict')
   const groupId = await create('create-group', { name: 'operators' })
   await create('grant-role', { ...operator, principal: { kind: 'group', id: groupId } })
   const join = { groupId, member: { kind: 'user', id: auditor } }
-  await refused(t, send('ann', 'add-to-group', join), 403, 'sod-conflict')
-  await ok(send('ann', 'change-sod-rule', { rule: 'auditor-write', mode: 'justify', reason: 'small team' }))
-  await refused(t, send('ann', 'add-to-group', join), 422, 'justification-needed')
-  await ok(send('ann', 'add-to-group', join, { 'x-justification': 'nobody else is there' }))
+  await refused(t, sendAs('ann', 'add-to-group', join), 403, 'sod-conflict')
+  await ok(sendAs('ann', 'change-sod-rule', { rule: 'auditor-write', mode: 'justify', reason: 'small team' }))
+  await refused(t, sendAs('ann', 'add-to-group', join), 422, 'justification-needed')
+  await ok(sendAs('ann', 'add-to-group', join, { 'x-justification': 'nobody else is there' }))
   const violations = [...api.access.state.rows.sodviolation.values()].filter(({ rule }) => rule === 'auditor-write')
   t.match(violations, [{ rule: 'auditor-write', person: `user:${auditor}`, outcome: 'justified', count: 3 }])
-  await ok(send('ann', 'change-sod-rule', { rule: 'auditor-write', mode: 'block', reason: 'no more' }))
-  await refused(t, send('ann', 'grant-role', operator), 403, 'sod-conflict')
+  await ok(sendAs('ann', 'change-sod-rule', { rule: 'auditor-write', mode: 'block', reason: 'no more' }))
+  await refused(t, sendAs('ann', 'grant-role', operator), 403, 'sod-conflict')
   const until = new Date(Date.now() + 60_000).toISOString()
   const waiver = { violationId: violations[0]?.violationId, until, reason: 'for January' }
-  await refused(t, send(auditor, 'waive-sod-violation', waiver), 403, 'forbidden')
-  await ok(send('ann', 'waive-sod-violation', waiver))
+  await refused(t, sendAs(auditor, 'waive-sod-violation', waiver), 403, 'forbidden')
+  await ok(sendAs('ann', 'waive-sod-violation', waiver))
   await create('grant-role', operator)
 })
 
@@ -224,17 +210,17 @@ t.test('the glass is broken for a time, seen by all, and looked at by somebody e
   const [chief, other] = [await person('break-glass'), await person('user-admin')]
   const asked = { reason: 'the shop is down', ticket: 'INC-1', minutes: 5 }
   const target = { name: 'web-3', address: '192.0.2.4' }
-  await refused(t, send(chief, 'create-target', target), 403, 'forbidden')
-  await refused(t, send(other, 'activate-break-glass', asked), 403, 'forbidden')
-  await refused(t, send('ann', 'activate-break-glass', asked), 403, 'break-glass-not-possible')
+  await refused(t, sendAs(chief, 'create-target', target), 403, 'forbidden')
+  await refused(t, sendAs(other, 'activate-break-glass', asked), 403, 'forbidden')
+  await refused(t, sendAs('ann', 'activate-break-glass', asked), 403, 'break-glass-not-possible')
   const breakGlassId = await create('activate-break-glass', asked, chief)
   await create('create-target', target, chief)
   const review = { breakGlassId, verdict: 'justified', reason: 'it was down' }
-  await refused(t, send(other, 'review-break-glass', review), 409, 'break-glass-not-over')
-  await ok(send(chief, 'end-break-glass', { breakGlassId }))
-  await refused(t, send(chief, 'create-target', target), 403, 'forbidden')
-  await refused(t, send(chief, 'review-break-glass', review), 403, 'forbidden')
-  await ok(send(other, 'review-break-glass', review))
+  await refused(t, sendAs(other, 'review-break-glass', review), 409, 'break-glass-not-over')
+  await ok(sendAs(chief, 'end-break-glass', { breakGlassId }))
+  await refused(t, sendAs(chief, 'create-target', target), 403, 'forbidden')
+  await refused(t, sendAs(chief, 'review-break-glass', review), 403, 'forbidden')
+  await ok(sendAs(other, 'review-break-glass', review))
   t.match(await made.types(streams.breakGlass(breakGlassId)), [
     ...['BreakGlassActivated', 'BreakGlassEnded', 'BreakGlassReviewed'],
   ])

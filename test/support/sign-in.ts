@@ -2,7 +2,8 @@ import type { Test } from 'tap'
 import { openCommandSide } from '../../command-api/main.ts'
 import { createApiKey } from '../../infra/api-keys.ts'
 import { loadConfig } from '../../infra/config.ts'
-import { createHttpServer, type HttpAnswer } from '../../infra/http/index.ts'
+import { createHttpServer } from '../../infra/http/index.ts'
+import { done } from './commanding.ts'
 import { type VaultBench, vaultBench } from './vault.ts'
 
 export const goodPassphrase = 'four rusty lanterns under water'
@@ -32,12 +33,6 @@ export async function signInBench(t: Test, own: NodeJS.ProcessEnv = {}) {
   return { ...api, vault, another, command, auth, user, signIn }
 }
 export type SignInBench = Awaited<ReturnType<typeof signInBench>>
-
-/** The body of an answer that is good. */
-export function done(answer: HttpAnswer) {
-  if (answer.statusCode >= 300) throw new Error(`${answer.statusCode} ${answer.body}`)
-  return answer.json()
-}
 
 async function commandSide(t: Test, { settings, log }: VaultBench, own: NodeJS.ProcessEnv) {
   const config = loadConfig({ ...settings, ...own })
