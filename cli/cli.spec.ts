@@ -41,6 +41,9 @@ t.test('a flag beats the environment, which beats the profile', async t => {
   t.match(resolveSettings({}, { XDG_CONFIG_HOME: '/nowhere', OPSCONDUCTOR_PORT: '7999' }, true), {
     url: 'http://127.0.0.1:7999',
   })
+  t.match(resolveSettings({}, { ...env, OPSCONDUCTOR_URL: '', OPSCONDUCTOR_API_KEY: '' }, true), {
+    ...{ url: 'http://profile:1', apiKey: 'p' },
+  })
   t.throws(() => resolveSettings({ profile: 'absent' }, env, true), { name: 'UsageError' })
   t.throws(() => resolveSettings({ output: 'xml' }, {}, true), { name: 'UsageError' })
 })

@@ -17,11 +17,14 @@ export function resolveSettings(flags: Flags, env: NodeJS.ProcessEnv, isTerminal
   const chosen = readProfile(flags.profile, env)
   const port = env.OPSCONDUCTOR_PORT ?? '7400'
   return {
-    url: (flags.url ?? env.OPSCONDUCTOR_URL ?? chosen.url ?? `http://127.0.0.1:${port}`).replace(/\/+$/, ''),
-    apiKey: env.OPSCONDUCTOR_API_KEY ?? chosen.apiKey,
+    url: (flags.url ?? given(env.OPSCONDUCTOR_URL) ?? chosen.url ?? `http://127.0.0.1:${port}`).replace(/\/+$/, ''),
+    apiKey: given(env.OPSCONDUCTOR_API_KEY) ?? chosen.apiKey,
     output: outputOf(flags.output, isTerminal),
   }
 }
+
+/** A variable that is set to nothing says nothing. */
+const given = (value: string | undefined): string | undefined => (value === '' ? undefined : value)
 
 function outputOf(flag: string | undefined, isTerminal: boolean): Output {
   if (flag === undefined) return isTerminal ? 'table' : 'json'

@@ -1,5 +1,7 @@
+import { pino } from 'pino'
 import t from 'tap'
 import { loadConfig } from '../../infra/config.ts'
+import { createPool } from '../../infra/postgres.ts'
 import { type Recorded, streams } from '../../schemas/events.ts'
 import { done } from '../../test/support/commanding.ts'
 import { cliClient, client, openidProvider, type Person, redirectUrl } from '../../test/support/openid.ts'
@@ -170,6 +172,18 @@ t.test('what one process begins another finishes, once', async t => {
   t.same(statuses, [200, 401, 401, 401], 'of many at once, at different processes, one')
   t.equal((await away(returned)).statusCode, 401)
   t.equal((await finish(returned)).statusCode, 401)
+})
+
+t.test('more than can be remembered are asked to come again', async t => {
+  const pool = createPool(vault.databaseUrl, pino({ level: 'silent' }), { max: 1 })
+  t.teardown(() => pool.end())
+  const returned = await back(ann)
+  const many = `insert into vault.begun_taken select 'spec ' || n, now() + interval '1 hour' from generate_series(1, 100000) n`
+  await pool.query(many)
+  const answer = await finish(returned)
+  t.match([answer.statusCode, answer.json().type], [429, 'urn:opsconductor:problem:rate-limited'])
+  await pool.query(`delete from vault.begun_taken where begun_id like 'spec %'`)
+  t.equal((await finish(returned)).statusCode, 200, 'it was not used up')
 })
 
 t.test('sent back to a port of loopback only where a client for that is set', async t => {
