@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { connect } from 'node:net'
 import ssh2, { type Client } from 'ssh2'
+import { gatherWrites } from '../../executors/ssh/gather-writes.ts'
 import type { Sshd } from '../../test/support/sshd.ts'
 
 const AT_ONCE = 64
@@ -13,7 +15,8 @@ export async function bareSsh(sshd: Sshd, hosts: string[]) {
   await each(hosts, async host => {
     const client = new ssh2.Client()
     client.connect({
-      ...{ host, port: sshd.port, username: sshd.username, privateKey: sshd.privateKey },
+      sock: gatherWrites(connect({ host, port: sshd.port, noDelay: true })),
+      ...{ username: sshd.username, privateKey: sshd.privateKey },
       algorithms: { kex: ['curve25519-sha256'] },
       hostVerifier: (key: Buffer) => sshd.hostKey.endsWith(key.toString('base64')),
     })

@@ -2,6 +2,7 @@ import { type LookupOptions, lookup } from 'node:dns'
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net'
 import { Limit } from '../limit.ts'
 import { SshFailure, socketFailure } from './failure.ts'
+import { gatherWrites } from './gather-writes.ts'
 
 // Name look-ups share four threads with every file operation, so a dead name server must not take them all.
 const lookups = new Limit(2)
@@ -56,7 +57,7 @@ export function openSocket(
     })
     socket.once('connect', () => {
       finish()
-      resolve(socket)
+      resolve(gatherWrites(socket))
     })
     if (signal.aborted) onAbort()
   })
