@@ -211,6 +211,7 @@ const problemsOf: Record<Category, ProblemCode[]> = {
     'credential-missing',
     'credential-not-found',
     'credential-revoked',
+    'credential-unfit',
     'invalid-parameters',
     'command-denied',
     'confirmation-needed',

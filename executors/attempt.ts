@@ -9,7 +9,7 @@ import { CAPTURE_BYTES, outputsOf } from './output/step-outputs.ts'
 import { attemptKeyOf } from './spool/output-spool.ts'
 import { SshFailure } from './ssh/failure.ts'
 import type { ProcessOutput } from './ssh/remote-process.ts'
-import { askSecret, type StepSecret } from './step-secret.ts'
+import { askSecret, type StepSecret, takesSecret } from './step-secret.ts'
 import { runnerOf } from './steps/registry.ts'
 import type { StepEnd, StepTools } from './steps/runner.ts'
 import { Stop } from './stop.ts'
@@ -83,7 +83,7 @@ export class Attempt {
 
   async #end(): Promise<AttemptEnd> {
     const { action } = this.#step
-    const without = this.#step.stdinCredentialId === undefined ? undefined : await this.#readSecret()
+    const without = takesSecret(this.#step) ? await this.#readSecret() : undefined
     if (this.#stop.reason) {
       return this.#stopped({ kind: 'stopped', termination: 'not-started', detail: 'it had not begun' })
     }
@@ -132,6 +132,7 @@ export class Attempt {
       ...{ artifacts, egress, clock, target, connectMs: connectSeconds * 1_000 },
       step: this.#step,
       secret: this.#secret?.bytes,
+      certificate: this.#secret?.certificate,
       link: this.#link,
       signal: this.#stop.signal,
       mayBegin: () => {

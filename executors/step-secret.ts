@@ -6,13 +6,18 @@ import { type MaskSet, maskSet } from './output/masker.ts'
 import { secretMasks } from './output/secret-masks.ts'
 import { SshFailure } from './ssh/failure.ts'
 
-/** What one attempt of one step reads from standard input. */
+/** What a request shows to the other side, by TLS. */
+export type ClientCertificate = Extract<UsableSecret, { kind: 'client-certificate' }>
+
+/** What one attempt of one step is given: to read from standard input, or to show. */
 export class StepSecret {
   readonly bytes: Buffer
+  readonly certificate: ClientCertificate | undefined
   readonly #masks: MaskSet
 
   constructor(secret: UsableSecret) {
     this.bytes = Buffer.from(textOf(secret))
+    this.certificate = secret.kind === 'client-certificate' ? secret : undefined
     this.#masks = secretMasks(secret)
   }
 
@@ -48,7 +53,11 @@ function textOf(secret: UsableSecret): string {
   }
 }
 
-/** Asks the vault for what this step reads, now that it has been started. Rejects with SshFailure. */
+/** Whether there is anything to ask the vault for. */
+export const takesSecret = ({ stdinCredentialId, clientCertificateId }: RenderedStep): boolean =>
+  stdinCredentialId !== undefined || clientCertificateId !== undefined
+
+/** Asks the vault for what this step reads or shows, now that it has been started. Rejects with SshFailure. */
 export async function askSecret(
   { secrets }: Pick<ExecutorContext, 'secrets'>,
   step: Pick<RenderedStep, 'id'>,
@@ -57,6 +66,6 @@ export async function askSecret(
 ): Promise<StepSecret> {
   const of = claimed.find(({ stepId }) => stepId === step.id)
   // Better not run at all than with nothing where a secret was to be.
-  if (!of) throw new SshFailure('credential-unavailable', 'the claim names no secret for it: the command was not run')
+  if (!of) throw new SshFailure('credential-unavailable', 'the claim names no secret for it: it was not run')
   return new StepSecret(await secrets.release({ runId, n, epoch, ...of }, signal))
 }

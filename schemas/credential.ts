@@ -13,6 +13,8 @@ export const sshKinds: ReadonlySet<CredentialKind> = new Set(['ssh-key', 'passwo
 export const readableKinds: ReadonlySet<CredentialKind> = new Set(
   credentialKind.options.filter(kind => kind !== 'ssh-certificate'),
 )
+/** What a request shows to the other side, by TLS. */
+export const tlsKinds: ReadonlySet<CredentialKind> = new Set(['client-certificate'])
 /** Login names of POSIX and of Windows (DOMAIN\user, user@realm). */
 export const username = z
   .string()
@@ -184,6 +186,8 @@ export const releaseEvents = {
       /** What is stored is not what was sealed: moved, changed, or gone. Somebody has been at the database. */
       'damaged-secret',
       'expired',
+      /** Of a kind that nobody logs in with, or that no step can be given. */
+      'credential-unfit',
       /** The external reference leads to nothing that can be used. */
       'external-unusable',
     ]),

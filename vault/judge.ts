@@ -1,7 +1,7 @@
 import type { EventStore } from '../infra/event-store/port.ts'
 import { releaseSignedText, verifySignature } from '../infra/identity.ts'
 import type { ReleaseRequest } from '../schemas/bus.ts'
-import type { ReleaseEvent } from '../schemas/credential.ts'
+import { type ReleaseEvent, readableKinds, sshKinds } from '../schemas/credential.ts'
 import { streams } from '../schemas/events.ts'
 import { NotAuthentic } from './aes-gcm.ts'
 import { type Claim, findClaim } from './claim.ts'
@@ -71,15 +71,17 @@ async function standingOf(executor: ExecutorReader, { data }: Claim): Promise<De
 
 async function versionOf(
   { credential, clock }: JudgeDeps,
-  { credentialId, version }: ReleaseRequest,
-): Promise<{ sealId: string; username: string } | { denied: 'revoked' | 'unknown-version' | 'expired' }> {
+  { credentialId, version, stepId }: ReleaseRequest,
+): Promise<{ sealId: string; username: string } | { denied: DenialCode }> {
   let status = await credential(credentialId)
   // A version that was added a moment ago must not be denied because of a reading from before it.
   if (!status.revoked && !status.versions.has(version)) status = await credential(credentialId, { fresh: true })
   if (status.revoked) return { denied: 'revoked' }
   const found = status.versions.get(version)
   if (!found) return { denied: 'unknown-version' }
-  const { sealId, expiresAt } = found
+  const { sealId, kind, expiresAt } = found
+  // The claim was made with what was known then, by a process that may be wrong.
+  if (!(stepId === undefined ? sshKinds : readableKinds).has(kind)) return { denied: 'credential-unfit' }
   if (expiresAt !== undefined && Date.parse(expiresAt) <= Date.parse(clock.now())) return { denied: 'expired' }
   return { sealId, username: status.username }
 }

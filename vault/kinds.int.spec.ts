@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { SecretMaterial } from '../schemas/credential.ts'
+import { kindOf, type SecretMaterial, sshKinds } from '../schemas/credential.ts'
 import { streams } from '../schemas/events.ts'
 import { startHashicorpVault } from '../test/support/hashicorp-vault.ts'
 import { type Ask, vaultBench } from '../test/support/vault.ts'
@@ -17,17 +17,44 @@ await bench.startVault({
   OPSCONDUCTOR_VAULT_EGRESS_ALLOW: '127.0.0.1',
 })
 
-async function claimed(secret: SecretMaterial, own: { expiresAt?: string } = {}) {
+/** Claimed to log in with where that can be done, else for a step that runs. */
+async function claimed(secret: SecretMaterial, own: { expiresAt?: string } = {}, forStep = !isLogin(secret)) {
   const credentialId = randomUUID()
   await bench.append(streams.credential(credentialId), {
     type: 'CredentialCreated',
     data: { credentialId, name: 'spec', username: 'deploy', kind: 'generic' },
   })
   const sealed = await bench.addVersion(credentialId, 1, secret, own)
-  const of: Ask = { runId: randomUUID(), n: 3, epoch: 2, executorId: 'anna', credentialId, version: 1 }
-  await bench.claim(of, anna)
+  const login: Ask = { runId: randomUUID(), n: 3, epoch: 2, executorId: 'anna', credentialId, version: 1 }
+  if (!forStep) {
+    await bench.claim(login, anna)
+    return { of: login, sealed }
+  }
+  const of: Ask = { ...login, stepId: 'read' }
+  const { runId, n, epoch, version } = of
+  await bench.claim(of, anna, null, [{ stepId: 'read', credentialId, version }])
+  const at = '2030-01-01T00:00:00.000Z'
+  const started = { runId, n, epoch, stepId: 'read', attempt: 1, at }
+  await bench.append(streams.targetRun(runId, n), { type: 'StepStarted', data: started })
   return { of, sealed }
 }
+
+const isLogin = (secret: SecretMaterial) => sshKinds.has(kindOf(secret))
+
+t.test('what cannot be used for it is not released', async t => {
+  const misused = [
+    await claimed({ kind: 'api-token', token: 'ghp_0123456789' }, {}, false),
+    await claimed({ kind: 'windows-password', password: 'x' }, {}, false),
+    await claimed({ kind: 'external', of: 'generic', path: 'vault:secret/data/x#y' }, {}, false),
+    await claimed({ kind: 'ssh-certificate', validSeconds: 120 }, {}, true),
+  ]
+  for (const { of } of misused) {
+    const { error, detail, secret } = await bench.ask(of, anna)
+    t.match({ error, detail }, { error: 'credential-unfit', detail: /of a kind that cannot be used for this/ })
+    t.equal(secret, undefined)
+    t.match(await bench.released(of), [{ type: 'CredentialReleaseDenied', data: { code: 'credential-unfit' } }])
+  }
+})
 
 t.test('every kind of secret comes out as it went in', async t => {
   const secrets: SecretMaterial[] = [

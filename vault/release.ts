@@ -51,6 +51,7 @@ const told: Record<Denial['denied'], string> = {
   'executor-not-enrolled': 'the executor is not enrolled with the key of the claim',
   'damaged-secret': 'what is stored is not what was sealed',
   expired: 'the credential has expired',
+  'credential-unfit': 'the credential is of a kind that cannot be used for this',
   'external-unusable': 'what the credential refers to cannot be used',
 }
 

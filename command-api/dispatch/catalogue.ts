@@ -1,6 +1,7 @@
 import type { EventStore } from '../../infra/event-store/port.ts'
 import type { Log } from '../../infra/log.ts'
 import type { Owner } from '../../schemas/actor.ts'
+import type { CredentialKind } from '../../schemas/credential.ts'
 import type { Recorded } from '../../schemas/events.ts'
 import type { Selection } from '../../schemas/job.ts'
 import type { Actor } from '../../schemas/kernel.ts'
@@ -18,7 +19,12 @@ type Entry = {
   credentialId: string | undefined
 }
 
-export type KnownCredential = { status: 'active' | 'revoked' | 'expired'; owner: Owner | undefined }
+export type KnownCredential = {
+  status: 'active' | 'revoked' | 'expired'
+  owner: Owner | undefined
+  /** Of its newest version. */
+  kind: CredentialKind
+}
 
 /** Which targets and credentials there are, in memory: what a selection is resolved against. */
 export interface Catalogue extends Follower {
@@ -105,11 +111,15 @@ function noteStored(event: Recorded, stored: Map<string, Stored>): void {
 }
 
 function applyToCredential({ type, data }: Recorded, credentials: Map<string, KnownCredential>): void {
-  if (type === 'CredentialCreated') credentials.set(data.credentialId, { status: 'active', owner: data.owner })
+  if (type === 'CredentialCreated') {
+    const { credentialId, owner, kind } = data
+    credentials.set(credentialId, { status: 'active', owner, kind })
+  }
   const status = type && standings[type]
   const known =
     'credentialId' in data && data.credentialId !== undefined ? credentials.get(data.credentialId) : undefined
   if (known && status && known.status !== 'revoked') known.status = status
+  if (known && type === 'CredentialVersionAdded') known.kind = data.kind
 }
 
 const standings: Readonly<Record<string, KnownCredential['status']>> = {

@@ -1,3 +1,4 @@
+import type { CredentialKind } from '../../schemas/credential.ts'
 import { streams } from '../../schemas/events.ts'
 import type { Actor } from '../../schemas/kernel.ts'
 import type { ParameterValues } from '../../schemas/parameters.ts'
@@ -90,7 +91,7 @@ async function triggerFacts(
   const [{ state: job }] = await Promise.all([dispatcher.load('job', streams.job(data.jobId)), catalogue.current()])
   const selection = chosenSelection(data, job)
   const targets = selection ? catalogue.select(selection) : []
-  return { job, targets, credentials: standings(catalogue, actor, job, targets, data.parameters) }
+  return { job, targets, ...standings(catalogue, actor, job, targets, data.parameters) }
 }
 
 async function rerunFacts(deps: Deps, { of, only }: DataOf<'rerun'>, actor: Actor): Promise<RunFacts> {
@@ -103,8 +104,8 @@ async function rerunFacts(deps: Deps, { of, only }: DataOf<'rerun'>, actor: Acto
   ])
   const targetIds = only === 'failed' ? await unsuccessful(deps, of, earlier) : earlier.targetIds
   const targets = targetIds.length > 0 ? catalogue.select({ targetIds: [...targetIds] }) : []
-  const credentials = standings(catalogue, actor, job, targets, earlier.requested.parameters)
-  return { job, targets, credentials, earlier: { requested: earlier.requested, targetIds, gates: earlier.gates } }
+  const known = standings(catalogue, actor, job, targets, earlier.requested.parameters)
+  return { job, targets, ...known, earlier: { requested: earlier.requested, targetIds, gates: earlier.gates } }
 }
 
 /** Targets on which the run failed, was cancelled or, once it has ended, never came to anything. */
@@ -142,12 +143,15 @@ function standings(
   job: Job,
   targets: RunFacts['targets'],
   parameters: ParameterValues = {},
-): RunFacts['credentials'] {
+): Pick<RunFacts, 'credentials' | 'kinds'> {
   const ofJob = job.status === 'absent' ? [] : job.versions.map(v => v.credentialId)
-  const found = new Map<string, CredentialStanding>()
+  const credentials = new Map<string, CredentialStanding>()
+  const kinds = new Map<string, CredentialKind>()
   for (const id of new Set([...ofJob, ...targets.map(t => t.credentialId), ...Object.values(parameters)])) {
     const known = typeof id === 'string' ? catalogue.credential(id) : undefined
-    if (typeof id === 'string' && known) found.set(id, isOthers(known.owner, actor) ? 'not-yours' : known.status)
+    if (typeof id !== 'string' || !known) continue
+    credentials.set(id, isOthers(known.owner, actor) ? 'not-yours' : known.status)
+    kinds.set(id, known.kind)
   }
-  return found
+  return { credentials, kinds }
 }

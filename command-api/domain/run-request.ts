@@ -1,7 +1,9 @@
+import { type CredentialKind, sshKinds } from '../../schemas/credential.ts'
 import type { JobVersion, Selection } from '../../schemas/job.ts'
 import type { Meta } from '../../schemas/kernel.ts'
 import type { ParameterValues } from '../../schemas/parameters.ts'
 import type { RunCommand, RunEvent } from '../../schemas/run.ts'
+import { refuseUnfit, usesOfSecret } from './credential-use.ts'
 import { DomainError, type Identified } from './decider.ts'
 import { type Job, latest } from './job.ts'
 import type { ApprovalFacts } from './run-gates.ts'
@@ -26,6 +28,8 @@ export type RunFacts = {
   /** What `chosenSelection` selects: named ones first as named, then by label; none twice. */
   targets: readonly SelectedTarget[]
   credentials: ReadonlyMap<string, CredentialStanding>
+  /** Of those credentials, as far as that is known. */
+  kinds?: ReadonlyMap<string, CredentialKind> | undefined
   /** Of a rerun: the earlier run, with the targets the new one is for. */
   earlier?: { requested: Requested; targetIds: readonly string[]; gates: KnownRun['gates'] } | undefined
   /** What the safety checks say about its commands, as far as they are known by now. */
@@ -148,7 +152,7 @@ function requested(
   if ((facts.parent?.depth ?? 0) > MAX_DEPTH)
     throw new DomainError('invalid-input', `runs that trigger runs may go ${MAX_DEPTH} deep`)
   const targetIds = inOrder(usable(facts, version), version.strategy?.order, asked.runId)
-  checkSecrets(version, asked.parameters, facts.credentials)
+  checkSecrets(version, asked.parameters, facts)
   const plan = planOf(version, asked.parameters)
   const confirmed = facts.safety && confirmedRules(facts.safety, { confirm, above: facts.confirmedAbove })
   const { credentialId, maxParallel, strategy, overlap, priority, pool, executors, timeouts } = version
@@ -169,7 +173,8 @@ function requested(
 }
 
 /** The ids of the selected targets, once each of them can be logged in to. */
-function usable({ targets, credentials }: RunFacts, version: JobVersion): string[] {
+function usable(facts: RunFacts, version: JobVersion): string[] {
+  const { targets } = facts
   if (targets.length === 0) throw new DomainError('empty-selection', 'no active target matches the selection')
   if (targets.length > MAX_TARGETS)
     throw new DomainError('too-many-targets', `${targets.length} targets match; a run has at most ${MAX_TARGETS}`)
@@ -178,7 +183,7 @@ function usable({ targets, credentials }: RunFacts, version: JobVersion): string
     if (status === 'absent') throw new DomainError('target-not-found', `no target ${targetId}`)
     if (status === 'decommissioned')
       throw new DomainError('target-decommissioned', `the target ${targetId} is decommissioned`)
-    if (login) checkCredential(targetId, version.credentialId ?? credentialId, credentials)
+    if (login) checkCredential(targetId, version.credentialId ?? credentialId, facts)
   }
   return targets.map(t => t.targetId)
 }
@@ -190,18 +195,21 @@ export const logsIn = ({ steps, onFailure = [] }: JobVersion): boolean =>
   [...steps, ...onFailure].some(step => needsLogin.has(step.uses))
 
 /** What a secret parameter names must be there to be read when its step comes. */
-function checkSecrets({ parameters = {} }: JobVersion, values: ParameterValues, statuses: RunFacts['credentials']) {
-  for (const [name, { type }] of Object.entries(parameters)) {
+function checkSecrets(version: JobVersion, values: ParameterValues, { credentials, kinds }: RunFacts): void {
+  for (const [name, { type }] of Object.entries(version.parameters ?? {})) {
     const id = type === 'secret' ? values[name] : undefined
     if (typeof id !== 'string') continue
-    const status = statuses.get(id)
-    refuseUnusable(id, status, `which the parameter ${name} names`)
+    const what = `which the parameter ${name} names`
+    refuseUnusable(id, credentials.get(id), what)
+    for (const use of usesOfSecret(version, name)) refuseUnfit({ id, what, kind: kinds?.get(id) }, use)
   }
 }
 
-function checkCredential(targetId: string, id: string | undefined, statuses: RunFacts['credentials']): void {
+function checkCredential(targetId: string, id: string | undefined, { credentials, kinds }: RunFacts): void {
   if (id === undefined) throw new DomainError('credential-missing', `the target ${targetId} has no credential`)
-  refuseUnusable(id, statuses.get(id), `which the target ${targetId} needs`)
+  const what = `which the target ${targetId} needs`
+  refuseUnusable(id, credentials.get(id), what)
+  refuseUnfit({ id, what, kind: kinds?.get(id) }, { kinds: sshKinds, as: 'to log in with over SSH' })
 }
 
 function refuseUnusable(id: string, standing: CredentialStanding | undefined, what: string): void {

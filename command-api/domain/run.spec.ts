@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { CredentialKind } from '../../schemas/credential.ts'
 import type { RunEvent } from '../../schemas/run.ts'
 import { specFor, specMeta } from '../../test/support/decider-spec.ts'
 import { fold } from './decider.ts'
@@ -129,6 +130,40 @@ t.test('a secret parameter names a credential that is there to be read', async t
   when('expired').thenRejects('credential-expired')
   when('not-yours').thenRejects('credential-not-yours')
   when('active').thenRecords({ ...requested, data: { ...requested.data, parameters: { token: idOf(22) } } }, resolved)
+})
+
+t.test('a credential is of a kind that can do what it is for', async t => {
+  const spec = specFor(t, run).given()
+  const parameters = { token: { type: 'secret' as const }, tls: { type: 'secret' as const } }
+  const base = { timeoutSeconds: 60, continueOnError: false, idempotent: false }
+  const ask = { method: 'GET', url: 'https://x', followRedirects: 0, maxBytes: 1 } as const
+  const withCertificate = { uses: 'http.request', with: { ...ask, clientCertificate: '${{ params.tls }}' } } as const
+  const reading = { uses: 'ssh.command', with: { command: 'cat', stdin: '${{params.token}}' } } as const
+  const steps = [
+    { ...base, id: 'read', ...reading },
+    { ...base, id: 'ask', uses: 'noop' as const, with: {}, undo: withCertificate },
+  ]
+  const job = jobOf('enabled', version(1, { parameters, steps }))
+  const [token, tls] = [idOf(22), idOf(23)]
+  const credentials = new Map<string, CredentialStanding>([deploy, token, tls].map(id => [id, 'active']))
+  const when = (own: Array<[string, CredentialKind]>) => {
+    const fitting: Array<[string, CredentialKind]> = [
+      [deploy, 'ssh-key'],
+      [token, 'api-token'],
+      [tls, 'client-certificate'],
+    ]
+    const kinds = new Map([...fitting, ...own])
+    const asked = { ...trigger, data: { ...trigger.data, parameters: { token, tls } } }
+    return spec.when(asked, factsOf({ job, credentials, kinds }))
+  }
+  for (const kind of ['api-token', 'windows-password', 'client-certificate', 'generic'] as const)
+    when([[deploy, kind]]).thenRejects('credential-unfit')
+  when([[token, 'ssh-certificate']]).thenRejects('credential-unfit')
+  when([[tls, 'ssh-key']]).thenRejects('credential-unfit')
+  const kinds = new Map<string, CredentialKind>([[tls, 'client-certificate']])
+  const asked = { ...trigger, data: { ...trigger.data, parameters: { token, tls } } }
+  const events = run.decide(asked, run.initial, specMeta, factsOf({ job, credentials, kinds }))
+  t.match(events, [{ type: 'RunRequested', data: { parameters: { token, tls } } }, {}])
 })
 
 t.test('a run records its resolved targets in order', async t => {

@@ -11,10 +11,12 @@ type Expect = HttpRequest['with']['expect']
 /** Sends a request from here. What comes back is the step's output. */
 export const httpRequest: Runner<HttpRequest> = {
   connects: false,
-  run: async ({ with: wanted }, { egress, signal, mayBegin, begin, connectMs, output }) => {
+  run: async ({ with: wanted }, { egress, signal, mayBegin, begin, connectMs, output, step, certificate }) => {
+    if (step.clientCertificateId !== undefined && !certificate)
+      return { kind: 'failed', class: 'credential-unavailable', detail: 'the credential is no client certificate' }
     begin()
     const { method, url, headers = {}, body, followRedirects, maxBytes, expect } = wanted
-    const request = { method, url, headers, followRedirects, maxBytes, signal }
+    const request = { method, url, headers, followRedirects, maxBytes, signal, certificate }
     try {
       const within = Math.min(connectMs, mayBegin())
       const answer = await sendGuarded(egress, { ...request, connectMs: within, ...(body !== undefined && { body }) })

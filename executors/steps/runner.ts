@@ -6,6 +6,7 @@ import type { RenderedStep } from '../../schemas/steps/index.ts'
 import type { Artifacts } from '../artifacts.ts'
 import type { MaskSet } from '../output/masker.ts'
 import type { ProcessOutput } from '../ssh/remote-process.ts'
+import type { ClientCertificate } from '../step-secret.ts'
 import type { TargetLink } from '../target-link.ts'
 
 /** How what a step does came to its end, as far as anybody can know. */
@@ -23,6 +24,8 @@ export type StepTools = {
   step: RenderedStep
   /** What the step reads from standard input and nobody else may see. */
   secret: Buffer | undefined
+  /** The same, where it is to be shown to the other side by TLS. */
+  certificate: ClientCertificate | undefined
   target: { address: string; port: number }
   /** The way to the target; not connected before somebody asks for it. */
   link: TargetLink

@@ -1,10 +1,18 @@
 import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import type { EgressPolicy } from './policy.ts'
 import { type Address, type Resolver, systemResolver } from './resolver.ts'
 
-export type EgressFailureClass = 'policy-denied' | 'dns' | 'refused' | 'unreachable' | 'unexpected-answer' | 'stopped'
+export type EgressFailureClass =
+  | 'policy-denied'
+  | 'credential-unavailable'
+  | 'dns'
+  | 'refused'
+  | 'unreachable'
+  | 'unexpected-answer'
+  | 'stopped'
 
 /** Why there is no answer. `sent`: the request may have reached the other side, and done there what it asks for. */
 export class EgressFailure extends Error {
@@ -18,12 +26,15 @@ export class EgressFailure extends Error {
   }
 }
 
+export type ClientCertificate = { certificate: string; privateKey: string; passphrase?: string | undefined }
 export type EgressRequest = {
   method: string
   /** http or https. */
   url: string
   headers: Readonly<Record<string, string>>
   body?: string
+  /** Shown to the origin of `url` when it asks, by TLS, and to no other: PEM, the certificate with its chain. */
+  certificate?: ClientCertificate | undefined
   followRedirects: number
   /** A longer answer is refused. */
   maxBytes: number
@@ -33,7 +44,14 @@ export type EgressRequest = {
 }
 export type EgressResponse = { status: number; headers: IncomingHttpHeaders; body: Buffer; url: string }
 
-type Hop = { method: string; url: URL; headers: Record<string, string>; body: string | undefined }
+type Hop = {
+  method: string
+  url: URL
+  headers: Record<string, string>
+  body: string | undefined
+  identity: Identity | undefined
+}
+type Identity = { cert: string; key: string; passphrase?: string }
 
 /** Set by us, or about the connection: not for a caller to say. */
 const RESERVED = /^(?:host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|content-length|expect)$/i
@@ -50,8 +68,9 @@ export async function sendGuarded(
   request: EgressRequest,
   resolver: Resolver = systemResolver,
 ): Promise<EgressResponse> {
+  const url = parseUrl(request.url)
   let hop: Hop = {
-    ...{ method: request.method, url: parseUrl(request.url), body: request.body },
+    ...{ method: request.method, url, body: request.body, identity: identityFor(url, request.certificate) },
     headers: checkedHeaders(request.headers),
   }
   for (let left = request.followRedirects; ; left -= 1) {
@@ -75,6 +94,22 @@ function parseUrl(text: string, base?: URL): URL {
     throw new EgressFailure('policy-denied', 'a user name or password in a URL is not sent')
   }
   return url
+}
+
+/** Read once beforehand: what cannot be used is not sent half. */
+function identityFor(url: URL, given: ClientCertificate | undefined): Identity | undefined {
+  if (!given) return undefined
+  if (url.protocol !== 'https:')
+    throw new EgressFailure('policy-denied', 'a client certificate is shown over https only')
+  const { certificate: cert, privateKey: key, passphrase } = given
+  const identity = { cert, key, ...(passphrase !== undefined && { passphrase }) }
+  try {
+    createSecureContext(identity)
+  } catch {
+    // Its message may tell of the key.
+    throw new EgressFailure('credential-unavailable', 'the client certificate and its key cannot be used')
+  }
+  return identity
 }
 
 function checkedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
@@ -102,7 +137,8 @@ function redirected(hop: Hop, status: number, location: string): Hop {
     return url.origin === hop.url.origin || HARMLESS.has(lower)
   })
   const headers = Object.fromEntries(kept)
-  return asGet ? { method: 'GET', url, headers, body: undefined } : { ...hop, url, headers }
+  const identity = url.origin === hop.url.origin ? hop.identity : undefined
+  return asGet ? { method: 'GET', url, headers, body: undefined, identity } : { ...hop, url, headers, identity }
 }
 
 /** Every address, or a refusal: a name that leads to one closed address is not asked at another. */
@@ -149,11 +185,11 @@ function pinned(addresses: Address[]): LookupFunction {
 
 function exchange(hop: Hop, addresses: Address[], request: EgressRequest): Promise<EgressResponse> {
   const { signal, connectMs } = request
-  const { method, url, body } = hop
+  const { method, url, body, identity } = hop
   return new Promise((resolve, reject) => {
     let connected = false
     const sent = (url.protocol === 'https:' ? https : http).request(url, {
-      ...{ method, agent: false, lookup: pinned(addresses), autoSelectFamily: true, signal },
+      ...{ method, agent: false, lookup: pinned(addresses), autoSelectFamily: true, signal, ...identity },
       headers: {
         ...{ accept: '*/*', 'user-agent': 'opsconductor', ...lowerCased(hop.headers) },
         ...{ 'accept-encoding': 'identity', connection: 'close' },

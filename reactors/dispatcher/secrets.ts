@@ -1,4 +1,4 @@
-import { readableKinds } from '../../schemas/credential.ts'
+import { type CredentialKind, readableKinds, tlsKinds } from '../../schemas/credential.ts'
 import type { RenderedStep } from '../../schemas/steps/index.ts'
 import type { StepSecret } from '../../schemas/target-run.ts'
 import type { Credentials } from './credentials.ts'
@@ -10,14 +10,23 @@ export type Secrets = {
   missing?: { stepId: string; why: Impossible }
 }
 
-/** Which versions of which credentials these steps read from standard input, as of now. Throws EventStoreUnavailable. */
+/** Which versions of which credentials these steps read or show, as of now. Throws EventStoreUnavailable. */
 export async function secretsOf(credentials: Credentials, due: readonly RenderedStep[]): Promise<Secrets> {
   const secrets: StepSecret[] = []
-  for (const { id: stepId, stdinCredentialId: credentialId } of due) {
-    if (credentialId === undefined) continue
-    const found = await credentials(credentialId, readableKinds)
+  for (const step of due) {
+    const wanted = wantedBy(step)
+    if (!wanted) continue
+    const { id: stepId } = step
+    const { credentialId, kinds } = wanted
+    const found = await credentials(credentialId, kinds)
     if (isImpossible(found)) return { secrets, missing: { stepId, why: found } }
     secrets.push({ stepId, credentialId, version: found.version })
   }
   return { secrets }
+}
+
+function wantedBy({ stdinCredentialId, clientCertificateId }: RenderedStep) {
+  const wanted = (credentialId: string, kinds: ReadonlySet<CredentialKind>) => ({ credentialId, kinds })
+  if (stdinCredentialId !== undefined) return wanted(stdinCredentialId, readableKinds)
+  return clientCertificateId === undefined ? undefined : wanted(clientCertificateId, tlsKinds)
 }

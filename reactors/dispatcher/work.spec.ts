@@ -1,10 +1,12 @@
 import t from 'tap'
 import { type Credential, fold, job, target } from '../../command-api/domain/index.ts'
 import { derivedId } from '../../infra/ids.ts'
-import { sshKinds } from '../../schemas/credential.ts'
+import { type CredentialKind, sshKinds } from '../../schemas/credential.ts'
 import type { JobEvent } from '../../schemas/job.ts'
+import type { RenderedStep } from '../../schemas/steps/index.ts'
 import { ActiveRun } from '../runs/active-run.ts'
 import { deal, MAX_ASSIGNMENTS } from './deal.ts'
+import { secretsOf } from './secrets.ts'
 import { credentialOf, stepsOf, targetOf } from './work.ts'
 
 const jobId = derivedId('job', 'uptime')
@@ -79,6 +81,27 @@ t.test('the newest version of a credential is used, unless it is revoked', async
   t.match(personal, { class: 'credential-unavailable', detail: /is personal/ })
   t.notMatch(personal, { detail: /deploy/ }, 'its name is told to nobody else')
   t.match(newest({}, { kind: 'user', id: 'anna' }), { version: 3 })
+})
+
+t.test('what a step is given is of a kind that it can use', async t => {
+  const asked: Array<[string, string[]]> = []
+  const credentials = async (credentialId: string, kinds: ReadonlySet<CredentialKind>) => {
+    asked.push([credentialId, [...kinds].sort()])
+    return { credentialId, version: 4, kind: 'generic' as const, username: 'x' }
+  }
+  const step = (id: string, more: object): RenderedStep => ({
+    ...{ id, action: { uses: 'noop', with: {} }, timeoutSeconds: 1, continueOnError: false },
+    ...more,
+  })
+  const due = [step('a', { stdinCredentialId: 'one' }), step('b', {}), step('c', { clientCertificateId: 'two' })]
+  t.same(await secretsOf(credentials, due), {
+    secrets: [
+      { stepId: 'a', credentialId: 'one', version: 4 },
+      { stepId: 'c', credentialId: 'two', version: 4 },
+    ],
+  })
+  t.same(asked[1], ['two', ['client-certificate']])
+  t.ok(asked[0]?.[1].includes('api-token') && !asked[0][1].includes('ssh-certificate'))
 })
 
 const request = {

@@ -3,6 +3,10 @@ import { plainValue, template } from '../expression.ts'
 
 const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/, 'a header name')
 
+const secretParameter = z
+  .string()
+  .regex(/^\$\{\{\s*params\.\w{1,60}\s*\}\}$/, 'a secret parameter by itself: ${{ params.name }}')
+
 /** Sent by the executor to an address its egress policy allows. */
 export const httpRequest = {
   uses: z.literal('http.request'),
@@ -14,6 +18,8 @@ export const httpRequest = {
       .refine(headers => Object.keys(headers).length <= 50, 'at most 50 headers')
       .optional(),
     body: template(262_144).optional(),
+    /** Who is asking, by TLS: a credential of the kind client-certificate. Shown to the origin of the URL alone. */
+    clientCertificate: secretParameter.optional(),
     followRedirects: z.int().min(0).max(5).default(0),
     maxBytes: z.int().min(0).max(10_485_760).default(1_048_576),
     expect: z

@@ -74,6 +74,8 @@ export const renderedStep = z.strictObject({
   check: z.string().optional(),
   /** The credential whose secret goes to standard input, followed by nothing. */
   stdinCredentialId: id.optional(),
+  /** The credential that a request shows to the other side, by TLS. */
+  clientCertificateId: id.optional(),
   outputs: stepBase.outputs,
 })
 export type RenderedStep = z.output<typeof renderedStep>

@@ -16,8 +16,8 @@ export type Names = {
 export function renderUnit(unit: Unit, names: Names): RenderedStep {
   const { step } = unit
   const variables: Record<string, string> = {}
-  const stdinCredentialId = secretOnStdin(unit.action, names)
-  const action = mapTemplates(ownAction(unit.action, stdinCredentialId !== undefined), ({ kind, text }) => {
+  const secret = secretOf(unit.action, names)
+  const action = mapTemplates(ownAction(unit.action, secret !== undefined), ({ kind, text }) => {
     if (kind === 'script') return text
     if (kind !== 'shell') return renderText(text, names.values)
     const rendered = renderShell(text, names.values)
@@ -32,7 +32,7 @@ export function renderUnit(unit: Unit, names: Names): RenderedStep {
     ...(step.silenceSeconds !== undefined && { silenceSeconds: step.silenceSeconds }),
     continueOnError: unit.phase !== 'main' || step.continueOnError,
     ...(unit.phase !== 'undo' && step.check !== undefined && { check: checkOf(step.check, names) }),
-    ...(stdinCredentialId !== undefined && { stdinCredentialId }),
+    ...secret,
     ...(unit.phase !== 'undo' && step.outputs && { outputs: step.outputs }),
   })
 }
@@ -43,10 +43,21 @@ function checkOf(check: string, { values }: Names): string {
   return `${prologue(variables)}${command}`
 }
 
-/** Standard input that is one secret and nothing else goes as the id of its credential. */
-function secretOnStdin(action: Unit['action'], { values, secrets }: Names): string | undefined {
-  if (action.uses !== 'ssh.command' || action.with.stdin === undefined) return undefined
-  const [only, ...more] = compileTemplate(action.with.stdin)
+type Secret = Pick<RenderedStep, 'stdinCredentialId' | 'clientCertificateId'>
+
+/** Where one secret stands and nothing else, the id of its credential goes. */
+function secretOf(action: Unit['action'], names: Names): Secret | undefined {
+  const { stdin } = action.uses === 'ssh.command' ? action.with : { stdin: undefined }
+  const stdinCredentialId = secretIn(stdin, names)
+  if (stdinCredentialId !== undefined) return { stdinCredentialId }
+  const { clientCertificate } = action.uses === 'http.request' ? action.with : { clientCertificate: undefined }
+  const clientCertificateId = secretIn(clientCertificate, names)
+  return clientCertificateId === undefined ? undefined : { clientCertificateId }
+}
+
+function secretIn(text: string | undefined, { values, secrets }: Names): string | undefined {
+  if (text === undefined) return undefined
+  const [only, ...more] = compileTemplate(text)
   if (only === undefined || typeof only === 'string' || more.length > 0) return undefined
   const [reference] = only.references
   const [name] = reference?.path ?? []
@@ -57,12 +68,12 @@ function secretOnStdin(action: Unit['action'], { values, secrets }: Names): stri
 }
 
 /** The action alone of what may be a whole step. */
-function ownAction(action: Unit['action'], withoutStdin: boolean): Action {
+function ownAction(action: Unit['action'], withoutSecret: boolean): Action {
   const { uses } = action
   if (uses === 'approval' || uses === 'job.run') throw new TemplateError(`${uses} is not done on a target`)
-  const { stdin: _, ...rest } = uses === 'ssh.command' ? action.with : { stdin: undefined }
+  const { stdin: _, clientCertificate: __, ...rest } = action.with as { stdin?: string; clientCertificate?: string }
   // The two members of every action belong together; picking them apart loses that for the compiler.
-  return { uses, with: withoutStdin ? rest : action.with } as Action
+  return { uses, with: withoutSecret ? rest : action.with } as Action
 }
 
 /** Values may have made of it what its schema does not allow, such as a path that is not absolute. */

@@ -201,6 +201,7 @@ t.test('every kind of step is rendered, and can be read by a person', async t =>
           url: 'https://x/${{ params.n }}',
           headers: { 'x-n': '${{ params.n }}' },
           body: '{"n": ${{ params.n }}}',
+          clientCertificate: '${{ params.token }}',
         },
       },
       { id: 'tcp', uses: 'wait.until', with: { probe: { kind: 'tcp', port: 80 } } },
@@ -236,6 +237,8 @@ t.test('every kind of step is rendered, and can be read by a person', async t =>
     silenceSeconds: 5,
     action: { with: { stdin: undefined, become: { user: 'root' } } },
   })
+  const request = due.find(({ id }) => id === 'http')
+  t.match(request, { clientCertificateId: id, action: { with: { clientCertificate: undefined } } })
   t.match(due[1], { action: { with: { stdin: 'n=3\n' } }, check: `opsc_1='it'\\''s'\ntest -e "\${opsc_1}"` })
   const waiting = (action: RenderedStep['action']) =>
     renderedText({ id: 'w', action, timeoutSeconds: 1, continueOnError: false })

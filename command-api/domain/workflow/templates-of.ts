@@ -6,7 +6,7 @@ import { compileTemplate } from './template.ts'
 import { TemplateError } from './template-error.ts'
 
 /** A place in a step where expressions may stand, or, in a script, may not. */
-export type Field = { path: string; kind: 'text' | 'shell' | 'script' | 'stdin'; text: string }
+export type Field = { path: string; kind: 'text' | 'shell' | 'script' | 'stdin' | 'certificate'; text: string }
 type Visit = (field: Field) => string
 
 /** The step's action with every such text replaced by what `visit` makes of it. */
@@ -45,13 +45,15 @@ function mapped(action: Action | Step, visit: Visit): object | undefined {
     case 'file.get':
       return { ...action.with, path: text('path', action.with.path) }
     case 'http.request': {
-      const { url, headers, body } = action.with
+      const { url, headers, body, clientCertificate: who } = action.with
+      const certificate = { path: 'with.clientCertificate', kind: 'certificate' } as const
       const entries = headers && Object.entries(headers).map(([name, value]) => [name, text(`headers.${name}`, value)])
       return {
         ...action.with,
         url: text('url', url),
         ...(entries && { headers: Object.fromEntries(entries) }),
         ...(body !== undefined && { body: text('body', body) }),
+        ...(who !== undefined && { clientCertificate: visit({ ...certificate, text: who }) }),
       }
     }
     case 'wait.until':

@@ -51,6 +51,8 @@ function* problemsIn(expression: Expression, { field, path, action, visible }: P
   yield* wrong.map(at)
   const secret = secretIn(expression, visible)
   if (secret !== undefined && !mayHold(field, action)) yield at(secretProblem(secret, action, field))
+  if (secret === undefined && field.kind === 'certificate' && wrong.length === 0)
+    yield at('a client certificate is a parameter of the type secret')
   if (wrong.length > 0) return
   const checked = typeOf(expression, visible)
   if ('problem' in checked) yield at(checked.problem)
@@ -69,14 +71,14 @@ function secretIn({ references }: Expression, { params }: Visible): string | und
   return used?.path[0]
 }
 
-/** What is one expression, and that just a name: standard input, or a parameter of a job, which gets the reference. */
+/** What is one expression, and that just a name; a parameter of a job gets the reference. */
 const mayHold = ({ kind, text }: Field, { uses }: Action | Step) =>
-  (kind === 'stdin' || uses === 'job.run') && /^\$\{\{\s*params\.\w+\s*\}\}$/.test(text)
+  (kind === 'stdin' || kind === 'certificate' || uses === 'job.run') && /^\$\{\{\s*params\.\w+\s*\}\}$/.test(text)
 
 function secretProblem(name: string, { uses }: Action | Step, { kind }: Field): string {
   if (kind === 'stdin') return `the secret ${name} has to be all of stdin`
   if (uses === 'job.run') return `the secret ${name} can only be handed on as it is, by itself`
-  if (uses === 'http.request') return `requests with secrets are not offered yet: ${name} is one`
+  if (uses === 'http.request') return `a request gets a secret as its clientCertificate only: ${name} is one`
   return `the secret ${name} would be seen here: a secret goes to the stdin of an ssh.command only`
 }
 

@@ -45,7 +45,11 @@ t.test('a workflow with everything in it is fine', async t => {
         {
           id: 'http',
           uses: 'http.request',
-          with: { url: 'https://x/${{ urlEncode(params.name) }}', body: '${{ steps.get.outputs.sha256 }}' },
+          with: {
+            url: 'https://x/${{ urlEncode(params.name) }}',
+            body: '${{ steps.get.outputs.sha256 }}',
+            clientCertificate: '${{ params.token }}',
+          },
         },
         { id: 'wait', uses: 'wait.time', with: { seconds: 3 } },
         { ...command('secret'), with: { command: 'cat', stdin: '${{ params.token }}' } },
@@ -240,6 +244,8 @@ const table: Array<[string, Given, string[]]> = [
           uses: 'job.run',
           with: { jobId: jobId.replace('1', '2'), parameters: { a: '${{ params.token }}', b: 'x${{ params.token }}' } },
         },
+        { id: 'o', uses: 'http.request', with: { url: 'https://x', clientCertificate: '${{ params.name }}' } },
+        { id: 'p', uses: 'http.request', with: { url: 'https://x', clientCertificate: '${{ params.nam }}' } },
       ],
     },
     [
@@ -247,7 +253,7 @@ const table: Array<[string, Given, string[]]> = [
       'steps.1.with.script: values reach a script as arguments: write "$1" in it and the expression in arguments',
       'steps.2.with.command: the secret token would be seen here: a secret goes to the stdin of an ssh.command only',
       'steps.3.with.stdin: the secret token has to be all of stdin',
-      'steps.4.with.headers.authorization: requests with secrets are not offered yet: token is one',
+      'steps.4.with.headers.authorization: a request gets a secret as its clientCertificate only: token is one',
       'steps.5.with.command: a list<string> where text is needed: say how, as .join(" ") or json() do, in ${{ params.hosts }}',
       'steps.6.with.command: an expression without its }}, at "${{ params.name"',
       'steps.7.with.command: ${{ params.name }} would be read as a program by sh -c',
@@ -257,6 +263,8 @@ const table: Array<[string, Given, string[]]> = [
       'steps.11.forEach: elements are taken as they are: write the whole list as one expression',
       "steps.12.with.command: Cannot index type 'string'",
       'steps.13.with.parameters.b: the secret token can only be handed on as it is, by itself',
+      'steps.14.with.clientCertificate: a client certificate is a parameter of the type secret, in ${{ params.name }}',
+      'steps.15.with.clientCertificate: there is no parameter nam; did you mean name?, in ${{ params.nam }}',
     ],
   ],
   [
