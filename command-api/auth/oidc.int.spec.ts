@@ -4,6 +4,7 @@ import { loadConfig } from '../../infra/config.ts'
 import { createPool } from '../../infra/postgres.ts'
 import { type Recorded, streams } from '../../schemas/events.ts'
 import { done } from '../../test/support/commanding.ts'
+import { freePort } from '../../test/support/free-port.ts'
 import { cliClient, client, openidProvider, type Person, redirectUrl } from '../../test/support/openid.ts'
 import { signInBench, until } from '../../test/support/sign-in.ts'
 import { createOidcProvider } from './oidc/provider.ts'
@@ -204,6 +205,14 @@ t.test('sent back to a port of loopback only where a client for that is set', as
   const again = done(await begins(other, '?loopbackPort=50001'))
   const finished = { ...(await provider.browse(again.url, ann)), begun: again.begun }
   t.match(done(await other.send('POST', '/v1/auth/oidc/finish', finished)), { status: 'signed-in' })
+})
+
+t.test('a provider that does not answer is told of, with nothing about where it is', async t => {
+  const closed = `http://127.0.0.1:${await freePort()}`
+  const other = await another({ ...settings, OPSCONDUCTOR_OIDC_ISSUER: closed })
+  const answer = await other.send('GET', '/v1/auth/oidc/begin')
+  t.match([answer.statusCode, answer.json().type], [503, 'urn:opsconductor:problem:sign-in-provider-unavailable'])
+  t.notMatch(answer.body, closed)
 })
 
 t.test('loopback is closed unless the settings open it', async t => {
