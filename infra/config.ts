@@ -180,6 +180,16 @@ export class ConfigError extends Error {
   override name = 'ConfigError'
 }
 
+/** What weakens Node itself, whatever is configured here. */
+function nodeOf(env: NodeJS.ProcessEnv) {
+  return Object.freeze({
+    /** Any certificate is taken. */
+    trustsAnybody: env.NODE_TLS_REJECT_UNAUTHORIZED === '0',
+    /** A debugger reads all memory. */
+    debuggable: /--inspect(-brk|-wait)?(=|\s|$)/.test(env.NODE_OPTIONS ?? ''),
+  })
+}
+
 function withSecretFiles(env: NodeJS.ProcessEnv, problems: string[]): Record<string, string> {
   const values: Record<string, string> = {}
   for (const [name, value] of Object.entries(env)) {
@@ -284,6 +294,9 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env) {
       maxConnectionsPerAddress: s.OPSCONDUCTOR_MAX_CONNECTIONS_PER_ADDRESS,
     }),
     stopSeconds: s.OPSCONDUCTOR_STOP_SECONDS,
+    node: nodeOf(env),
+    /** Files that secrets were read from. */
+    secretFiles: secretFileNames.flatMap(name => env[name] ?? []),
     readyFd: s.OPSCONDUCTOR_READY_FD,
     parentPipe: s.OPSCONDUCTOR_PARENT_PIPE,
     /** host:port an embedded dependency listens on; chosen by the supervisor. */

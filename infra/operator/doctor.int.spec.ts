@@ -56,6 +56,16 @@ t.test('without a running system it looks at settings and files', async t => {
 
   chmodSync(config.kekFile, 0o644)
   symlinkSync(dataDir, join(home, 'elsewhere'))
+  const passwordFile = join(home, 'nats-url')
+  writeFileSync(passwordFile, 'nats://u:hunter3@127.0.0.1', { mode: 0o644 })
+  const mounted = await gather(loadConfig({ ...env, OPSCONDUCTOR_NATS_URL_FILE: passwordFile }), now)
+  t.match(
+    mounted.files.find(({ what }) => what === 'secret file'),
+    { path: passwordFile, mode: 0o644 },
+  )
+  const open = { NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_OPTIONS: '--no-warnings --inspect=0' }
+  t.same((await gather(loadConfig({ ...env, ...open }), now)).nodeSettings, { trustsAnybody: true, debuggable: true })
+  t.ok(facts.swap.every(name => name.startsWith('/')))
   const wide = { ...env, OPSCONDUCTOR_HOST: '0.0.0.0', OPSCONDUCTOR_EGRESS_ALLOW: '::/0' }
   const bad = ask([], { ...wide, OPSCONDUCTOR_NATS_URL: 'nats://u:hunter2@broker.example' })
   t.equal(bad.status, 2, bad.error)
@@ -72,7 +82,8 @@ t.test('it answers programs too, and tells mistakes apart', async t => {
   const { status, said } = ask(['--json'], env)
   const { findings } = JSON.parse(said)
   t.ok(status === 0 || status === 1, said)
-  t.match(findings.at(-1), { id: 'admin-key-in-use', severity: 'note', what: /laptop/, todo: /./ })
+  const key = findings.find(({ id }: { id: string }) => id === 'admin-key-in-use')
+  t.match(key, { id: 'admin-key-in-use', severity: 'note', what: /laptop/, todo: /./ })
   t.match(ask([], { ...env, OPSCONDUCTOR_PORT: 'x' }), { status: 2, error: /OPSCONDUCTOR_PORT/ })
   t.match(ask(['--fast'], env), { status: 2, error: /fast/ })
   t.match(ask(['--help'], {}), { status: 0, said: /Exit code/ })
@@ -105,6 +116,12 @@ t.test('of a running system it asks processes and database', async t => {
     type: 'RoleGranted',
     data: { grantId, role, ...grant, ...more },
   })
+  const target = (name: string, n: number, more: { hostKey?: string }) => {
+    const targetId = derivedId(name)
+    const described = { name, address: '192.0.2.1', port: 22, platform: 'linux', tags: {} } as const
+    const data = { targetId, ...described, hostKeyPolicy: 'first-use', ...more } as const
+    return recorded(`target-${targetId}`, { type: 'TargetRegistered', data }, n)
+  }
   const program = { version: '0.1.0', protocol: 1, labels: {}, pool: 'default', tokenHash: 'a'.repeat(64) }
   const [first, second] = [derivedId('grant', 1), derivedId('grant', 2)]
   const [lost, nobodys, theirs] = [derivedId('account', 1), derivedId('account', 2), derivedId('account', 3)]
@@ -131,6 +148,24 @@ t.test('of a running system it asks processes and database', async t => {
       ),
       revision: 1n,
     },
+    recorded(
+      `user-${userId}`,
+      {
+        type: 'UserInvited',
+        data: { userId, loginIndex: 'a'.repeat(64), linkHash: 'b'.repeat(64), linkExpiresAt: now },
+      },
+      41,
+    ),
+    {
+      ...recorded(
+        `user-${userId}`,
+        { type: 'UserPasswordChanged', data: { userId, verifierId: derivedId('verifier'), by: 'link' } },
+        42,
+      ),
+      revision: 1n,
+    },
+    target('pinned', 43, { hostKey: `ssh-ed25519 ${'A'.repeat(68)}` }),
+    target('open', 44, {}),
     recorded(`serviceaccount-${lost}`, account(lost, 'nightly', owner), 50),
     recorded(`serviceaccount-${nobodys}`, account(nobodys, 'old'), 60),
     recorded(`serviceaccount-${theirs}`, account(theirs, 'daily', owner), 70),
@@ -144,10 +179,12 @@ t.test('of a running system it asks processes and database', async t => {
     },
   ])
   const facts = await gather(config, now)
-  t.match(facts.roles, [{ name: 'vault', root: process.getuid?.() === 0 }])
+  t.match(facts.roles, [{ name: 'vault', uid: process.getuid?.() }])
   t.equal(facts.roles.length, 1, 'of those that are gone nothing is said')
   t.match(facts.database, {
     administrators: 1,
+    withoutSecondFactor: [userId],
+    firstUse: { trusted: 1, targets: 2 },
     executors: [{ executorId: 'east', protocol: 1 }],
     ownerless: [
       { id: lost, name: 'nightly', lost: true },

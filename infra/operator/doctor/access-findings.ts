@@ -10,6 +10,8 @@ export function accessFindings(facts: Facts): Finding[] {
   return [
     ...adminKeys(facts, database),
     ...ownerless(database),
+    ...secondFactors(database),
+    ...firstUse(database),
     ...expiring(facts, database),
     ...facts.files.flatMap(privateFile),
     ...kek(facts),
@@ -46,6 +48,31 @@ function adminKeys({ adminKeys, now }: Facts, database: Database | undefined): F
   return found
 }
 
+function secondFactors(database: Database | undefined): Finding[] {
+  const [first, ...others] = database?.withoutSecondFactor ?? []
+  if (first === undefined) return []
+  const named = others.length > 0 ? `${first} and ${others.length} more` : first
+  return [
+    {
+      ...{ id: 'administrator-without-second-factor', severity: 'warning' },
+      what: `A passphrase is all it takes to be an administrator: ${named}.`,
+      todo: 'Let them enrol an authenticator (POST /v1/auth/totp/begin, then /confirm).',
+    },
+  ]
+}
+
+function firstUse(database: Database | undefined): Finding[] {
+  const { trusted, targets } = database?.firstUse ?? { trusted: 0, targets: 0 }
+  if (trusted === 0) return []
+  return [
+    {
+      ...{ id: 'host-keys-by-first-use', severity: 'note' },
+      what: `Of ${targets} targets ${trusted} are trusted by whoever answers first.`,
+      todo: 'Pin the host keys of those that matter (opsconductor target pin-host-key).',
+    },
+  ]
+}
+
 function ownerless(database: Database | undefined): Finding[] {
   return (database?.ownerless ?? []).map(({ id, name, lost }) => ({
     ...{ id: 'ownerless-service-account', severity: lost ? 'warning' : 'note' },
@@ -78,8 +105,10 @@ function privateFile({ what, path, mode, insideData }: PrivateFile): Finding[] {
   const found: Finding[] = []
   if (mode !== undefined && (mode & 0o077) !== 0) {
     const folder = what === 'data folder'
+    // Made by whoever runs containers, who may keep others out in another way.
+    const mounted = what === 'secret file'
     found.push({
-      ...{ id: 'readable-by-others', severity: folder ? 'warning' : 'danger' },
+      ...{ id: 'readable-by-others', severity: folder || mounted ? 'warning' : 'danger' },
       what: `The ${what} ${path} can be read by others than its owner (mode ${mode.toString(8)}).`,
       todo: folder
         ? `chmod 700 ${path}`

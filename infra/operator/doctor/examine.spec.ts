@@ -5,14 +5,19 @@ import { endpointsOf } from './endpoints.ts'
 import { examine, exitCode } from './examine.ts'
 import type { Database, Facts, PrivateFile } from './facts.ts'
 
-const database: Database = { driftMs: 20, administrators: 1, executors: [], ownerless: [], expiring: [] }
+const database: Database = {
+  ...{ driftMs: 20, administrators: 1, withoutSecondFactor: [], firstUse: { trusted: 0, targets: 3 } },
+  ...{ executors: [], ownerless: [], expiring: [] },
+}
 /** A system nothing can be said against. */
 const sound: Facts = {
   now: '2026-11-01T12:00:00.000Z',
   ...{ host: '127.0.0.1', logLevel: 'info', edge: defaultEdge, egressAllow: [], vaultEgressAllow: [] },
   oidcEgressAllow: [],
   ...{ kekProvider: 'file', endpoints: [], files: [], adminKeys: [] },
-  ...{ node: 'v24.3.0', root: false, coreDumps: false, roles: [] },
+  oidcRedirectUrl: undefined,
+  ...{ node: 'v24.3.0', root: false, coreDumps: false, roles: [], swap: [] },
+  nodeSettings: { trustsAnybody: false, debuggable: false },
   disks: [{ path: '/data', free: 50e9, total: 100e9 }],
   database,
 }
@@ -62,10 +67,37 @@ const cases: Array<[what: string, facts: Partial<Facts>, finding: string | undef
   ['keys in the environment', { kekProvider: 'environment' }, 'warning kek-in-environment'],
   ['much in the log', { logLevel: 'debug' }, 'warning debug-log'],
   ['root', { root: true }, 'warning running-as-root'],
-  ['a role as root', { roles: [{ name: 'vault', root: true, coreDumps: false }] }, 'warning running-as-root'],
+  ['a role as root', { roles: [{ name: 'vault', uid: 0, coreDumps: false }] }, 'warning running-as-root'],
   ['core dumps', { coreDumps: true }, 'warning core-dumps'],
-  ['core dumps of a role', { roles: [{ name: 'vault', root: false, coreDumps: true }] }, 'warning core-dumps'],
-  ['core dumps here, not there', { coreDumps: true, roles: [{ name: 'a', root: false, coreDumps: false }] }, undefined],
+  ['core dumps of a role', { roles: [{ name: 'vault', uid: 7, coreDumps: true }] }, 'warning core-dumps'],
+  ['core dumps here, not there', { coreDumps: true, roles: [{ name: 'a', uid: 7, coreDumps: false }] }, undefined],
+  ['a readable secret', { files: [file({ what: 'secret file', mode: 0o644 })] }, 'warning readable-by-others'],
+  [
+    'a vault beside others',
+    { roles: ['vault', 'api'].map(name => ({ name, uid: 7, coreDumps: false })) },
+    'note vault-not-apart',
+  ],
+  [
+    'a vault apart from others',
+    { roles: ['vault', 'api', 'executor'].map((name, n) => ({ name, uid: 7 + n, coreDumps: false })) },
+    undefined,
+  ],
+  ['swap', { swap: ['/dev/sda2'] }, 'note swap'],
+  ['any certificate', { nodeSettings: { trustsAnybody: true, debuggable: false } }, 'danger node-trusts-anybody'],
+  ['a debugger', { nodeSettings: { trustsAnybody: false, debuggable: true } }, 'danger node-debuggable'],
+  ['signing in over HTTP', { oidcRedirectUrl: 'http://ui.example.org/back' }, 'danger oidc-redirect-plain-http'],
+  ['signing in over HTTPS', { oidcRedirectUrl: 'https://ui.example.org/back' }, undefined],
+  ['signing in on this machine', { oidcRedirectUrl: 'http://127.0.0.1:5173/back' }, undefined],
+  [
+    'administrators by passphrase alone',
+    { database: { ...database, withoutSecondFactor: ['u-1', 'u-2'] } },
+    'warning administrator-without-second-factor',
+  ],
+  [
+    'hosts that are believed at first',
+    { database: { ...database, firstUse: { trusted: 2, targets: 3 } } },
+    'note host-keys-by-first-use',
+  ],
   ['an old Node', { node: 'v20.20.2' }, 'warning old-node'],
   ['an odd Node', { node: 'v23.1.0' }, 'warning old-node'],
   ['a Node to come', { node: 'v28.0.0' }, undefined],

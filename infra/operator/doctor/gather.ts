@@ -16,20 +16,23 @@ export async function gather(config: Config, now: string): Promise<Facts> {
   return {
     ...{ now, host, logLevel, edge, egressAllow, vaultEgressAllow },
     oidcEgressAllow: config.oidc?.egressAllow ?? [],
+    oidcRedirectUrl: config.oidc?.page?.redirectUrl,
     kekProvider: kek.provider,
     endpoints: endpointsOf(config),
     files: privateFiles(config),
     adminKeys: listApiKeys(config.apiKeysFile),
     node: process.version,
+    nodeSettings: config.node,
     root: process.getuid?.() === 0,
     coreDumps: mayDump('self'),
     roles: Object.entries(running?.roles ?? {}).flatMap(([name, { pid }]) => roleOf(name, pid)),
+    swap: swapAreas(),
     disks: await disksOf([dataDir, config.executorDir, dirname(config.kekFile)]),
     database: postgresUrl === undefined ? undefined : await askDatabase(postgresUrl),
   }
 }
 
-function privateFiles({ dataDir, apiKeysFile, kekFile, kek, executorDir }: Config): PrivateFile[] {
+function privateFiles({ dataDir, apiKeysFile, kekFile, kek, executorDir, secretFiles }: Config): PrivateFile[] {
   const file = (what: PrivateFile['what'], path: string): PrivateFile => {
     const mode = statSync(path, { throwIfNoEntry: false })?.mode
     return { what, path, mode: mode === undefined ? undefined : mode & 0o777, insideData: isInside(path, dataDir) }
@@ -39,6 +42,7 @@ function privateFiles({ dataDir, apiKeysFile, kekFile, kek, executorDir }: Confi
     file('API key hashes', apiKeysFile),
     file('runtime file', join(dataDir, 'runtime.json')),
     file('executor identity', join(executorDir, 'identity.pem')),
+    ...secretFiles.map(path => file('secret file', resolve(path))),
     file('data folder', dataDir),
   ]
 }
@@ -61,7 +65,13 @@ function roleOf(name: string, pid: number): Role[] {
   if (status === undefined) return []
   // proc(5): real, effective, saved and file system user.
   const effective = /^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1]
-  return [{ name, root: effective === '0', coreDumps: mayDump(String(pid)) }]
+  return [{ name, uid: Number(effective), coreDumps: mayDump(String(pid)) }]
+}
+
+/** proc(5): one line each behind a heading, the name first. What is compressed in memory (zram) is written nowhere. */
+function swapAreas(): string[] {
+  const [, ...lines] = (contentOf('/proc/swaps') ?? '').trim().split('\n')
+  return lines.flatMap(line => line.split(/\s/)[0] ?? []).filter(name => !name.startsWith('/dev/zram'))
 }
 
 /** proc(5): `Max core file size   <soft>   <hard>   bytes`. */

@@ -17,7 +17,10 @@ export function hostFindings(facts: Facts): Finding[] {
   const { database } = facts
   return [
     ...node(facts),
+    ...nodeSettings(facts),
     ...privileges(facts),
+    ...apart(facts),
+    ...swap(facts),
     ...logging(facts),
     ...disks(facts),
     ...(database === 'unreachable' ? [unreachable] : []),
@@ -38,9 +41,53 @@ function node({ node, now }: Facts): Finding[] {
   ]
 }
 
+function nodeSettings({ nodeSettings: { trustsAnybody, debuggable } }: Facts): Finding[] {
+  const found: Finding[] = []
+  if (trustsAnybody) {
+    found.push({
+      ...{ id: 'node-trusts-anybody', severity: 'danger' },
+      what: 'NODE_TLS_REJECT_UNAUTHORIZED=0: every certificate is taken, whoever answers.',
+      todo: 'Leave it out; name the authority with NODE_EXTRA_CA_CERTS.',
+    })
+  }
+  if (debuggable) {
+    found.push({
+      ...{ id: 'node-debuggable', severity: 'danger' },
+      what: 'NODE_OPTIONS starts a debugger, which reads and changes all memory, that of the vault too.',
+      todo: 'Take --inspect out of NODE_OPTIONS.',
+    })
+  }
+  return found
+}
+
+/** What the vault holds is apart from the others only as far as its user is. */
+function apart({ roles }: Facts): Finding[] {
+  const vault = roles.find(({ name }) => name === 'vault')
+  const beside = roles.filter(({ name, uid }) => name !== 'vault' && uid === vault?.uid).map(({ name }) => name)
+  if (beside.length === 0) return []
+  return [
+    {
+      ...{ id: 'vault-not-apart', severity: 'note' },
+      what: `The vault runs as the same user as ${beside.join(', ')}: whoever takes over one of them reads its memory.`,
+      todo: 'Run it as a user of its own, the executor next.',
+    },
+  ]
+}
+
+function swap({ swap }: Facts): Finding[] {
+  if (swap.length === 0) return []
+  return [
+    {
+      ...{ id: 'swap', severity: 'note' },
+      what: `Memory, with secrets in it, may be written to ${swap.join(', ')}.`,
+      todo: 'Turn swap off, or make sure that it is encrypted.',
+    },
+  ]
+}
+
 function privileges({ root, coreDumps, roles }: Facts): Finding[] {
   const found: Finding[] = []
-  const asRoot = roles.filter(role => role.root).map(({ name }) => name)
+  const asRoot = roles.filter(({ uid }) => uid === 0).map(({ name }) => name)
   if (root || asRoot.length > 0) {
     found.push({
       ...{ id: 'running-as-root', severity: 'warning' },

@@ -15,6 +15,7 @@ export function networkFindings(facts: Facts): Finding[] {
     ...origins(facts),
     ...proxies(facts),
     ...egress(facts),
+    ...redirect(facts),
   ]
 }
 
@@ -107,6 +108,18 @@ function proxies({ edge: { trustedProxies } }: Facts): Finding[] {
     what: `Every address in ${range} may say where a request comes from: what events and limits go by.`,
     todo: 'Name the addresses of the proxies in OPSCONDUCTOR_TRUSTED_PROXIES.',
   }))
+}
+
+function redirect({ oidcRedirectUrl }: Facts): Finding[] {
+  if (oidcRedirectUrl === undefined || oidcRedirectUrl.startsWith('https:')) return []
+  if (isLocal(new URL(oidcRedirectUrl).hostname)) return []
+  return [
+    {
+      ...{ id: 'oidc-redirect-plain-http', severity: 'danger' },
+      what: `Whoever signs in by the OpenID provider comes back to ${oidcRedirectUrl} in plain text.`,
+      todo: 'Use https:// in OPSCONDUCTOR_OIDC_REDIRECT_URL, and register it so.',
+    },
+  ]
 }
 
 const METADATA = ['169.254.169.254', 'fd00:ec2::254']
