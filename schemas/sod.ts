@@ -69,7 +69,8 @@ const seen = {
   rule: sodRuleName,
   person,
   mode: sodMode,
-  outcome: z.enum(['blocked', 'justified', 'allowed']),
+  /** `exempt`: a key of the key file did what the rule keeps people from. */
+  outcome: z.enum(['blocked', 'justified', 'allowed', 'exempt']),
   about,
   detail: line(500),
 }

@@ -42,6 +42,7 @@ export type { ServiceAccount, ServiceAccountFacts } from './service-account.ts'
 export type { KnownSession, Session } from './session.ts'
 export {
   type Act,
+  exemptionsOf,
   findingsAboutAct,
   findingsAboutDuties,
   type Holding,

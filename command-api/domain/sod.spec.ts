@@ -2,7 +2,7 @@ import t from 'tap'
 import { builtInRoles } from '../../schemas/permissions.ts'
 import { builtInSodRules, type SodRuleEvent, type SodRuleRow, type SodViolationEvent } from '../../schemas/sod.ts'
 import { specFor, specMeta } from '../../test/support/decider-spec.ts'
-import { type Act, findingsAboutAct, findingsAboutDuties, type Holding, verdictOf } from './sod.ts'
+import { type Act, exemptionsOf, findingsAboutAct, findingsAboutDuties, type Holding, verdictOf } from './sod.ts'
 import { sodRule } from './sod-rule.ts'
 import { sodViolation } from './sod-violation.ts'
 
@@ -65,6 +65,23 @@ t.test('what comes of it follows from the strictest rule that nobody waived', as
   t.equal(blocked.refused?.rule.rule, 'block', 'a reason does not help')
   t.same(told(blocked), ['blocked'], 'nothing is told of what did not happen')
   t.same(told(verdict(['block', 'detect'], undefined, ['block'])), ['allowed'])
+})
+
+t.test('of whom no rule binds, all is told that a rule would have kept a person from', async t => {
+  const found = (['detect', 'justify', 'block'] as const).map(mode => {
+    const rule = { ...(builtInSodRules[0] as SodRuleRow), rule: mode, mode }
+    return { rule, person: 'api-key:root', detail: 'd' }
+  })
+  const told = (...waived: string[]) =>
+    exemptionsOf(found, ({ rule }) => waived.includes(rule.rule)).map(({ finding, outcome }) => [
+      finding.rule.rule,
+      outcome,
+    ])
+  t.same(told(), [
+    ['justify', 'exempt'],
+    ['block', 'exempt'],
+  ])
+  t.same(told('justify', 'block'), [])
 })
 
 t.test('rules are data: defined, changed and retired, the built-in ones too', async () => {

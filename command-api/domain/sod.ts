@@ -14,7 +14,7 @@ export type Act = {
 }
 /** Something a rule has against somebody. */
 export type SodFinding = { rule: SodRuleRow; person: string; detail: string; as?: PastAct }
-export type SodOutcome = 'blocked' | 'justified' | 'allowed'
+export type SodOutcome = 'blocked' | 'justified' | 'allowed' | 'exempt'
 
 /** What rules have against a person who gets more roles; what there was before is not held against the new ones. */
 export function findingsAboutDuties(
@@ -100,6 +100,15 @@ export function verdictOf(
   if (wanting && justification === undefined)
     throw new DomainError('justification-needed', `the rule ${wanting.rule.rule}: ${wanting.detail}`)
   return { told: left.map(finding => ({ finding, outcome: outcomeOf(finding) })) }
+}
+
+/** What is recorded of somebody whom no rule binds: all that a rule would have kept a person from. */
+export function exemptionsOf(
+  findings: readonly SodFinding[],
+  isWaived: (finding: SodFinding) => boolean,
+): SodVerdict['told'] {
+  const against = findings.filter(finding => finding.rule.mode !== 'detect' && !isWaived(finding))
+  return against.map(finding => ({ finding, outcome: 'exempt' }))
 }
 
 const outcomeOf = ({ rule }: SodFinding): SodOutcome => (rule.mode === 'justify' ? 'justified' : 'allowed')

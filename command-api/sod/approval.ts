@@ -16,7 +16,7 @@ import {
   type Run,
   type RunFacts,
 } from '../domain/index.ts'
-import { judgeFindings, rulesIn, type SodDeps } from './judge.ts'
+import { judgeAct, rulesAbout, type SodDeps } from './judge.ts'
 
 export type ApprovalDeps = SodDeps & { catalogue: Catalogue; store: Pick<EventStore, 'read'> }
 type Word = Extract<CommandOf<'run'>, { type: 'grant-approval' | 'deny-approval' | 'delegate-approval' }>
@@ -51,7 +51,7 @@ async function complete(deps: ApprovalDeps, asked: Asked, facts: ApprovalFacts):
   facts.eligible = leftToThem || isAsked(state, who, gate.approvers, Date.parse(meta.at))
   if (!facts.eligible || command.type === 'deny-approval') return
   await deps.catalogue.current()
-  facts.refused = who && (await keptFrom(deps, run, facts.person, meta))
+  facts.refused = await keptFrom(deps, run, facts.person, meta)
   if (facts.refused) return
   if (command.type === 'grant-approval') facts.changed = await changesIn(deps, run, gate)
   else facts.delegatePermitted = mayApprove(state, command.data.to, run, Date.parse(meta.at))
@@ -75,7 +75,7 @@ function mayApprove(state: AccessState, who: PrincipalRef, run: KnownRun, now: n
 async function keptFrom(deps: ApprovalDeps, run: KnownRun, person: string, meta: Meta) {
   const { catalogue, access } = deps
   const { jobId, jobVersion, runId } = run.requested
-  const rules = rulesIn(access.state)
+  const rules = rulesAbout(access.state, 'approver', meta)
   const writers = usedCredentials(catalogue, run).flatMap(id => catalogue.credentialWriters(id))
   const before = {
     requester: [requesterOf(access.state, run)],
@@ -84,7 +84,7 @@ async function keptFrom(deps: ApprovalDeps, run: KnownRun, person: string, meta:
   }
   const targets = tagsOf(catalogue, run.targetIds)
   const findings = findingsAboutAct(rules, { now: 'approver', person, before, targets })
-  const refused = await judgeFindings(deps, findings, { kind: 'run', id: runId }, meta)
+  const refused = await judgeAct(deps, findings, { kind: 'run', id: runId }, meta)
   return refused && { rule: refused.rule.rule, detail: refused.detail }
 }
 

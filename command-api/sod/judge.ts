@@ -3,10 +3,11 @@ import { derivedId } from '../../infra/ids.ts'
 import type { PrincipalRef } from '../../schemas/access.ts'
 import type { Meta } from '../../schemas/kernel.ts'
 import { ProblemError } from '../../schemas/problems.ts'
-import { builtInSodRules, type SodRuleRow } from '../../schemas/sod.ts'
+import { builtInSodRules, type PresentAct, type SodRuleRow } from '../../schemas/sod.ts'
 import type { Dispatcher } from '../dispatch.ts'
 import {
   type CommandOf,
+  exemptionsOf,
   findingsAboutDuties,
   type Grant,
   type Group,
@@ -27,6 +28,14 @@ export function rulesIn(state: AccessState): SodRuleRow[] {
   return [...builtIn, ...own].filter(({ status }) => status === 'active')
 }
 
+/** Those of them that say anything about this act; what only records says nothing about a key of the key file. */
+export function rulesAbout(state: AccessState, now: PresentAct, { actor }: Meta): SodRuleRow[] {
+  const isPerson = personOf(state, actor) !== undefined
+  return rulesIn(state).filter(
+    ({ conflict, mode }) => conflict.kind === 'acts' && conflict.now === now && (isPerson || mode !== 'detect'),
+  )
+}
+
 /** One stream for each rule and person. */
 export const violationId = (rule: string, person: string): string => derivedId('sod-violation', rule, person)
 
@@ -41,13 +50,33 @@ export async function judgeFindings(
   meta: Meta,
 ): Promise<SodFinding | undefined> {
   if (findings.length === 0) return undefined
-  const isWaived = ({ rule, person }: SodFinding) => {
-    const until = access.state.rows.sodviolation.get(violationId(rule.rule, person))?.waivedUntil
-    return typeof until === 'string' && Date.parse(until) > Date.parse(meta.at)
-  }
-  const { refused, told } = verdictOf(findings, isWaived, meta.justification)
+  const { refused, told } = verdictOf(findings, waivedIn(access.state, meta), meta.justification)
   for (const { finding, outcome } of told) await report(dispatcher, finding, outcome, about, meta)
   return refused
+}
+
+const waivedIn =
+  (state: AccessState, { at }: Meta) =>
+  ({ rule, person }: SodFinding): boolean => {
+    const until = state.rows.sodviolation.get(violationId(rule.rule, person))?.waivedUntil
+    return typeof until === 'string' && Date.parse(until) > Date.parse(at)
+  }
+
+/**
+ * The same of what somebody does themselves. Keys of the key file are for when nobody else is there: rules do not keep
+ * them from anything, and each of those acts is recorded with the rule, before it is done.
+ */
+export async function judgeAct(
+  deps: SodDeps,
+  findings: readonly SodFinding[],
+  about: About,
+  meta: Meta,
+): Promise<SodFinding | undefined> {
+  const { dispatcher, access } = deps
+  if (personOf(access.state, meta.actor)) return await judgeFindings(deps, findings, about, meta)
+  for (const { finding, outcome } of exemptionsOf(findings, waivedIn(access.state, meta)))
+    await report(dispatcher, finding, outcome, about, meta)
+  return undefined
 }
 
 async function report(
@@ -63,14 +92,21 @@ async function report(
   await dispatcher.dispatch('sodViolation', { type: 'report-sod-violation', data }, { meta: told, facts: undefined })
 }
 
-/** @throws ProblemError sod-conflict, and what judgeFindings throws. */
-export async function forbidConflicts(
+/** @throws ProblemError sod-conflict, and what judgeAct throws. */
+export async function forbidAct(
   deps: SodDeps,
   findings: readonly SodFinding[],
   about: About,
   meta: Meta,
 ): Promise<void> {
-  const refused = await judgeFindings(deps, findings, about, meta)
+  forbid(await judgeAct(deps, findings, about, meta))
+}
+
+async function forbidDuties(deps: SodDeps, findings: readonly SodFinding[], about: About, meta: Meta): Promise<void> {
+  forbid(await judgeFindings(deps, findings, about, meta))
+}
+
+function forbid(refused: SodFinding | undefined): void {
   if (refused)
     throw new ProblemError('sod-conflict', `the rule ${refused.rule.rule}: ${refused.person} ${refused.detail}`)
 }
@@ -89,7 +125,7 @@ export async function checkGrant(deps: SodDeps, command: CommandOf<'grant'>, bef
   const group = principal.kind === 'group' ? state.rows.group.get(principal.id) : undefined
   const people = group?.members ?? [personOf(state, principal as { kind: 'user'; id: string }) ?? principal]
   const findings = people.flatMap(who => against(state, who, added, meta))
-  await forbidConflicts(deps, findings, { kind: 'grant', id: grantId }, meta)
+  await forbidDuties(deps, findings, { kind: 'grant', id: grantId }, meta)
 }
 
 /** Somebody joins those who have roles. */
@@ -104,7 +140,7 @@ export async function checkMember(
   if (before.members.some(each => principalKey(each) === principalKey(member))) return
   const { state } = deps.access
   const added = holdingsOf(state, { kind: 'group', id: groupId }, Date.parse(meta.at))
-  await forbidConflicts(deps, against(state, member, added, meta), { kind: 'group', id: groupId }, meta)
+  await forbidDuties(deps, against(state, member, added, meta), { kind: 'group', id: groupId }, meta)
 }
 
 function against(state: AccessState, who: PrincipalRef, added: readonly Holding[], meta: Meta): SodFinding[] {

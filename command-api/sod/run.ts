@@ -7,7 +7,7 @@ import type { Catalogue } from '../dispatch/catalogue.ts'
 import type { Answer } from '../dispatch.ts'
 import { type CommandOf, chosenVersion, findingsAboutAct, type RunFacts } from '../domain/index.ts'
 import { type ApprovalDeps, authorsOf, tagsOf } from './approval.ts'
-import { forbidConflicts, rulesIn, type SodDeps } from './judge.ts'
+import { forbidAct, rulesAbout, type SodDeps } from './judge.ts'
 
 /** By what right a run is asked for, and as whom it acts. */
 export function authorityOf(state: AccessState, holder: Holder, jobId: string, meta: Meta): RunFacts['authority'] {
@@ -26,8 +26,8 @@ type Asked = Extract<CommandOf<'run'>, { type: 'trigger-run' | 'rerun' }>
 /** What rules have against somebody who triggers this run. @throws ProblemError sod-conflict, justification-needed */
 export async function checkRequester(deps: ApprovalDeps, command: Asked, facts: RunFacts, meta: Meta): Promise<void> {
   const { state } = deps.access
-  const rules = rulesIn(state).filter(({ conflict }) => conflict.kind === 'acts' && conflict.now === 'requester')
-  if (rules.length === 0 || !personOf(state, meta.actor) || facts.job.status === 'absent') return
+  const rules = rulesAbout(state, 'requester', meta)
+  if (rules.length === 0 || facts.job.status === 'absent') return
   const wanted = command.type === 'rerun' ? facts.earlier?.requested.jobVersion : command.data.version
   const version = chosenVersion({ version: wanted }, facts.job)
   if (!version) return
@@ -42,7 +42,7 @@ export async function checkRequester(deps: ApprovalDeps, command: Asked, facts: 
   )
   const person = personText(state, meta.actor)
   const findings = findingsAboutAct(rules, { now: 'requester', person, before, targets })
-  await forbidConflicts(deps, findings, { kind: 'run', id: command.data.runId }, meta)
+  await forbidAct(deps, findings, { kind: 'run', id: command.data.runId }, meta)
 }
 
 /** Of what is logged in with, and of what parameters name. */
@@ -70,14 +70,14 @@ export async function checkAuthor(
 ): Promise<void> {
   const { access, catalogue } = deps
   if (command.type !== 'define-job' && command.type !== 'publish-job-version') return
-  const rules = rulesIn(access.state).filter(({ conflict }) => conflict.kind === 'acts' && conflict.now === 'author')
+  const rules = rulesAbout(access.state, 'author', meta)
   const { credentialId, jobId } = command.data
-  if (rules.length === 0 || credentialId === undefined || !personOf(access.state, meta.actor)) return
+  if (rules.length === 0 || credentialId === undefined) return
   await catalogue.current()
   const before = { 'credential-writer': writers(catalogue, access.state, [credentialId]) }
   const person = personText(access.state, meta.actor)
   const findings = findingsAboutAct(rules, { now: 'author', person, before, targets: [] })
-  await forbidConflicts(deps, findings, { kind: 'job', id: jobId }, meta)
+  await forbidAct(deps, findings, { kind: 'job', id: jobId }, meta)
 }
 
 /** What was recorded instead of what was asked for is told as what it is: a refusal. */

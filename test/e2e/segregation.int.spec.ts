@@ -123,6 +123,32 @@ t.test('9: nobody approves what they wrote, asked for, or what has changed since
   t.match(await eventOf(streams.run(other), 'RunRejected'), { why: 'approval-denied' })
 })
 
+t.test('a key of the key file may, and each time that is told with the rule', async t => {
+  const targetId = await create('create-target', { name: 'web-7', address: '192.0.2.7' })
+  const jobId = await create('define-job', { name: 'by-root', steps, approval })
+  const runId = await create('trigger-run', { jobId, selection: { targetIds: [targetId] } })
+  const { digest } = await askedFor(runId)
+  for (let i = 0; i < 2; i++) await ok(sendAs('ann', 'grant-approval', { ...where(runId), digest }))
+  const told = async (rule: string) => {
+    const { rows } = api.access.state
+    const row = [...rows.sodviolation.values()].find(each => each.rule === rule && each.person === 'api-key:ann')
+    return row && { ...row, types: await made.types(streams.sodViolation(row.violationId)) }
+  }
+  for (const rule of ['author-approver', 'requester-approver'])
+    t.match(await told(rule), {
+      ...{ mode: 'block', outcome: 'exempt', about: { kind: 'run', id: runId }, count: 1 },
+      types: ['SodViolationDetected'],
+    })
+  t.equal(await told('credential-runner'), undefined, 'not what a rule only records')
+  const conflict = { kind: 'acts', before: 'author', now: 'requester' }
+  const own = { rule: 'author-requester', mode: 'justify', conflict }
+  await ok(sendAs('ann', 'define-sod-rule', own))
+  const again = await create('trigger-run', { jobId, selection: { targetIds: [targetId] } })
+  t.match(await told(own.rule), { outcome: 'exempt', about: { kind: 'run', id: again } })
+  await ok(sendAs('ann', 'retire-sod-rule', { rule: own.rule, reason: 'spec' }))
+  await ok(sendAs('ann', 'cancel-run', { runId: again }))
+})
+
 t.test('9: what changed between the yes and the beginning is asked for anew', async t => {
   for (const earlier of await executor.pull(16, 500)) await executor.work(earlier)
   const [operator, approver] = [await person('operator'), await person('approver')]
