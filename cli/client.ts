@@ -33,8 +33,11 @@ const TRIES = 3
 
 type Credential = string | undefined | (() => Promise<string | undefined>)
 
+/** Why commands are sent, for whoever reads the log later and for rules that ask. */
+export type Why = { justification?: string | undefined; ticket?: string | undefined }
+
 /** `credential`: an API key, or a token that is asked for anew with each request, because it does not last. */
-export function createClient(url: string, credential: Credential): Client {
+export function createClient(url: string, credential: Credential, why: Why = {}): Client {
   const call = async (path: string, init: RequestInit = {}): Promise<Response> => {
     const presented = typeof credential === 'function' ? await credential() : credential
     const headers = {
@@ -51,7 +54,7 @@ export function createClient(url: string, credential: Credential): Client {
     const init = {
       method: 'POST',
       body: JSON.stringify(data),
-      headers: { 'content-type': 'application/json', 'idempotency-key': randomUUID() },
+      headers: { 'content-type': 'application/json', 'idempotency-key': randomUUID(), ...whyHeaders(why) },
     }
     return (await (await call(`/v1/commands/${name}`, init)).json()) as T
   }
@@ -82,6 +85,16 @@ export function createClient(url: string, credential: Credential): Client {
       ),
   }
 }
+
+function whyHeaders({ justification, ticket }: Why): Record<string, string> {
+  return {
+    ...(justification !== undefined && { 'x-justification': inUtf8(justification) }),
+    ...(ticket !== undefined && { 'x-ticket': inUtf8(ticket) }),
+  }
+}
+
+/** `fetch` takes a character of a header for a byte. */
+const inUtf8 = (text: string): string => Buffer.from(text).toString('latin1')
 
 function withQuery(path: string, query: Record<string, string | undefined>): string {
   const set = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined)

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { type Client, type CommandAnswer, createClient } from './client.ts'
+import { type Client, type CommandAnswer, createClient, type Why } from './client.ts'
 import { NotFound, UsageError } from './errors.ts'
 import { type Flags, resolveSettings, type Settings } from './settings.ts'
 import { currentToken } from './signed-in.ts'
@@ -8,10 +8,19 @@ export type Context = { client: Client; settings: Settings }
 
 /** What every subcommand works with: resolved settings and a client of the public API. */
 export function contextOf(command: Command): Context {
-  const settings = resolveSettings(command.optsWithGlobals<Flags>(), process.env, process.stdout.isTTY === true)
+  const flags = command.optsWithGlobals<Flags & Why>()
+  const settings = resolveSettings(flags, process.env, process.stdout.isTTY === true)
   const { url, apiKey } = settings
   const credential = async () => apiKey ?? (await currentToken(process.env, url))
-  return { settings, client: readingItsWrites(createClient(settings.url, credential)) }
+  return { settings, client: readingItsWrites(createClient(settings.url, credential, whyOf(flags))) }
+}
+
+/** Nothing that a header could not carry as it was meant. */
+function whyOf({ justification, ticket }: Why): Why {
+  for (const text of [justification, ticket])
+    if (text !== undefined && (text.trim() === '' || /\p{Cc}/u.test(text)))
+      throw new UsageError('--justification and --ticket take one line of text')
+  return { justification, ticket }
 }
 
 /** Waits after each command until it can be seen, so that the next line of a script finds by name what this one made. */
@@ -35,6 +44,8 @@ const pathNames: Readonly<Record<string, string>> = {
   targetrun: 'run',
   serviceaccount: 'service-account',
   apikey: 'api-key',
+  sodrule: 'access/sod-rule',
+  sodviolation: 'access/sod-violation',
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i

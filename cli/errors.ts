@@ -62,13 +62,20 @@ const hints: Partial<Record<number, string>> = {
   503: 'The system is up but a part of it is not; `opsconductor status` says which. Try again in a moment.',
 }
 
+const hintsByCode: Readonly<Record<string, string>> = {
+  'justification-needed': 'Say it again with --justification "<why>".',
+  'sod-conflict':
+    '`opsconductor sod rules` shows the rule; somebody else may do it, or waive it: `opsconductor sod waive`.',
+}
+
 /** Says on stderr what went wrong and what to do next; answers the exit code. */
 export function explain(error: unknown): number {
   if (error instanceof ApiProblem) {
-    const { title, detail, errors, status } = error.problem
+    const { type, title, detail, errors, status } = error.problem
     console.error(`error: ${title}${detail ? `: ${detail}` : ''}`)
     for (const { path, message } of errors ?? []) console.error(`  ${path || 'body'}: ${message}`)
-    if (hints[status]) console.error(hints[status])
+    const hint = hintsByCode[type.slice(type.lastIndexOf(':') + 1)] ?? hints[status]
+    if (hint) console.error(hint)
     return exitCodeOf(error.problem)
   }
   if (error instanceof Interrupted) return exitCode.interrupted

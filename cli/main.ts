@@ -38,6 +38,8 @@ function build(): Command {
     .description('Run jobs on machines, and prove afterwards what happened.')
     .option('--url <url>', 'where the API is')
     .option('--profile <name>', 'which profile of the config file')
+    .option('--justification <text>', 'why you do this: kept with every event, and asked for by some rules')
+    .option('--ticket <id>', 'where it was asked for: kept with every event')
     .option('-o, --output <form>', 'table, json or yaml (default: table on a terminal, else json)')
     .showSuggestionAfterError()
     .configureOutput({ outputError: (text, write) => write(text) })
