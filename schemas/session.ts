@@ -15,6 +15,7 @@ export const sessionEnd = z.enum([
   'second-factor-changed',
   'user-deactivated',
   'reuse',
+  'too-many',
   'inactive',
   'expired',
 ])

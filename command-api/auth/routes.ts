@@ -109,7 +109,21 @@ function step<S extends z.ZodType>(http: HttpServer, deps: AuthDeps, { path, bod
   )
 }
 
-function registerKeys(http: HttpServer, { vault }: AuthDeps): void {
+/** So long everybody gets the same answer: anybody may ask, as often as they like. */
+const KEEP_KEYS_MS = 5_000
+
+function registerKeys(http: HttpServer, { vault, clock }: AuthDeps): void {
+  let kept: { at: number; keys: Promise<z.output<typeof publicKeySet>> } | undefined
+  const keys = () => {
+    const now = clock.monotonic()
+    if (kept && now - kept.at < KEEP_KEYS_MS) return kept.keys
+    const asked = { at: now, keys: vault.ask('public-keys', {}) }
+    asked.keys.catch(() => {
+      if (kept === asked) kept = undefined
+    })
+    kept = asked
+    return asked.keys
+  }
   const api: ApiOperation = {
     operationId: 'token-keys',
     tag: 'auth',
@@ -119,6 +133,6 @@ function registerKeys(http: HttpServer, { vault }: AuthDeps): void {
   }
   http.get('/v1/auth/jwks', { config: { public: true, api } }, async (_request, reply) => {
     reply.header('cache-control', 'public, max-age=300')
-    return await vault.ask('public-keys', {})
+    return await keys()
   })
 }

@@ -28,6 +28,17 @@ const REFRESH = /^opsr_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9
 const newRefreshToken = (sessionId: string): string =>
   `opsr_${sessionId.replaceAll('-', '')}_${randomBytes(32).toString('base64url')}`
 
+/** As many as nobody uses at once; a program that signs in anew each time leaves the last ones behind it. */
+const MOST_SESSIONS = 50
+
+/** The ones that began first make room. */
+async function makeRoom(deps: AuthDeps, request: Request, userId: string): Promise<void> {
+  const open = deps.feed.openSessions(userId)
+  const surplus = open.slice(0, Math.max(0, open.length - MOST_SESSIONS))
+  const by = asUser(userId)
+  await Promise.all(surplus.map(sessionId => endSession(deps, request, { sessionId, why: 'too-many', by })))
+}
+
 /** Begins a session of somebody who has shown everything that was asked for. */
 export async function openSession(
   deps: AuthDeps,
@@ -44,6 +55,7 @@ export async function openSession(
     data: { ...data, idleSeconds: IDLE_SECONDS, lifeSeconds: LIFE_SECONDS },
   }
   await dispatcher.dispatch('session', command, { meta, facts: undefined, isNew: true })
+  await makeRoom(deps, request, userId)
   const expiresAt = new Date(Date.parse(meta.at) + LIFE_SECONDS * 1000).toISOString()
   return await signedIn(deps, { sessionId, userId, mfa, startedAt: meta.at, expiresAt }, refreshToken)
 }

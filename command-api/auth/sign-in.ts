@@ -7,6 +7,7 @@ import { type KnownUser, linkIsGood } from '../domain/index.ts'
 import { type AuthDeps, addressOf, asSignIn, asUser, metaFor } from './deps.ts'
 import type { FailedAttempt } from './failed-attempts.ts'
 import { endSession, openSession, type SignedIn, type SignInMethod } from './sessions.ts'
+import { createTurns } from './turns.ts'
 
 export type NextStep =
   | SignedIn
@@ -197,13 +198,21 @@ export async function byRequiredChange(
 }
 
 /**
- * Kept by the vault, told by the log, then the one that counts; every session there was ends.
+ * Kept by the vault, told by the log, then the one that counts; every session there was ends. One after another: the vault
+ * forgets the others when one of two comes to count, and the log may name the other one.
  * @throws ProblemError passphrase-refused with what is wrong with it.
  */
-export async function setPassphrase(
+export function setPassphrase(deps: AuthDeps, request: Request, given: NewPassphrase): Promise<KnownUser> {
+  return inTurn(given.userId, () => changePassphrase(deps, request, given))
+}
+
+type NewPassphrase = { userId: string; passphrase: string; linkHash?: string }
+const inTurn = createTurns()
+
+async function changePassphrase(
   deps: AuthDeps,
   request: Request,
-  { userId, passphrase, linkHash }: { userId: string; passphrase: string; linkHash?: string },
+  { userId, passphrase, linkHash }: NewPassphrase,
 ): Promise<KnownUser> {
   const { vault, dispatcher, feed } = deps
   const { verifierId, problems } = await vault.ask('prepare-passphrase', { userId, passphrase })

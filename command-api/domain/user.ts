@@ -141,6 +141,8 @@ function erased({ userId, reason }: { userId: string; reason: string }, { certif
   return { type: 'UserPersonalDataErased', data: { userId, reason, certificate } }
 }
 
+const MOST_FACTORS = 10
+
 type FactorCommand = Extract<
   UserDecision,
   {
@@ -156,7 +158,10 @@ type FactorCommand = Extract<
 function factors(command: FactorCommand, state: KnownUser): UserEvent[] {
   switch (command.type) {
     case 'enrol-second-factor':
-      return state.factors.has(command.data.factorId) ? [] : [{ type: 'MfaFactorEnrolled', data: command.data }]
+      if (state.factors.has(command.data.factorId)) return []
+      if (state.factors.size >= MOST_FACTORS)
+        throw new DomainError('conflict', `a user has at most ${MOST_FACTORS} second factors`)
+      return [{ type: 'MfaFactorEnrolled', data: command.data }]
     case 'remove-second-factor':
       if (!state.factors.has(command.data.factorId))
         throw new DomainError('second-factor-unknown', `no second factor ${command.data.factorId}`)

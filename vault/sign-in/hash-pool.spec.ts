@@ -54,7 +54,7 @@ t.test('hashes are made by a process that gives way to everything else', async t
   t.teardown(hasher.stop)
   const hashed = await hasher.hash(passphrase)
   const [pid = 0] = childrenNamed('hash-process')
-  t.equal(getPriority(pid), Math.max(10, getPriority()))
+  t.equal(getPriority(pid), Math.max(5, getPriority()))
   t.equal(readFileSync(`/proc/${pid}/environ`, 'utf8').includes('OPSCONDUCTOR_'), false)
   await t.rejects(hasher.verify('no hash', passphrase), /Decoding/)
   t.equal(await hasher.verify(hashed, passphrase), true, 'and goes on after a mistake')

@@ -10,8 +10,8 @@ export type HashAnswer = { id: number; answer: string | boolean } | { id: number
 
 /** RFC 9106, with the parameters OWASP names for it: 19 MiB, two passes, one lane. */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 }
-/** Behind everything else, but not starved by it: a tenth of what a process with usual priority gets. */
-const NICE = 10
+/** Behind everything else, but not starved by it: a third of what a process with usual priority gets. */
+const NICE = 5
 
 /** Argon2id as a process of its own, one question after another, so that the machine can put everything else first. */
 function serve(): void {

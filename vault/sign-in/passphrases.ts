@@ -48,8 +48,12 @@ export async function preparePassphrase(
     const verifierId = ids.next()
     const sealed = key.seal(recordOf(verifierId), Buffer.from(await hashes.hash(passphrase)))
     await inTransaction(pool, async connection => {
-      // What was prepared before and never counted would only be more to try.
-      await connection.query('delete from vault.verifier where user_id = $1 and not active', [userId])
+      // What was prepared before and never counted would only be more to try; what was prepared just now may count yet.
+      await connection.query(FORGET_PREPARED, [
+        userId,
+        new Date(Date.parse(now) - UNDER_WAY_MS).toISOString(),
+        UNDER_WAY,
+      ])
       await connection.query(
         'insert into vault.verifier (verifier_id, user_id, sealed, created_at) values ($1, $2, $3, $4)',
         [verifierId, userId, sealed, now],
@@ -58,6 +62,12 @@ export async function preparePassphrase(
     return { verifierId, problems }
   })
 }
+
+const UNDER_WAY_MS = 60_000
+const UNDER_WAY = 3
+const FORGET_PREPARED = `delete from vault.verifier where user_id = $1 and not active and (created_at < $2
+  or verifier_id not in (select verifier_id from vault.verifier where user_id = $1 and not active
+    order by created_at desc limit $3))`
 
 /** The log names this passphrase: the ones before are gone. */
 export async function activatePassphrase(
