@@ -282,6 +282,8 @@ t.test('abuse 21: a key is shown once, kept as a hash, narrowed, and ends', asyn
   t.match(apiKey, /^opsk_[0-9a-f]{32}_[A-Za-z0-9_-]{43}$/)
   const target = (name: string, as: string) => command('create-target', { name, address: '192.0.2.9' }, { as })
   t.equal((await target('by-key', apiKey)).statusCode, 201)
+  const { actor } = done(await send('GET', '/v1/auth/me', undefined, { as: apiKey }))
+  t.match(actor, { kind: 'api-key', onBehalfOf: `user:${owner.userId}` }, 'a key is whose it is')
   t.equal(
     (await command('drain-executor', { executorId: 'east' }, { as: apiKey })).statusCode,
     403,

@@ -1,7 +1,8 @@
 import t from 'tap'
-import { specFor } from '../../test/support/decider-spec.ts'
+import { specFor, specMeta } from '../../test/support/decider-spec.ts'
 import { credential } from './credential.ts'
 import { isOthers } from './credential-owner.ts'
+import { fold } from './decider.ts'
 
 const credentialId = '0192d3c4-5e6f-7a8b-9c0d-00000000000c'
 const described = { credentialId, name: 'deploy', username: 'deploy' }
@@ -141,6 +142,19 @@ t.test('a personal credential is changed by its owner alone, and revoked by othe
     .when(personal, { secret: secret(1) })
     .thenRejects('credential-already-exists')
   spec.given(owned('bert'), added(1)).when(revoke, {}).thenRecords(revoked)
+})
+
+t.test('what is stored with a key is personal to whoever the key is of', async t => {
+  const actor = { kind: 'api-key' as const, id: 'abc', onBehalfOf: 'service-account:nightly' }
+  const command = { ...create, data: { ...described, personal: true } }
+  const [first] = credential.decide(command, credential.initial, { ...specMeta, actor }, { secret: secret(1) })
+  t.match(first, { data: { owner: { kind: 'service', id: 'nightly' } } })
+  const owned = { ...created, data: { ...created.data, owner: { kind: 'service' as const, id: 'nightly' } } }
+  const another = { ...actor, id: 'def' }
+  const meta = { ...specMeta, actor: another }
+  t.match(credential.decide(add, fold(credential, [owned, added(1)]), meta, { secret: secret(2, 'b') }), [
+    { type: 'CredentialVersionAdded' },
+  ])
 })
 
 t.test('on behalf of somebody means for them', async t => {

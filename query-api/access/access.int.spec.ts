@@ -15,6 +15,8 @@ import { until } from '../../test/support/process.ts'
 import { serveQueries } from '../../test/support/query-api.ts'
 import { freshReadModel } from '../../test/support/read-model.ts'
 import { variedHistory } from '../../test/support/varied-log.ts'
+import { Conditions } from '../paging.ts'
+import { ofVersions, permittedRows } from './permitted.ts'
 
 const model = await freshReadModel(t)
 /** What is presented is the id of a user, or that of an API key. */
@@ -140,6 +142,24 @@ t.test('a narrowed key sees what both its owner and it may, in lists, pages and 
   t.ok(told.length > 0)
   t.ok(told.every(({ resource }) => [ids.job(0), ids.job(1)].includes(resource?.id ?? '')))
   t.equal((await ask('chief-key', '/v1/credentials')).statusCode, 403, 'none of its scopes is about credentials')
+})
+
+t.test('many scopes of a key on many grants of its owner stay a short question', async t => {
+  const labels = (key: string, n: number) => ({ kind: 'labels' as const, labels: `${key}=${n}` })
+  const grants = Array.from({ length: 50 }, (_, n) => labels('team', n))
+  const scopes = [...Array.from({ length: 18 }, (_, n) => labels('zone', n)), on('target', ids.target(0))]
+  const pairs = grants.flatMap(grant => scopes.map(scope => ({ kind: 'all-of' as const, of: [grant, scope] })))
+  const other = { kind: 'all-of' as const, of: [on('target', ids.target(1)), labels('zone', 3)] }
+  const conditions = new Conditions()
+  const text = permittedRows(conditions, [...pairs, other], ofVersions('target'))
+  t.equal(
+    text,
+    '(((labels && $1::text[])) and ((labels && $2::text[]) or (id = any($3::text[])))) or (((id = any($4::text[]))) and ((labels && $5::text[])))',
+  )
+  t.match(
+    conditions.values.map(value => (Array.isArray(value) ? value.length : value)),
+    [50, 18, 1, 1, 1],
+  )
 })
 
 t.test('a refusal to a key says that it is the key', async t => {

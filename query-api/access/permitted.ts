@@ -1,6 +1,6 @@
 import type { HeldScope } from '../../infra/access.ts'
 import type { Holder } from '../../infra/http/index.ts'
-import { anyLabels, labelConditions } from '../labels.ts'
+import { anyLabels } from '../labels.ts'
 import type { Conditions } from '../paging.ts'
 
 /** Columns by which rows are told apart: that of the thing itself and, where there are, of its tags and its job. */
@@ -27,15 +27,17 @@ export function permittedRows(
   const ids = new Set<string>()
   const jobIds = new Set<string>()
   const labels = scopes.flatMap(scope => (scope.kind === 'labels' && columns.hasTags ? [scope.labels] : []))
-  const others = scopes.flatMap(scope => {
-    if (scope.kind === 'labels') return []
-    if (scope.kind !== 'resource') return [conditionOf(conditions, scope, columns)]
+  for (const scope of scopes) {
+    if (scope.kind !== 'resource') continue
     const { kind, id } = scope.resource
     if (kind === columns.kind) ids.add(id)
     if (kind === 'job') jobIds.add(id)
-    return []
-  })
-  const all = [...anyLabels(conditions, labels), ...others, ...among(conditions, columns.type, columns.id, ids)]
+  }
+  const all = [
+    ...anyLabels(conditions, labels),
+    ...narrowedRows(conditions, scopes, columns),
+    ...among(conditions, columns.type, columns.id, ids),
+  ]
   if (columns.jobId !== undefined) all.push(...among(conditions, 'uuid', columns.jobId, jobIds))
   return all.length === 0 ? 'false' : all.map(one => `(${one})`).join(' or ')
 }
@@ -48,17 +50,28 @@ function among(conditions: Conditions, type: Columns['type'], column: string, id
   return values.length === 0 ? [] : [`${column} = any(${conditions.parameter(values)}::${type}[])`]
 }
 
-function conditionOf(conditions: Conditions, scope: HeldScope, columns: Columns): string {
-  switch (scope.kind) {
-    case 'everything':
-      return 'true'
-    case 'labels':
-      return columns.hasTags ? labelConditions(conditions, scope.labels).join(' and ') : 'false'
-    case 'resource':
-      return permittedRows(conditions, [scope], columns) ?? 'true'
-    case 'all-of':
-      return scope.of.map(part => `(${conditionOf(conditions, part, columns)})`).join(' and ')
+/**
+ * Of a key narrowed to x and y whose owner has grants on a and b: `(a or b) and (x or y)` rather than all four pairs, of
+ * which there could be a thousand.
+ */
+function narrowedRows(conditions: Conditions, scopes: readonly HeldScope[], columns: Columns): string[] {
+  const byGrant = new Map<string, { grant: HeldScope; within: HeldScope[] }>()
+  for (const scope of scopes) {
+    if (scope.kind !== 'all-of') continue
+    const [grant, ...rest] = scope.of
+    if (grant === undefined) continue
+    const known = byGrant.get(JSON.stringify(grant)) ?? { grant, within: [] }
+    known.within.push(rest.length === 1 && rest[0] ? rest[0] : { kind: 'all-of', of: rest })
+    byGrant.set(JSON.stringify(grant), known)
   }
+  const groups = new Map<string, { grants: HeldScope[]; within: HeldScope[] }>()
+  for (const { grant, within } of byGrant.values()) {
+    const group = groups.get(JSON.stringify(within)) ?? { grants: [], within }
+    group.grants.push(grant)
+    groups.set(JSON.stringify(within), group)
+  }
+  const text = (some: readonly HeldScope[]) => `(${permittedRows(conditions, some, columns) ?? 'true'})`
+  return [...groups.values()].map(({ grants, within }) => `${text(grants)} and ${text(within)}`)
 }
 
 /** Runs and all that belongs to them, by the columns of read_model.run or of what is joined to it. */

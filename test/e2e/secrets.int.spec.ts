@@ -1,11 +1,19 @@
+import { execFileSync } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { TLSSocket } from 'node:tls'
 import t from 'tap'
+import { selfSigned } from '../../infra/embedded/event-store/tls/certificate.ts'
 import { sha256Hex } from '../../infra/ids.ts'
 import { programOrSkip } from '../support/packages.ts'
 import { overhearing, rowsOf } from '../support/places.ts'
 import { startSshd } from '../support/sshd.ts'
 import { startSystem } from '../support/system.ts'
-import { clientOf, type SystemClient } from '../support/system-client.ts'
+import { clientOf, command, type SystemClient } from '../support/system-client.ts'
 import { contentOf, finds } from '../support/traces.ts'
 
 const canary = () => `canary-${randomBytes(12).toString('hex')}-ÄÖ"'\\`
@@ -90,4 +98,78 @@ t.test('a secret parameter reaches the command that reads it, and no other place
     for (const secret of [first, second]) t.notOk(finds(content, secret), `${place}: no trace of the secret`)
   }
   for (const secret of [first, second]) t.notOk(finds(output, secret), 'output: no trace of the secret')
+})
+
+t.test('a run asks another system in the name of a client certificate', async t => {
+  const dir = t.testdir()
+  const [keyFile, crtFile, caFile] = ['key', 'crt', 'ca'].map(name => join(dir, name)) as [string, string, string]
+  const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2']
+  execFileSync('openssl', [...made, '-subj', '/CN=conductor', '-keyout', keyFile, '-out', crtFile], { stdio: 'pipe' })
+  const { key, certificate } = selfSigned('127.0.0.1', new Date())
+  writeFileSync(caFile, certificate)
+  const seen: string[] = []
+  const options = { key, cert: certificate, requestCert: true, ca: readFileSync(crtFile) }
+  const server = createServer(options, ({ socket, method, url }, response) => {
+    const shown = socket instanceof TLSSocket ? socket.getPeerCertificate().subject.CN : undefined
+    seen.push(`${shown} ${method} ${url}`)
+    response.end(`hello ${shown}`)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo // a TCP server's, once it listens
+  const env = { NODE_EXTRA_CA_CERTS: caFile, OPSCONDUCTOR_EGRESS_ALLOW: '127.0.0.1' }
+  const system = startSystem(t, { env })
+  const api = await clientOf(system)
+  const store = async (name: string, secret: object) => {
+    const credentialId = randomUUID()
+    await api.http.command('create-credential', { credentialId, name, username: 'conductor', secret })
+    return credentialId
+  }
+  const token = await store('token', { kind: 'api-token', token: 'ghp_0123456789' })
+  const privateKey = readFileSync(keyFile, 'utf8')
+  const identity = await store('identity', {
+    ...{ kind: 'client-certificate', certificate: readFileSync(crtFile, 'utf8'), privateKey },
+  })
+  const targetId = await api.target('orchestrator', { port: 1, credentialId: token })
+  const jobId = randomUUID()
+  const request = {
+    method: 'POST',
+    url: `https://127.0.0.1:${port}/restart`,
+    clientCertificate: '${{ params.identity }}',
+  }
+  await api.http.command('define-job', {
+    ...{ jobId, name: 'restart', parameters: { identity: { type: 'secret', required: true } } },
+    steps: [{ id: 'ask', uses: 'http.request', with: request }],
+  })
+  const trigger = async (of: string) => {
+    const runId = randomUUID()
+    const selection = { targetIds: [targetId] }
+    await api.http.command('trigger-run', { runId, jobId, parameters: { identity: of }, selection })
+    return runId
+  }
+  const runId = await trigger(identity)
+  t.match((await api.ended(runId)).run, { status: 'succeeded' })
+  t.same(seen, ['conductor POST /restart'])
+  const { items } = await api.http.get<{ items: Array<{ position: string }> }>(
+    `/v1/audit?type=CredentialReleased&runId=${runId}`,
+  )
+  const [released] = await Promise.all(
+    items.map(({ position }) => api.http.get<{ data: object }>(`/v1/audit/${position}`)),
+  )
+  t.match(released?.data, { credentialId: identity, stepId: 'ask' })
+  // The first line begins like that of every such key.
+  const secret = privateKey.split('\n')[2] ?? ''
+  t.ok(secret.length >= 40)
+  const { postgresUrl = '' } = system.runtime()
+  const left = [system.output(), contentOf(system.dataDir), await rowsOf(postgresUrl)].join('\n')
+  t.notOk(finds(left, secret), 'no trace of its key')
+
+  await t.rejects(trigger(token), /is of the kind api-token: no use as a client certificate/)
+  await t.rejects(
+    api.trigger(await api.job([command('true')]), [targetId]),
+    /api-token: no use to log in with over SSH/,
+  )
 })
