@@ -477,3 +477,38 @@ t.test('a barrier of a run that was stopped waits for those that began, and for 
   when(skipped(3))
   t.equal(run?.mayBegin('report'), true)
 })
+
+t.test('a yes counts as used once something begins that hangs on it, and not before', async t => {
+  const plan = [{ id: 'uptime' }, { id: 'sign-off', gate: true as const }, { id: 'report' }]
+  const approval = { prompt: 'Go?', quorum: 1, expiresSeconds: 60 }
+  const sha = 'ab'.repeat(32)
+  const bound = { digest: sha, jobDigest: sha, parameters: sha, targets: sha, credentials: [] }
+  const asked = (stepId: string): AnyEvent => {
+    const data = { runId: nightly, stepId, prompt: 'Go?', quorum: 1, expiresAt: '2026-03-01T13:00:00.000Z', bound }
+    return { type: 'ApprovalRequested', data }
+  }
+  const passed = (stepId: string): AnyEvent => ({ type: 'ApprovalQuorumReached', data: { runId: nightly, stepId } })
+  const { runs, when, work } = given(...requested(nightly, 2, { plan, approval }))
+  const unused = (stepId: string) =>
+    runs
+      .get(nightly)
+      ?.unusedAgreements(stepId)
+      .map(each => each.stepId)
+  when(asked('job-approval'))
+  t.same([unused('uptime'), work()], [[], []], 'it was not given yet')
+  when(passed('job-approval'))
+  t.same(unused('uptime'), ['job-approval'])
+  when(cancelled(nightly, 1))
+  t.same(unused('uptime'), ['job-approval'], 'one that is left alone has not begun')
+  when(claimed(nightly, 0, 1, 'east-1', ['uptime']))
+  t.same([unused('uptime'), unused('report')], [[], []])
+  when(asked('sign-off'), passed('sign-off'))
+  t.same([unused('uptime'), unused('report')], [[], ['sign-off']])
+  when({ type: 'ApprovalVoided', data: { runId: nightly, stepId: 'sign-off', digest: sha, changes: ['moved'] } })
+  t.same(unused('report'), [])
+  t.equal(runs.get(nightly)?.mayBegin('report'), false)
+  when(asked('sign-off'), passed('sign-off'))
+  t.same(unused('report'), ['sign-off'], 'as it was given anew')
+  when(expired(nightly, 0), claimed(nightly, 0, 2, 'east-1', ['report']))
+  t.same(unused('report'), [])
+})
