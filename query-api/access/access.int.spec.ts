@@ -98,6 +98,36 @@ t.test('a list holds what showing each alone shows, no more and no less', async 
   t.equal((await ask('mixed', '/v1/executors?asOf=@300')).statusCode, 403)
 })
 
+t.test('where a credential is used, and how many a grant is about, is told as far as one may see it', async t => {
+  const credentialId = ids.credential(0)
+  await grant('rotator', 'credential-admin', on('credential', credentialId))
+  const before = (await ask('rotator', `/v1/credentials/${credentialId}/uses`)).json()
+  t.same(before, { targets: [], jobs: [], releases: [], more: { targets: false, jobs: false, releases: false } })
+  await grant('rotator', 'viewer', prod)
+  await grant('rotator', 'viewer', on('job', ids.job(1)))
+  const full = (await ask('reader', `/v1/credentials/${credentialId}/uses`)).json()
+  const uses = (await ask('rotator', `/v1/credentials/${credentialId}/uses`)).json()
+  for (const [plural, idField] of [
+    ['targets', 'targetId'],
+    ['jobs', 'jobId'],
+    ['runs', 'runId'],
+  ] as const) {
+    const seen = new Set((await all('rotator', `/v1/${plural}`)).map(item => item[idField]))
+    const at = plural === 'runs' ? 'releases' : plural
+    t.same(
+      uses[at],
+      full[at].filter((item: Item) => seen.has(item[idField])),
+      plural,
+    )
+  }
+  t.ok(uses.targets.length > 0 && uses.targets.length < full.targets.length, `${uses.targets.length}`)
+  await grant('rotator', 'user-admin', everything)
+  const asked = `principal=user:${user('rotator')}&role=viewer&scope=everything`
+  const counted = async (who: string) => (await ask(who, `/v1/access/simulate?${asked}`)).json().targets
+  t.equal(await counted('rotator'), (await all('rotator', '/v1/targets')).length)
+  t.equal(await counted('reader'), (await all('reader', '/v1/targets')).length)
+})
+
 let keys = 0
 /** Presented by its name. */
 async function issueKey(name: string, owner: string, narrowed: { scopes?: Scope[]; permissions?: string[] }) {
@@ -439,7 +469,8 @@ t.test('a grant can be tried out', async t => {
     ...{ has: [], means: 'operator on targets env=prod', targets: 10, people: 1, mayGrant: true, lacking: null },
     judgement: { before: false, after: true },
   })
-  t.match(await simulate('role=operator&scope=everything'), { mayGrant: false, targets: 20, judgement: null })
+  const wider = await simulate('role=operator&scope=everything')
+  t.match(wider, { mayGrant: false, targets: 10, judgement: null }, 'of those that one may see')
   t.match(await simulate(`role=viewer&scope=job:${ids.job(0)}`), { mayGrant: false, targets: null })
   t.match(await simulate('role=nothing&scope=everything'), { status: 404 })
   t.match(await simulate('role=viewer&scope=labels:'), { status: 400 })

@@ -22,7 +22,7 @@ import { asOf } from '../as-of.ts'
 import { Conditions } from '../paging.ts'
 import type { Query, Reader } from '../reader.ts'
 import { registerRead } from '../route.ts'
-import { ofVersions, permittedRows } from './permitted.ts'
+import { ofVersions, onlyPermitted, permittedRows } from './permitted.ts'
 import {
   mustBeSelfOrAllowed,
   permissionParameter,
@@ -156,7 +156,10 @@ function registerSimulate(parts: AccessRouteParts): void {
         gains: z.array(z.string()).describe('Permissions they do not hold there yet'),
         has: z.array(z.string()).describe('Permissions of the role that they hold there already'),
         means: z.string(),
-        targets: z.int().nullable().describe('Targets it is about now; null where it is about none'),
+        targets: z
+          .int()
+          .nullable()
+          .describe('Targets it is about now, of those one may see; null where it is about none'),
         people: z.int().describe('How many get it'),
         mayGrant: z.boolean().describe('Whether whoever asks may grant it'),
         lacking: z.string().nullable().describe('What they do not hold themselves'),
@@ -180,7 +183,7 @@ function registerSimulate(parts: AccessRouteParts): void {
           gains: permissions.filter(each => !holds(each)),
           has: permissions.filter(holds),
           means: `${query.role} on ${scopeText(query.scope)}`,
-          targets: await targetsIn(db, query.scope),
+          targets: await targetsIn(db, holder, query.scope),
           people: peopleOf(state, query.principal),
           mayGrant: missing === undefined,
           lacking: missing ?? null,
@@ -209,12 +212,13 @@ function judged(state: AccessState, proposed: Proposed, resource: Resource | und
   return { before: allowed(state), after: allowed(tried) }
 }
 
-async function targetsIn(db: Query, scope: Scope): Promise<number | null> {
+async function targetsIn(db: Query, holder: Holder, scope: Scope): Promise<number | null> {
   if (scope.kind === 'resource' && scope.resource.kind !== 'target') return null
   const conditions = new Conditions()
   conditions.add(`kind = 'target' and visible and valid_to is null`)
   const permitted = permittedRows(conditions, [scope], ofVersions('target'))
   if (permitted !== undefined) conditions.add(permitted)
+  onlyPermitted(conditions, holder, 'target:read', ofVersions('target'))
   const [row] = await db<{ n: number }>(
     `select count(*)::int as n from read_model.resource_version where ${conditions.text}`,
     conditions.values,
