@@ -7,7 +7,7 @@ const rules: Column[] = [
   ['rule', r => r.rule],
   ['mode', r => r.mode],
   ['status', r => r.status],
-  ['not for one person', r => conflictText(r.conflict as Conflict)],
+  ['not for one person', r => r.conflict && conflictText(r.conflict as Conflict)],
   ['targets', r => r.targets],
   ['description', r => r.description],
 ]
