@@ -384,6 +384,8 @@ t.test('reports are written once, refused when they come too late, and remembere
   const stranger = newExecutor()
   t.match(await stranger.succeedStep(assignment), { status: 'refused', code: 'forbidden' })
   await until(streams.targetRun(runId, 0), 'LeaseExpired')
+  const told = await executor.startStep(assignment, 'uptime', 1, reportId)
+  t.match(told, { status: 'stale', code: 'stale-epoch' }, 'a start that was written is no leave for ever')
   const lateId = systemIds.next()
   const late = await executor.succeedStep(assignment, 'uptime', 1, lateId)
   t.match(late, { status: 'stale', code: 'stale-epoch' })

@@ -18,10 +18,13 @@ type Options = {
   onGivenUp(claim: Claim): void
 }
 type Report = ReportMessage['report']
+type Start = Extract<Report, { type: 'start-step' }>['data']
 type HostKeyReport = Extract<Report, { type: 'observe-host-key' | 'report-host-key-mismatch' }>
 type TargetRunReport = Exclude<Report, HostKeyReport>
 
 const recorded: ReportReply = { status: 'recorded' }
+const isAt = (state: TargetRun, { epoch, stepId }: Start): boolean =>
+  state.status === 'running' && state.epoch === epoch && state.stepId === stepId
 const refused = (code: string, detail: string): ReportReply => ({ status: 'refused', code, detail })
 
 /**
@@ -65,8 +68,9 @@ export class Reports {
       if (report.type === 'start-step' && !(await this.#mayStart(report.data))) {
         return refused('run-finished', 'the run is being cancelled or has ended')
       }
-      await this.#holder(message)
-      await this.#options.commands.send('targetRun', report, this.#by(message))
+      const before = await this.#holder(message)
+      const after = await this.#options.commands.send('targetRun', report, this.#by(message))
+      if (report.type === 'start-step') await this.#requireGoing(report.data, before, after)
       return recorded
     } catch (err) {
       if (!(err instanceof ProblemError)) throw err
@@ -82,6 +86,16 @@ export class Reports {
     if (known) return known.status !== 'cancelling' && known.status !== 'ended' && !known.unwanted.has(n)
     const run = await this.#options.commands.fresh('run', streams.run(runId))
     return !isFinished(run) && run.status !== 'absent' && run.status !== 'cancelling'
+  }
+
+  /**
+   * A start that is told again was written before, maybe long ago: it is leave no more once its lease was ended, which
+   * another process may have done.
+   */
+  async #requireGoing(start: Start, before: TargetRun, after: TargetRun): Promise<void> {
+    const again = isAt(before, start)
+    const now = again ? await this.#options.commands.fresh('targetRun', streams.targetRun(start.runId, start.n)) : after
+    if (!isAt(now, start)) throw new DomainError('stale-epoch', `the step ${start.stepId} was given up after its start`)
   }
 
   async #refusal(message: ReportMessage, { code, message: detail }: ProblemError): Promise<ReportReply> {

@@ -50,6 +50,7 @@ function watching() {
   return {
     watchdog,
     asked,
+    tell: (event: AnyEvent) => runs.apply(told.record(event)),
     claim: () => runs.get(runId)?.claims.get(0),
     /** Ticks go by as they do, so that none looks as if the process had stood still. */
     until(time: number) {
@@ -75,6 +76,22 @@ t.test('an executor is not heard while its claim is being ended', async t => {
   await settled()
   t.equal(await watchdog.heartbeat(beat, true), undefined, 'the log has not told it yet')
   until(40_000)
+  t.equal(asked.length, 2)
+})
+
+t.test('a step that was started while the end of its claim was asked for is not given up with it', async t => {
+  const { watchdog, asked, tell, until, settled } = watching()
+  until(17_500)
+  asked[0]?.reject(new Error('the event store does not answer'))
+  await settled()
+  const at = '2026-03-01T12:00:00.000Z'
+  tell({ type: 'StepStarted', data: { runId, n: 0, stepId: 'uptime', attempt: 1, epoch: 1, at } })
+  until(18_500)
+  t.match(asked[1]?.command, { data: { started: false } }, 'asked again as it was judged')
+  asked[1]?.reject(new DomainError('step-already-started', 'it was'))
+  await settled()
+  t.same(await watchdog.heartbeat(beat, true), held, 'its executor is heard again')
+  until(30_000)
   t.equal(asked.length, 2)
 })
 

@@ -29,8 +29,11 @@ const STALL_MS = 2_000
 export class Watchdog {
   readonly #options: Options
   readonly #table: LeaseTable
-  /** Claims whose end was asked for, which may be in the log whatever the answer: nothing is taken back. */
-  readonly #ending = new WeakMap<Claim, 'asking' | 'unknown' | 'done'>()
+  /**
+   * Claims whose end was asked for, which may be in the log whatever the answer: nothing is taken back. `started`: what
+   * was known when it was asked. Asking again says the same: a step that was started meanwhile was not judged lost.
+   */
+  readonly #ending = new WeakMap<Claim, { asked: 'asking' | 'unknown' | 'done'; started: boolean }>()
   #timer: NodeJS.Timeout | undefined
   #lastTick = 0
   #deaf = false
@@ -123,7 +126,7 @@ export class Watchdog {
     for (const run of this.#options.runs.all()) {
       for (const [n, claim] of run.claims) {
         const ending = this.#ending.get(claim)
-        if (ending === 'unknown' || (!ending && this.#isLost(claim, now))) void this.#expire(run, n, claim)
+        if (ending?.asked === 'unknown' || (!ending && this.#isLost(claim, now))) void this.#expire(run, n, claim)
       }
     }
   }
@@ -145,17 +148,18 @@ export class Watchdog {
 
   async #expire(run: ActiveRun, n: number, claim: Claim): Promise<void> {
     const { runId, correlationId, requestEventId: causationId } = run.request
-    const { epoch, executorId, started } = claim
+    const { epoch, executorId } = claim
+    const started = this.#ending.get(claim)?.started ?? claim.started
     const by = { actor: 'watchdog', commandId: derivedId('expire-lease', runId, n, epoch), correlationId, causationId }
-    this.#ending.set(claim, 'asking')
+    this.#ending.set(claim, { asked: 'asking', started })
     try {
       await this.#options.commands.send('targetRun', { type: 'expire-lease', data: { runId, n, epoch, started } }, by)
-      this.#ending.set(claim, 'done')
+      this.#ending.set(claim, { asked: 'done', started })
       this.#options.log.warn({ runId, n, epoch, executorId }, 'lease expired')
     } catch (err) {
       const refused = err instanceof DomainError
       if (refused) this.#ending.delete(claim)
-      else this.#ending.set(claim, 'unknown')
+      else this.#ending.set(claim, { asked: 'unknown', started })
       this.#options.log[refused ? 'debug' : 'warn']({ err, runId, n, epoch }, 'the lease could not be ended')
     }
   }

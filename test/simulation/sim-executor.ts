@@ -96,11 +96,14 @@ export class SimExecutor {
 
   /**
    * Works on it, and would begin something of it now. That is what a lease promises; of what it has handed back, because
-   * nobody answered while its lease lasted, it begins nothing any more, and nothing is owed to it.
+   * nobody answered while its lease lasted, it begins nothing any more, and nothing is owed to it. `forMs`: and has done
+   * so for so long.
    */
-  trusts(claim: { runId: string; n: number; epoch: number }): boolean {
+  trusts(claim: { runId: string; n: number; epoch: number }, forMs = 0): boolean {
     const { works, lease } = this.#life ?? {}
-    return works?.get(keyOf(claim))?.goesOn === true && lease !== undefined && lease.remainingMs() > 0
+    if (works?.get(keyOf(claim))?.goesOn !== true || lease === undefined) return false
+    const left = lease.remainingMs()
+    return left > 0 && left <= lease.heartbeatMs * 4 - forMs
   }
 
   loseSpool(): void {
