@@ -28,12 +28,22 @@ export type ExecutorWorld = {
 }
 /** The keys of all of them, made anew for every run of the program: nothing that is decided hangs on them. */
 const identities = [newIdentity(), newIdentity()] as const
-type Life = { process: Process; bus: Bus; works: Map<string, SimWork>; lease: Lease }
+type Life = { process: Process; bus: Bus; works: Map<string, SimWork>; lease: WatchedLease }
 
 const log = pino({ level: 'silent' })
 const SLOTS = 3
 const WAIT_MS = 5_000
 const keyOf = ({ runId, n, epoch }: { runId: string; n: number; epoch: number }) => `${runId}.${n}.${epoch}`
+
+/** Knows since when it has not been over, not even for a moment. */
+class WatchedLease extends Lease {
+  unbrokenSince = Number.POSITIVE_INFINITY
+
+  override heard(sentAt: number): void {
+    if (this.remainingMs() === 0) this.unbrokenSince = sentAt
+    super.heard(sentAt)
+  }
+}
 
 /**
  * An executor as the protocol has it: its reports, heartbeats, lease and recovery are the real ones; what it does on
@@ -78,7 +88,7 @@ export class SimExecutor {
     const process = newProcess(`${this.id}#${this.#lives}`, this.#skewMs)
     time.within(process, () => {
       const clock: Clock = { now: () => time.wallClock(process), monotonic: () => time.now }
-      const lease = new Lease(clock, this.#world.leaseSeconds)
+      const lease = new WatchedLease(clock, this.#world.leaseSeconds)
       const life: Life = { process, bus: connect(process), works: new Map(), lease }
       this.#life = life
       void this.#live(life)
@@ -96,14 +106,13 @@ export class SimExecutor {
 
   /**
    * Works on it, and would begin something of it now. That is what a lease promises; of what it has handed back, because
-   * nobody answered while its lease lasted, it begins nothing any more, and nothing is owed to it. `forMs`: and has done
-   * so for so long.
+   * nobody answered while its lease lasted, it begins nothing any more, and nothing is owed to it. `unbrokenMs`: and would
+   * have all that time.
    */
-  trusts(claim: { runId: string; n: number; epoch: number }, forMs = 0): boolean {
+  trusts(claim: { runId: string; n: number; epoch: number }, unbrokenMs: number): boolean {
     const { works, lease } = this.#life ?? {}
     if (works?.get(keyOf(claim))?.goesOn !== true || lease === undefined) return false
-    const left = lease.remainingMs()
-    return left > 0 && left <= lease.heartbeatMs * 4 - forMs
+    return lease.remainingMs() > 0 && this.#world.time.now - lease.unbrokenSince >= unbrokenMs
   }
 
   loseSpool(): void {

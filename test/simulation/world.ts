@@ -15,8 +15,6 @@ import { newProcess, type Process, Timeline } from './timeline.ts'
 
 const silent = pino({ level: 'silent' })
 export const LEASE_SECONDS = 6
-/** Time for the other of two at work to learn that a lease was renewed. */
-const RENEWED_MS = 500
 /** Things go wrong for so long; then nothing does any more, and everything has to come to its end in time. */
 export const ROUGH_MS = 25_000
 const MENDED_MS = 240_000
@@ -204,10 +202,10 @@ export class World {
     const executor = this.#executors.find(({ id }) => over === 'LeaseExpired' && id === lost?.executorId)
     // What a revoked one holds is over at once, whatever it trusts, and also when it has been let in again.
     const revoked = executor && this.log.stream(streams.executor(executor.id)).some(e => e.type === 'ExecutorRevoked')
-    // Of two at work one need not have heard yet what has just renewed the lease at the other: then the log decides,
-    // and whether something took effect that should not have is judged at the end.
-    const forMs = this.scenario.twoDispatchers ? RENEWED_MS : 0
-    if (executor?.trusts(data, forMs) && !revoked)
+    // Of two at work one may have found a lease over that is then renewed at the other: the log decides between them, and
+    // whether something took effect that should not have is judged at the end.
+    const unbrokenMs = this.scenario.twoDispatchers ? LEASE_SECONDS * 500 : 0
+    if (executor?.trusts(data, unbrokenMs) && !revoked)
       this.wrongs.push(`${data.runId.slice(0, 8)}.${data.n}: the lease of ${executor.id} ended while it trusted it`)
   }
 
