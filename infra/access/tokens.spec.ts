@@ -110,3 +110,29 @@ t.test('abuse 11: wrong kind, wrong audience, wrong issuer, too late, too early,
   t.equal(await check.challenge(signed(head, claims)), undefined, 'abuse 12: an access token is no challenge')
   t.ok(await refused(signed({ ...head, typ: tokenType.challenge }, challenge)), 'abuse 16: a challenge opens no API')
 })
+
+t.test('keys that are known stay good while nobody can be asked, whatever names strangers make up', async t => {
+  const times = { at: noon, monotonic: 0, asked: 0, away: true }
+  const clock = { now: () => times.at, monotonic: () => times.monotonic }
+  const publicKeys = async () => {
+    times.asked += 1
+    if (times.away) throw new Error('nobody there')
+    return [published]
+  }
+  const check = createTokenCheck({ publicKeys, clock })
+  const access = (token: string) => check.access(token, tokenAudience.commands)
+  const token = (jti: string, kid = 'k1') => signed({ ...head, kid }, { ...claims, jti })
+  await t.rejects(access(token('a')), /nobody there/)
+  await t.rejects(access(token('b')), /nobody there/, 'not asked again at once')
+  t.equal(times.asked, 1)
+  times.away = false
+  times.monotonic = 501
+  t.match(await access(token('c')), { userId })
+  times.away = true
+  times.monotonic = 6_000
+  await t.rejects(access(token('d', 'made-up')), /nobody there/)
+  t.match(await access(token('e')), { userId }, 'one that was not seen before')
+  times.monotonic = 700_000
+  t.match(await access(token('f')), { userId })
+  t.equal(times.asked, 4)
+})

@@ -42,6 +42,7 @@ const challengeClaims = z.object({
 })
 
 const ASK_AGAIN_MS = 5_000
+const FAILED_AGAIN_MS = 500
 const KEEP_MS = 600_000
 const MOST_REMEMBERED = 10_000
 
@@ -87,23 +88,34 @@ export function createTokenCheck({ publicKeys, clock }: Options): TokenCheck {
   }
 }
 
-/** A key that is not known is asked for, but not again and again: anybody can make up names of keys. */
+/**
+ * A key that is not known is asked for, but not again and again: anybody can make up names of keys. What is known goes on
+ * being good while the vault does not answer.
+ */
 function keySource(publicKeys: () => Promise<Keys>, clock: Clock) {
-  let keys: Promise<Keys> | undefined
+  let known: Keys = []
+  let failed = false
   let asked = Number.NEGATIVE_INFINITY
-  const find = async (kid: string | undefined) => (await keys)?.find(key => key.kid === kid)
-  const refresh = () => {
-    asked = clock.monotonic()
-    keys = publicKeys()
-    keys.catch(() => {
-      keys = undefined
-    })
+  let asking: Promise<unknown> = Promise.resolve()
+  const refresh = async () => {
+    try {
+      known = await publicKeys()
+      failed = false
+    } catch (error) {
+      failed = true
+      throw error
+    }
   }
   return async ({ kid }: JWTHeaderParameters) => {
-    const age = clock.monotonic() - asked
-    if (keys === undefined || age > KEEP_MS) refresh()
-    if (!(await find(kid)) && clock.monotonic() - asked > ASK_AGAIN_MS) refresh()
-    const key = await find(kid)
+    const find = () => known.find(key => key.kid === kid)
+    const patience = failed ? FAILED_AGAIN_MS : find() ? KEEP_MS : ASK_AGAIN_MS
+    if (clock.monotonic() - asked > patience) {
+      asked = clock.monotonic()
+      asking = refresh()
+      // Told to whoever waits for it.
+      asking.catch(() => undefined)
+    }
+    const key = find() ?? (await asking.then(find))
     if (!key) throw new errors.JWKSNoMatchingKey()
     return await importJWK(key, 'EdDSA')
   }
