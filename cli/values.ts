@@ -25,7 +25,9 @@ export function readObject(file: string): Record<string, unknown> {
     value = parse(readText(file))
   } catch (error) {
     if (error instanceof UsageError) throw error
-    throw new UsageError(`${file} is not valid YAML or JSON: ${(error as Error).message}`)
+    // What follows the first line of it is an excerpt of the file, which may hold a secret.
+    const [what = ''] = (error as Error).message.split('\n')
+    throw new UsageError(`${file} is not valid YAML or JSON: ${what.replace(/:$/, '')}`)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new UsageError(`${file} must hold an object`)
