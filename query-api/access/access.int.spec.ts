@@ -364,7 +364,15 @@ t.test('a file is for who may see a run that fetched it, and for who uploaded it
     return sha256Hex(whole)
   }
   const [fetched, uploaded, none] = [await put('fetched'), await put('uploaded'), await put('of nobody')]
-  const runId = history.request(7_000, 0, [0])
+  const rules = { timeoutSeconds: 60, continueOnError: false, idempotent: false }
+  const steps = [
+    { id: 'first', uses: 'file.get' as const, with: { path: '/etc/motd', maxBytes: 1_000 }, ...rules },
+    { id: 'second', uses: 'ssh.command' as const, with: { command: 'sha256sum x' }, ...rules },
+  ]
+  const job = { jobId: ids.job(70), version: 1, steps, selection: { labels: 'env=prod' }, digest: none }
+  history.add(streams.job(job.jobId), { type: 'JobDefined', data: { jobId: job.jobId, name: 'fetch' } })
+  history.add(streams.job(job.jobId), { type: 'JobVersionPublished', data: job })
+  const runId = history.request(7_000, 70, [0])
   history.claim(7_000, 0, 0)
   const step = { runId, n: 0, stepId: 'first', attempt: 1, epoch: 1, at: '2026-01-01T01:00:00.000Z' }
   const stream = streams.targetRun(runId, 0)
@@ -372,18 +380,21 @@ t.test('a file is for who may see a run that fetched it, and for who uploaded it
   const output = { bytes: 0, chunks: 0, sha256: none, truncated: false }
   const outputs = { sha256: fetched }
   history.add(stream, { type: 'StepSucceeded', data: { ...step, seq: 1, output, exitCode: 0, outputs } })
+  const claims = { ...step, stepId: 'second', seq: 2, output, exitCode: 0, outputs: { sha256: none } }
+  history.add(stream, { type: 'StepStarted', data: { ...step, stepId: 'second' } })
+  history.add(stream, { type: 'StepSucceeded', data: claims })
   const by = (name: string) => ({ actor: { kind: 'user' as const, id: user(name) } })
   const stored = { type: 'ArtifactStored', data: { sha256: uploaded, bytes: 8 } } as const
   history.add(streams.artifact(uploaded), stored, by('uploader'))
   await grant('of-run', 'viewer', on('run', runId))
-  await grant('of-job', 'viewer', on('job', ids.job(0)))
+  await grant('of-job', 'viewer', on('job', job.jobId))
   await grant('uploader', 'viewer', on('job', ids.job(1)))
   await grant('of-all', 'viewer', everything)
   const seen = async (who: string) => {
     const answers = await Promise.all([fetched, uploaded, none].map(sha256 => ask(who, `/v1/artifacts/${sha256}`)))
     return answers.map(({ statusCode, body }) => (statusCode === 200 ? body : statusCode))
   }
-  t.same(await seen('of-run'), ['fetched', 404, 404])
+  t.same(await seen('of-run'), ['fetched', 404, 404], 'not what a step only says it has')
   t.same(await seen('of-job'), ['fetched', 404, 404])
   t.same(await seen('uploader'), [404, 'uploaded', 404])
   t.same(await seen('of-all'), ['fetched', 'uploaded', 'of nobody'])
