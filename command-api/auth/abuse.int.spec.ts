@@ -1,6 +1,7 @@
 import { generateSync } from 'otplib'
 import t from 'tap'
 import { derivedId } from '../../infra/ids.ts'
+import { createPool } from '../../infra/postgres.ts'
 import { streams } from '../../schemas/events.ts'
 import { done } from '../../test/support/commanding.ts'
 import { goodPassphrase, otherPassphrase, type SignedInUser, signInBench, until } from '../../test/support/sign-in.ts'
@@ -185,6 +186,23 @@ t.test('abuse 17: ten attempts in a quarter of an hour, whoever asks and however
   t.equal((await signIn('seven@teen.org', goodPassphrase, sameNetwork)).statusCode, 200, 'a /64 is one home')
   for (let n = 0; n < 10; n += 1) await signIn('seven@teen.org', 'wrong', { from: `2001:db8:0:a::${n + 1}` })
   t.equal((await signIn('seven@teen.org', goodPassphrase, sameNetwork)).statusCode, 401, 'and no more than one')
+})
+
+t.test('abuse 17: who signs in for themselves in between does not get more attempts for others', async t => {
+  await user('spray')
+  const here = { from: '198.51.100.200' }
+  const guess = async (n: number) => (await signIn(`sprayed-${n}`, 'one of the common ones', here)).statusCode
+  t.equal(await guess(0), 401)
+  const pool = createPool(vault.databaseUrl, vault.log, { max: 1 })
+  t.teardown(() => pool.end())
+  // As if it were the 99th of them.
+  await pool.query(`update vault.sign_in_attempt set tries = array_fill(tries[1], array[99]) where bucket = (
+    select bucket from vault.sign_in_attempt where bucket like 'address:%' order by last_at desc limit 1)`)
+  t.equal((await signIn('spray', goodPassphrase, here)).statusCode, 200)
+  t.equal(await guess(1), 401, 'the hundredth')
+  t.equal(await guess(2), 429)
+  t.equal((await signIn('spray', goodPassphrase, here)).statusCode, 429)
+  t.equal((await signIn('spray', goodPassphrase, { from: '198.51.100.201' })).statusCode, 200)
 })
 
 t.test('abuse 17: codes are counted apart from passphrases', async t => {

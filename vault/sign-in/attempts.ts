@@ -16,6 +16,8 @@ export type Attempts = {
   admit(kind: keyof typeof MAX_TRIES, key: string, now: string): Promise<Admission>
   /** It was the right one after all. */
   forget(kind: keyof typeof MAX_TRIES, key: string): Promise<void>
+  /** This one was, which says nothing about the others: who may sign in may still try other names. */
+  takeBack(kind: keyof typeof MAX_TRIES, key: string, now: string): Promise<void>
   /** Everything that was counted for keys that begin so. */
   forgetAll(kind: keyof typeof MAX_TRIES, prefix: string): Promise<void>
 }
@@ -37,6 +39,9 @@ export function createAttempts(pool: Pool): Attempts {
     },
     async forget(kind, key) {
       await pool.query('delete from vault.sign_in_attempt where bucket = $1', [`${kind}:${key}`])
+    },
+    async takeBack(kind, key, now) {
+      await pool.query({ ...TAKE_BACK, values: [`${kind}:${key}`, now] })
     },
     async forgetAll(kind, prefix) {
       await pool.query('delete from vault.sign_in_attempt where bucket like $1', [`${kind}:${prefix}%`])
@@ -60,4 +65,8 @@ const ADMIT = {
 const LOOK = {
   name: 'vault-look-at-attempts',
   text: 'select cardinality(tries) as tries, tries[1] as oldest from vault.sign_in_attempt where bucket = $1',
+}
+const TAKE_BACK = {
+  name: 'vault-take-back-attempt',
+  text: 'update vault.sign_in_attempt set tries = array_remove(tries, $2::timestamptz) where bucket = $1',
 }

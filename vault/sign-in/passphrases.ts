@@ -109,7 +109,7 @@ export async function verifyPassphrase(
   if (!admitted) return { outcome: 'refused', why: 'locked', ...known }
   if (!subject) return { outcome: 'refused', why: 'unknown', ...locked }
   if (verifierId === undefined) return { outcome: 'refused', why: 'wrong-passphrase', ...known, ...locked }
-  await Promise.all([attempts.forget('account', key), attempts.forget('address', from)])
+  await Promise.all([attempts.forget('account', key), attempts.takeBack('address', from, now)])
   await remember(deps, subject.userId, from, now)
   return { outcome: 'verified', userId: subject.userId, verifierId }
 }
