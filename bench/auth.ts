@@ -90,6 +90,7 @@ async function commands(emit: Emit, count: number): Promise<void> {
       }
     const p50 = (who: string) => quantile(times[who] ?? [], 0.5)
     emit(measurement('auth.command.p50', 'ms', [p50('granted')], p50('administrator')))
+    emit(measurement('auth.command.added', 'ms', [p50('granted') - p50('administrator')], 0.2))
     emit(measurement('auth.check.p50', 'ms', [quantile(checks(holders.granted, tags), 0.5)], 0.2))
   } finally {
     await t.end()
