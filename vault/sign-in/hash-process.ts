@@ -32,14 +32,19 @@ function answered(id: number, work: () => string | boolean): HashAnswer {
   }
 }
 
+/** Where it may: a system that allows nobody to is no reason not to sign anybody in. */
 function giveWay(): void {
   const nice = Math.max(NICE, getPriority())
-  setPriority(nice)
+  tried(() => setPriority(nice))
+  // Where the kernel weighs sessions against each other first (sched(7), autogroup), the session has to give way.
+  tried(() => writeFileSync('/proc/self/autogroup', String(nice)))
+}
+
+function tried(work: () => void): void {
   try {
-    // Where the kernel weighs sessions against each other first (sched(7), autogroup), the session has to give way.
-    writeFileSync('/proc/self/autogroup', String(nice))
+    work()
   } catch {
-    // It does not.
+    // It goes on as it is.
   }
 }
 
