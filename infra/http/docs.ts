@@ -54,7 +54,14 @@ export function registerDocs(app: FastifyInstance): void {
   serve('/docs', 'text/html; charset=utf-8', () => page)
   serve('/docs/start.js', 'text/javascript; charset=utf-8', () => start)
   const folder = join(dirname(require.resolve('@fastify/swagger-ui')), 'static')
-  for (const [file, type] of Object.entries(assets)) serve(`/docs/${file}`, type, () => readFile(join(folder, file)))
+  for (const [file, type] of Object.entries(assets)) {
+    // One copy, however many ask for it and do not read it.
+    let bytes: Promise<Buffer> | undefined
+    serve(`/docs/${file}`, type, () => {
+      bytes ??= readFile(join(folder, file))
+      return bytes
+    })
+  }
 }
 
 const cached = (reply: FastifyReply, type: string): FastifyReply =>

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { madeHolder } from '../../test/support/holder.ts'
-import { createHttpServer, type HttpServer, type HttpServerOptions } from './index.ts'
+import { createHttpServer, type HttpServer, type HttpServerOptions, registerDocs } from './index.ts'
 import { clientAddress } from './proxies.ts'
 import { TokenBuckets } from './token-buckets.ts'
 
@@ -118,6 +118,17 @@ t.test('an address without a principal is slowed, and nobody else with it', asyn
   t.equal((await http.inject('/nowhere')).statusCode, 429, 'looking for what there is counts too')
   t.equal((await http.inject({ url: '/v1/things', headers: ann })).statusCode, 200, 'a key behind the same address')
   t.equal((await http.inject({ url: '/open', remoteAddress: '198.51.100.9' })).statusCode, 200)
+})
+
+t.test('what anybody may read is limited too; whoever looks after the system is not', async t => {
+  const http = await server(t, { edge: { addressRateLimit: 1 } })
+  registerDocs(http)
+  const ask = async (url: string) => (await http.inject({ url, remoteAddress: '198.51.100.7' })).statusCode
+  const large = ['/v1/openapi.json', '/docs', '/docs/swagger-ui-bundle.js', '/docs/start.js']
+  const statuses = []
+  for (let n = 0; n < 12; n += 1) statuses.push(await ask(large[n % large.length] ?? ''))
+  t.same(statuses, [...Array(10).fill(200), 429, 429])
+  for (const url of ['/health/live', '/health/ready']) t.equal(await ask(url), 200, url)
 })
 
 t.test('only a trusted proxy says where a request comes from', async t => {

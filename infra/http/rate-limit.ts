@@ -25,7 +25,7 @@ export function limitRate(app: FastifyInstance, { rateLimit, addressRateLimit }:
   const addresses = policy('address', addressRateLimit)
   const check = (request: FastifyRequest, reply: FastifyReply) => {
     const { config } = request.routeOptions
-    if (config.quiet || request.is404) return
+    if (config.unlimited || request.is404) return
     if (request.principal) charge(principals, keyOf(request.principal.actor), reply)
     else if (config.public) charge(addresses, addressKey(clientAddress(request)), reply)
   }

@@ -140,7 +140,7 @@ function logRequests(app: FastifyInstance, log: Log): void {
 }
 
 function registerHealth(app: FastifyInstance, ready: HttpServerOptions['ready']): void {
-  const config = { public: true, quiet: true } as const
+  const config = { public: true, quiet: true, unlimited: true } as const
   app.get('/health/live', { config }, async () => ({ live: true }))
   app.get('/health/ready', { config }, async (_request, reply) => {
     const state = await readiness(ready)

@@ -25,8 +25,10 @@ declare module 'fastify' {
     public?: true
     /** The one content type a POST, PUT or PATCH takes. Default application/json. */
     consumes?: BodyType
-    /** Leaves the route out of the rate limit and of the request log: health answers. */
+    /** Leaves the route out of the request log: what is asked for again and again. */
     quiet?: true
+    /** Asked by whoever watches over it, however often: costs next to nothing. */
+    unlimited?: true
     /** How the route appears in the API description; a route without it does not appear. */
     api?: ApiOperation
   }
