@@ -1,5 +1,5 @@
 import t from 'tap'
-import { readiness, startHealthServer } from './health.ts'
+import { readiness, sharedReadiness, startHealthServer } from './health.ts'
 
 t.test('checks that reject are a failed check, with the reason', async t => {
   const state = await readiness(() => Promise.reject(new Error('Postgres is asleep')))
@@ -17,6 +17,27 @@ t.test('one failed check among good ones is not ready', async t => {
     { name: 'rows', ok: false, detail: 'behind' },
   ]
   t.same(await readiness(() => checks), { ready: false, checks })
+})
+
+t.test('many who ask at once are told what was looked at once', async t => {
+  let [asked, ok] = [0, true]
+  let found = () => {}
+  const look = sharedReadiness(() => {
+    asked += 1
+    return new Promise(resolve => {
+      found = () => resolve([{ name: 'rows', ok }])
+    })
+  })
+  const many = Promise.all(Array.from({ length: 100 }, look))
+  await new Promise(setImmediate)
+  found()
+  t.same(new Set((await many).map(({ ready }) => ready)), new Set([true]))
+  t.equal(asked, 1)
+  ok = false
+  const next = look()
+  await new Promise(setImmediate)
+  found()
+  t.match(await next, { ready: false }, 'and nobody is told what was found before')
 })
 
 t.test('a taken address is refused', async t => {

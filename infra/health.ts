@@ -22,17 +22,32 @@ export async function readiness(ready: () => Promise<Check[]> | Check[]): Promis
   return { ready: checks.every(check => check.ok), checks }
 }
 
+/**
+ * The same for whoever may be anybody: those who ask while it is being looked at are told what is found, so that asking
+ * often costs no more than asking without a pause.
+ */
+export function sharedReadiness(ready: () => Promise<Check[]> | Check[]): () => Promise<Readiness> {
+  let looking: Promise<Readiness> | undefined
+  return () => {
+    looking ??= readiness(ready).finally(() => {
+      looking = undefined
+    })
+    return looking
+  }
+}
+
 /** Health answers for a role without an HTTP interface of its own. Rejects when the address is taken. */
 export async function startHealthServer(
   address: { host: string; port: number },
   ready: () => Promise<Check[]> | Check[],
 ): Promise<{ url: string; close(): Promise<void> }> {
+  const state = sharedReadiness(ready)
   const server = createServer(async (request, response) => {
     if (request.method !== 'GET') return answer(response, 405, { error: 'only GET' })
     if (request.url === '/health/live') return answer(response, 200, { live: true })
     if (request.url !== '/health/ready') return answer(response, 404, { error: 'not found' })
-    const state = await readiness(ready)
-    answer(response, state.ready ? 200 : 503, state)
+    const found = await state()
+    answer(response, found.ready ? 200 : 503, found)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(address.port, address.host, resolve)

@@ -1,7 +1,7 @@
 import helmet from '@fastify/helmet'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import { validate } from 'uuid'
-import { readiness } from '../health.ts'
+import { sharedReadiness } from '../health.ts'
 import { type Ids, systemIds } from '../ids.ts'
 import type { Check } from '../lifecycle.ts'
 import type { Log } from '../log.ts'
@@ -141,9 +141,10 @@ function logRequests(app: FastifyInstance, log: Log): void {
 
 function registerHealth(app: FastifyInstance, ready: HttpServerOptions['ready']): void {
   const config = { public: true, quiet: true, unlimited: true } as const
+  const look = sharedReadiness(ready)
   app.get('/health/live', { config }, async () => ({ live: true }))
   app.get('/health/ready', { config }, async (_request, reply) => {
-    const state = await readiness(ready)
+    const state = await look()
     reply.code(state.ready ? 200 : 503).header('cache-control', 'no-store')
     return state
   })
