@@ -61,8 +61,8 @@ function refuseAnyBody(request: FastifyRequest): void {
 const hasBody = (request: FastifyRequest) =>
   request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined
 
-/** All values of a header as sent: the parsed headers keep only the first Content-Type. */
-function rawValues(request: FastifyRequest, name: string): string[] {
+/** All values of a header as sent: the parsed headers keep only the first Content-Type, and the first Host. */
+export function rawValues(request: FastifyRequest, name: string): string[] {
   const raw = request.raw.rawHeaders
   return raw.filter((_, i) => i % 2 === 1 && raw[i - 1]?.toLowerCase() === name)
 }

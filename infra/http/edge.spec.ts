@@ -226,6 +226,9 @@ t.test('what is not HTTP/1.1 is not spoken', async t => {
   t.match(await answerOf(raw(http, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')), /^HTTP\/1.1 (400|505) /)
   const upgrade = 'Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n'
   t.match(await answerOf(raw(http, `GET /v1/things HTTP/1.1\r\nHost: a\r\n${upgrade}`)), /^HTTP\/1.1 401 /)
+  const twoHosts = 'GET /open HTTP/1.1\r\nHost: a\r\nhost: b\r\nConnection: close\r\n\r\n'
+  t.match(await answerOf(raw(http, twoHosts)), /^HTTP\/1.1 400 /)
+  t.match(await answerOf(raw(http, 'GET /open HTTP/1.1\r\nConnection: close\r\n\r\n')), /^HTTP\/1.1 400 /)
   const both = 'Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'
   t.match(await answerOf(raw(http, `POST /v1/things HTTP/1.1\r\nHost: a\r\n${both}`)), /^HTTP\/1.1 400 /)
 })

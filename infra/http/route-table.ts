@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { ProblemError } from '../../schemas/problems.ts'
 import type { DescribedRoute } from './api-operation.ts'
+import { rawValues } from './bodies.ts'
 import { refusing } from './check.ts'
 
 type Entry = { pattern: RegExp; methods: Set<string> }
@@ -19,6 +20,8 @@ export function keepRouteTable(app: FastifyInstance): void {
   const check = (request: FastifyRequest, reply: FastifyReply) => {
     // No id, name or text has a NUL in it; databases end at it or choke on it.
     if (request.url.includes('%00')) throw new ProblemError('bad-request')
+    // RFC 9112 section 3.2: what is before this server may have gone by the other one.
+    if (rawValues(request, 'host').length > 1) throw new ProblemError('bad-request')
     if (!request.is404) return
     const [path = ''] = request.url.split('?', 1)
     const allowed = [...entries.values()].filter(e => e.pattern.test(path)).flatMap(e => [...e.methods])
