@@ -49,6 +49,23 @@ t.test('whose turn comes too late is turned away like who comes too much', async
   t.equal(await pool.admit(async () => 'room again'), 'room again')
 })
 
+t.test('between two that wait for each other there is time for everything else', async t => {
+  const times: number[] = []
+  const hash = async () => {
+    times.push(performance.now())
+    await new Promise(resolve => setTimeout(resolve, 20))
+    times.push(performance.now())
+    return 'hashed'
+  }
+  const pool = createHashPool({ hash, verify: async () => true }, { rest: 3 })
+  await Promise.all([pool.admit(({ hash }) => hash('a')), pool.admit(({ hash }) => hash('b'))])
+  const [, ended = 0, next = 0] = times
+  t.ok(next - ended >= 55, `${next - ended} ms after one of 20`)
+  const began = performance.now()
+  await pool.admit(({ hash }) => hash('c'))
+  t.ok((times[4] ?? 0) - began < next - ended, 'who comes alone does not wait')
+})
+
 t.test('hashes are made by a process that gives way to everything else', async t => {
   const hasher = createHasher()
   t.teardown(hasher.stop)

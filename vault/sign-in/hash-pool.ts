@@ -23,26 +23,32 @@ const AT_ONCE = 1
 const MAY_WAIT = 20
 /** Whoever asks has stopped waiting soon after: what comes to its turn later is not begun any more. */
 const MOST_WAIT_MS = 3_000
+/** While others wait, the machine has so many times as long for everything else as a hash took. */
+const REST = 2
 
 export function createHashPool(
   hasher: Pick<Hasher, 'hash' | 'verify'>,
-  { atOnce = AT_ONCE, mayWait = MAY_WAIT, mostWaitMs = MOST_WAIT_MS } = {},
+  { atOnce = AT_ONCE, mayWait = MAY_WAIT, mostWaitMs = MOST_WAIT_MS, rest = REST } = {},
 ): HashPool {
   const waiting: Array<() => void> = []
   let admitted = 0
   let running = 0
+  /** Whoever ends hands over its place, so that nobody gets in between. */
+  const handOver = (tookMs: number) => {
+    const next = waiting.shift()
+    if (next) setTimeout(next, tookMs * rest)
+    else running -= 1
+  }
   const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
     const since = running < atOnce ? Number.POSITIVE_INFINITY : performance.now()
-    // Whoever ends hands over its place, so that nobody gets in between.
     if (running >= atOnce) await new Promise<void>(resolve => waiting.push(resolve))
     else running += 1
+    const began = performance.now()
     try {
-      if (performance.now() - since > mostWaitMs) throw new HashPoolBusy('it took too long until it was its turn')
+      if (began - since > mostWaitMs) throw new HashPoolBusy('it took too long until it was its turn')
       return await work()
     } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else running -= 1
+      handOver(performance.now() - began)
     }
   }
   const hashes: Hashes = {
