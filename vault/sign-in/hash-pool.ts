@@ -25,6 +25,8 @@ const MAY_WAIT = 20
 const MOST_WAIT_MS = 3_000
 /** While others wait, the machine has so many times as long for everything else as a hash took. */
 const REST = 2
+/** Where a hash took longer, everything else had its time already. */
+const MOST_REST_MS = 40
 
 export function createHashPool(
   hasher: Pick<Hasher, 'hash' | 'verify'>,
@@ -36,7 +38,7 @@ export function createHashPool(
   /** Whoever ends hands over its place, so that nobody gets in between. */
   const handOver = (tookMs: number) => {
     const next = waiting.shift()
-    if (next) setTimeout(next, tookMs * rest)
+    if (next) setTimeout(next, Math.min(MOST_REST_MS, tookMs * rest))
     else running -= 1
   }
   const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
