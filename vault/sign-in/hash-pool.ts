@@ -21,7 +21,7 @@ export type HashPool = {
 
 const AT_ONCE = 1
 const MAY_WAIT = 20
-/** Whoever asks has stopped waiting soon after: what comes to its turn later is not begun any more. */
+/** Whoever asks stops waiting soon after. */
 const MOST_WAIT_MS = 3_000
 /** While others wait, the machine has so many times as long for everything else as a hash took. */
 const REST = 2
@@ -35,19 +35,34 @@ export function createHashPool(
   const waiting: Array<() => void> = []
   let admitted = 0
   let running = 0
-  /** Whoever ends hands over its place, so that nobody gets in between. */
-  const handOver = (tookMs: number) => {
+  const takeNext = () => {
     const next = waiting.shift()
-    if (next) setTimeout(next, Math.min(MOST_REST_MS, tookMs * rest))
+    if (next) next()
     else running -= 1
   }
+  /** Whoever ends hands over its place, so that nobody gets in between. */
+  const handOver = (tookMs: number) => {
+    if (waiting.length === 0) running -= 1
+    else setTimeout(takeNext, Math.min(MOST_REST_MS, tookMs * rest))
+  }
+  /** Who has waited too long is told so then, and not when its turn would have come. */
+  const turn = () =>
+    new Promise<void>((resolve, reject) => {
+      const begin = () => {
+        clearTimeout(late)
+        resolve()
+      }
+      const late = setTimeout(() => {
+        waiting.splice(waiting.indexOf(begin), 1)
+        reject(new HashPoolBusy('it took too long until it was its turn'))
+      }, mostWaitMs)
+      waiting.push(begin)
+    })
   const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
-    const since = running < atOnce ? Number.POSITIVE_INFINITY : performance.now()
-    if (running >= atOnce) await new Promise<void>(resolve => waiting.push(resolve))
+    if (running >= atOnce) await turn()
     else running += 1
     const began = performance.now()
     try {
-      if (began - since > mostWaitMs) throw new HashPoolBusy('it took too long until it was its turn')
       return await work()
     } finally {
       handOver(performance.now() - began)
